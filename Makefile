@@ -1,0 +1,55 @@
+# Thin names for commands that also work by hand. Two are enough for a newcomer:
+#   make reproduce   sets up and runs the embedded tier (CPU, minutes)
+#   make test        sets up and runs the tests
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+TIER ?= embedded
+PYTHON ?= python3
+BIN := .venv/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+# uv does not read pip's configuration; a wheel folder that pip is told of is passed on to it.
+find_links = $(shell $(PYTHON) -m pip config list 2>/dev/null | sed -n "s/.*find-links='\(.*\)'/\1/p" | head -n 1)
+
+.PHONY: help setup reproduce test lint bench cluster-test clean
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
+
+setup: .venv/ready ## make .venv with the locked packages
+
+.venv/ready: requirements.lock constraints-cuda.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("dmix needs Python 3.11 or newer: make PYTHON=python3.12 setup" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	UV_FIND_LINKS="$${UV_FIND_LINKS:-$(find_links)}" $(BIN)/uv pip install --quiet --python $(BIN)/python \
+	    -r requirements.lock -c constraints-cuda.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -e .
+	@touch $@
+
+reproduce: .venv/ready ## run a tier (TIER=embedded) and print its tables
+	@snakemake --profile workflows/profiles/local --quiet rules --config tier=$(TIER) \
+	    || { echo "some jobs failed: dmix status --tier $(TIER)"; exit 1; }
+	@for table in paper_tables/$(TIER)/table*[0-9].txt; do echo; cat "$$table"; done
+	@echo; echo "Files: paper_tables/$(TIER)/ (LaTeX, CSV, Markdown), results/$(TIER)/frame.csv (one line per run)"
+
+test: .venv/ready ## run the tests
+	pytest -q -n 2
+
+lint: .venv/ready ## format, lint, types, import rule, workflow format
+	ruff format --check src tests benchmarks
+	ruff check src tests benchmarks
+	mypy
+	lint-imports
+	snakefmt --check Snakefile workflows
+
+bench: .venv/ready ## speed and scale, printed with hardware and versions
+	python benchmarks/grid_scale.py
+
+cluster-test: .venv/ready ## train six runs through a private SLURM on this machine (root, Debian's SLURM)
+	bash tests/cluster/run.sh
+
+clean: ## remove generated files, keep .venv and data
+	rm -rf results/*/ paper_tables/*/ work .snakemake .pytest_cache .mypy_cache .ruff_cache

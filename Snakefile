@@ -1,0 +1,37 @@
+# The pipeline's table of contents. What runs and with which settings is in params.yaml; where and how
+# many at a time is in workflows/profiles.
+from snakemake.exceptions import WorkflowError
+from snakemake.utils import min_version
+
+from dmix.errors import DmixError
+from dmix.grid.artefact import frame_digest, table_digest
+from dmix.grid.expand import load_grid
+from dmix.grid.promise import promise
+
+min_version("9.0")
+
+
+TIER = config.get("tier", "embedded")
+try:
+    GRID = load_grid(TIER)
+except DmixError as error:
+    raise WorkflowError(str(error)) from None
+
+RUNS = f"results/{TIER}/runs"
+BUILD = f"results/{TIER}/build"
+TABLES = {name: table_digest(GRID, name) for name in GRID.params.tables}
+PUBLISHED = f"{BUILD}/published"
+
+
+rule all:
+    input:
+        f"results/{TIER}/frame.csv",
+        f"{PUBLISHED}/frame-{frame_digest(GRID)}",
+        [f"{PUBLISHED}/{table}-{digest}" for table, digest in TABLES.items()],
+        [f"paper_tables/{TIER}/{table}.tex" for table in TABLES],
+
+
+include: "workflows/rules/data.smk"
+include: "workflows/rules/train.smk"
+include: "workflows/rules/collect.smk"
+include: "workflows/rules/tables.smk"

@@ -1,0 +1,97 @@
+"""The command `dmix`. Each verb is a few lines; what it does lives in its room."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from dmix import __version__, verbs
+from dmix.errors import DmixError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit status (0 well, 1 failed, 2 bad input, 75 again)."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    options = parser().parse_args(given)
+    try:
+        if getattr(options, "preload", False):
+            from dmix.job import preload
+
+            return preload.run([argument for argument in given if argument != "--preload"])
+        status: int = options.verb(options)
+    except DmixError as error:
+        print(f"dmix: {error}", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:
+        # The reader of our output (`| head`) has gone; that is no failure of ours.
+        sys.stderr.close()
+        return 0
+    return status
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line."""
+    top = argparse.ArgumentParser(
+        prog="dmix",
+        description="Reproduce the paper 'Decoupled Mixup for Data-efficient Learning'.",
+        epilog="Whole tiers run through Snakemake: snakemake --profile workflows/profiles/local",
+    )
+    top.add_argument("--version", action="version", version=f"dmix {__version__}")
+    verb = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def add(name: str, help: str, *, tier: bool = True) -> argparse.ArgumentParser:  # noqa: A002
+        sub = verb.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".")
+        sub.set_defaults(verb=getattr(verbs, name.replace("-", "_")))
+        if tier:
+            sub.add_argument("--tier", default="embedded", help="scale to run at (default: embedded)")
+        return sub
+
+    train = add("train", "train one run to its record, or finish at once where it is finished")
+    train.add_argument("name", help="a run, such as supervised/cifar10/resnet18/cutmix/dm_ce/s0")
+    train.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
+    train.add_argument(
+        "--checkpoint-seconds",
+        type=float,
+        default=60.0,
+        metavar="S",
+        help="save resume state this often (default: 60; 0: after every step)",
+    )
+    train.add_argument("--promise", help="what the workflow submitted this job for; refused if it changed")
+    train.add_argument("--tensorboard", type=Path, metavar="FOLDER", help="also write event files")
+    train.add_argument("--preload", action="store_true", help="fork from a helper that has torch imported")
+
+    resolve = add("resolve", "print a run's settings, and which line of params.yaml set each")
+    resolve.add_argument("name")
+
+    plan = add("plan", "show what would train, why, and its estimated hours, before anything starts")
+    plan.add_argument("--why", action="store_true", help="list every run that would train, with its reason")
+    plan.add_argument("--json", action="store_true", help="for scripts")
+
+    status = add("status", "show what is done, running, failed and missing, by table")
+    status.add_argument("--json", action="store_true", help="for scripts")
+
+    data = add("data", "write the data sets that ship with dmix", tier=False)
+    data.add_argument("action", choices=["embed"], help="embed: write the embedded editions below data/")
+    data.add_argument("names", nargs="*", help="data sets (default: all)")
+
+    table = add("table", "render a table from the records that exist; gaps are shown as gaps")
+    table.add_argument("name", help="a table of params.yaml, such as table1")
+    table.add_argument("--out", type=Path, help="folder to write to (default: paper_tables/<tier>)")
+
+    collect = add("collect", "write one line per run to a CSV")
+    collect.add_argument("--out", type=Path, help="file to write (default: results/<tier>/frame.csv)")
+
+    publish = add("publish", "copy rendered files to their plain names, where they differ", tier=False)
+    publish.add_argument("sources", nargs="+", type=Path)
+    publish.add_argument("--to", type=Path, required=True, metavar="FOLDER")
+    publish.add_argument("--stamp", type=Path, metavar="FILE", help="NAME-digest file to leave when done")
+
+    gc = add("gc", "list run folders that no grid of params.yaml names any more")
+    gc.add_argument("--delete", action="store_true", help="delete them")
+    return top
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,38 @@
+"""Tables for people on a terminal: bars there, plain lines anywhere else."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from rich.console import Console
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+
+from dmix.grid.state import STATES, Standing
+
+
+def print_status(tier: str, by_table: Mapping[str, Sequence[Standing]]) -> None:
+    """Print counts by table and state, then every run that is running or has failed."""
+    console = Console()
+    counts = {table: Counter(s.state for s in here) for table, here in by_table.items()}
+    shown = [state for state in STATES if any(count[state] for count in counts.values())]
+    if console.is_terminal:
+        view = Table(title=f"tier {tier}", box=None, header_style="bold")
+        for heading in ("table", "", *shown):
+            view.add_column(heading)
+        for table, count in counts.items():
+            bar = ProgressBar(total=sum(count.values()), completed=count["done"], width=30)
+            view.add_row(table, bar, *(str(count[state]) for state in shown))
+        console.print(view)
+    else:
+        for table, count in counts.items():
+            parts = ", ".join(f"{count[state]} {state}" for state in shown)
+            print(f"{tier} {table}: {parts} of {sum(count.values())}")
+    seen = set()
+    for standing in (s for here in by_table.values() for s in here):
+        if standing.state in ("running", "failed", "stopped") and standing.name not in seen:
+            seen.add(standing.name)
+            console.print(
+                f"{standing.state}: {standing.name}: {standing.detail}", markup=False, soft_wrap=True
+            )

@@ -1,0 +1,24 @@
+"""No augmentation."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from dmix.part import part
+
+
+@part
+class Identity:
+    """Leave images as they are."""
+
+    def draw(self, n: int, size: int, rng: np.random.Generator) -> npt.NDArray[np.int16]:
+        """Return int16 (n, 0) and leave `rng` untouched."""
+        del size, rng
+        return np.empty((n, 0), np.int16)
+
+    def apply(self, images: torch.Tensor, draws: torch.Tensor) -> torch.Tensor:
+        """Return `images`."""
+        del draws
+        return images

@@ -1,0 +1,61 @@
+"""The marker file of an embedded edition: what it is, and the checksum of every file in it."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from dmix.errors import DmixError
+
+NAME = "DMIX_EMBEDDED.json"
+WAY_OUT = "run: dmix data embed"
+
+
+class Marker(BaseModel):
+    """What `DMIX_EMBEDDED.json` says; `files` maps a file name to its SHA-256 (64 hex digits)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    edition: Literal["embedded"] = "embedded"
+    source: str
+    version: int = Field(ge=1, description="raised when the writer's bytes change")
+    files: dict[str, str] = Field(min_length=1)
+    train: int = Field(gt=0)
+    test: int = Field(gt=0)
+    classes: int = Field(gt=1)
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 (64 hex digits) of a file."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def write(folder: Path, source: str, version: int, train: int, test: int, classes: int) -> None:
+    """Write the marker of `folder`, listing every file already in it."""
+    files = {path.name: sha256(path) for path in sorted(folder.iterdir())}
+    marker = Marker(source=source, version=version, files=files, train=train, test=test, classes=classes)
+    (folder / NAME).write_text(marker.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+
+def read(folder: Path) -> Marker:
+    """Read the marker of an embedded edition.
+
+    Raises
+    ------
+    DmixError: there is none, or it does not hold what it should.
+    """
+    path = folder / NAME
+    try:
+        return Marker.model_validate_json(path.read_bytes())
+    except FileNotFoundError as error:
+        raise DmixError(f"{path} is missing: {folder} is not an embedded edition", WAY_OUT) from error
+    except OSError as error:
+        raise DmixError(f"cannot read {path}: {error.strerror or error}", WAY_OUT) from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "content"
+        raise DmixError(f"{path} is damaged: {where}: {first['msg']}", WAY_OUT) from error

@@ -1,0 +1,1 @@
+"""What every task shares: loop, schedule, evaluation, seeding, assembly."""

@@ -1,0 +1,174 @@
+"""The loop that every task shares: step, schedule, readings, and an exact state."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dmix.data.loader import EvaluationSet, ResidentLoader
+from dmix.engine.evaluate import top1
+from dmix.engine.schedule import cosine, readings
+from dmix.engine.seeding import device_generator, host_generator, host_state, restore_host
+from dmix.engine.task import Step, Task
+from dmix.errors import DmixError
+from dmix.mixups.policy import Draws
+
+CHECK_EVERY = 50
+Row = dict[str, float | int | None]
+
+
+class Trainer:
+    """Trains one task to the end of its recipe, from wherever its state is.
+
+    Attributes
+    ----------
+    step: finished optimiser steps. total: steps of the whole run.
+    history: one row for each finished epoch: epoch, step, lr, mean of each loss, top-1 where read.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        loader: ResidentLoader,
+        test: EvaluationSet,
+        recipe: Mapping[str, Any],
+        seed: int,
+        device: torch.device,
+        label: str,
+    ) -> None:
+        self.task = task
+        self.loader = loader
+        self.test = test
+        self.recipe = recipe
+        self.label = label
+        self.device = device
+        self.total = recipe["epochs"] * loader.steps_per_epoch
+        self.readings = readings(recipe["epochs"], recipe["eval_every"])
+        self.draws = Draws(host_generator(seed, "mix"), device_generator(device, seed, "mix"))
+        self.optimizer = torch.optim.SGD(
+            task.parameter_groups(recipe),
+            lr=recipe["lr"],
+            momentum=recipe["momentum"],
+            weight_decay=recipe["weight_decay"],
+            nesterov=recipe["nesterov"],
+        )
+        self.step = 0
+        self.history: list[Row] = []
+        self._sums: dict[str, float] = {}
+        self._pending: list[dict[str, Tensor]] = []
+        # What torch draws by itself (dropout) has a generator of its own purpose too.
+        torch.manual_seed(host_generator(seed, "torch").integers(2**62))
+
+    def run(self, after_step: Callable[[Trainer], bool]) -> bool:
+        """Train until the end, or until `after_step` (called after every step) returns False.
+
+        Returns whether the run is finished.
+
+        Raises
+        ------
+        DmixError: a loss was not finite.
+        """
+        self.task.train()
+        while self.step < self.total:
+            self._train_step()
+            if self.step % self.loader.steps_per_epoch == 0:
+                self._finish_epoch()
+            if not after_step(self):
+                return bool(self.step == self.total)
+        return True
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything the rest of the run depends on, in types a weights-only file can hold.
+
+        Order and augmentation of samples are functions of (seed, epoch) and need no state.
+        """
+        self._read_losses()
+        return {
+            "step": self.step,
+            "task": self.task.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "host": host_state(self.draws.host),
+            "device": self.draws.device.get_state(),
+            "torch": torch.get_rng_state(),
+            "cuda": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
+            "history": self.history,
+            "sums": self._sums,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from what `state_dict` returned."""
+        self.step = state["step"]
+        self.task.load_state_dict(state["task"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        restore_host(self.draws.host, state["host"])
+        self.draws.device.set_state(state["device"].cpu())
+        torch.set_rng_state(state["torch"].cpu())
+        if state["cuda"] is not None and self.device.type == "cuda":
+            torch.cuda.set_rng_state(state["cuda"].cpu(), self.device)
+        self.history = list(state["history"])
+        self._sums = dict(state["sums"])
+
+    @property
+    def last_loss(self) -> float | None:
+        """Mean total loss of the epoch before, for progress lines."""
+        return float(self.history[-1]["loss"] or 0) if self.history else None
+
+    def _train_step(self) -> None:
+        rate = cosine(self.step, self.total, self.recipe["lr"], self.recipe["lr_end"])
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        step = Step(self.step, self.total, self.draws)
+        losses = self.task.losses(self.loader.batch(self.step), step)
+        total = torch.stack(tuple(losses.values())).sum()
+        self.optimizer.zero_grad(set_to_none=True)
+        total.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        self.task.after_step(step)
+        self.step += 1
+        self._pending.append({"loss": total.detach(), **{k: v.detach() for k, v in losses.items()}})
+        if len(self._pending) == CHECK_EVERY:
+            self._read_losses()
+
+    def _read_losses(self) -> None:
+        """Read the pending losses back, in one transfer, and refuse to go on from one that is not finite."""
+        if not self._pending:
+            return
+        names = list(self._pending[0])
+        first = self.step - len(self._pending)
+        table = torch.stack([torch.stack([row[name] for name in names]) for row in self._pending]).tolist()
+        self._pending.clear()
+        for offset, values in enumerate(table):
+            if not all(map(math.isfinite, values)):
+                raise self._not_finite(first + offset, dict(zip(names, values, strict=True)))
+            for name, value in zip(names, values, strict=True):
+                self._sums[name] = self._sums.get(name, 0.0) + value
+
+    def _not_finite(self, step: int, losses: Mapping[str, float]) -> DmixError:
+        rate = cosine(step, self.total, self.recipe["lr"], self.recipe["lr_end"])
+        shown = ", ".join(f"{name}={value}" for name, value in losses.items())
+        return DmixError(
+            f"{self.label}: the loss is not finite at step {step} of {self.total} (lr {rate:.4g}): {shown}",
+            "lower recipe.lr or check the policy and objective of this run; no record is written",
+            exit_code=1,
+        )
+
+    def _finish_epoch(self) -> None:
+        self._read_losses()
+        steps = self.loader.steps_per_epoch
+        epoch = self.step // steps
+        row: Row = {
+            "epoch": epoch,
+            "step": self.step,
+            "lr": cosine(self.step - 1, self.total, self.recipe["lr"], self.recipe["lr_end"]),
+            **{name: value / steps for name, value in self._sums.items()},
+        }
+        accuracy: Mapping[str, float | None] = dict.fromkeys(self.task.predictors())
+        if epoch in self.readings:
+            accuracy = top1(self.task, self.test)
+        row |= {f"top1_{name}": value for name, value in accuracy.items()}
+        self.history.append(row)
+        self._sums = {}

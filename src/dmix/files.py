@@ -1,0 +1,54 @@
+"""Files that are either whole or absent: write beside, fsync, rename."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from dmix.errors import DmixError
+
+
+@contextmanager
+def atomic_write(path: Path) -> Iterator[BinaryIO]:
+    """Open a temporary neighbour of `path` for binary writing and rename it over `path` on success.
+
+    The bytes and the directory entry are fsynced, so that after a crash `path` holds the old
+    content or the new one, never a part. On an error nothing is left behind.
+
+    Raises
+    ------
+    DmixError: the folder cannot be written, or the disk is full.
+    """
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with open(part, "wb") as stream:
+                yield stream
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.replace(part, path)
+            folder = os.open(path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise DmixError(
+            f"cannot write {path}: {error.strerror or error}",
+            f"make {path.parent} writable and free some disk space, then run the same command again",
+            exit_code=1,
+        ) from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` (UTF-8) to `path`, whole or not at all."""
+    with atomic_write(path) as stream:
+        stream.write(text.encode())

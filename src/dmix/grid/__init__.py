@@ -1,0 +1,1 @@
+"""From params.yaml to runs. No torch."""

@@ -1,0 +1,56 @@
+"""Identity of what is built from records, so that a table follows its inputs without any metadata."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from pathlib import Path
+
+from dmix.grid.code import module_digest
+from dmix.grid.expand import Grid
+from dmix.grid.parts import PACKAGE
+from dmix.grid.spec import digest_of
+
+REFERENCE = Path("reference")
+
+
+def table_digest(grid: Grid, table: str) -> str:
+    """Return 8 hexadecimal digits over all that the rendered table depends on.
+
+    The runs it reads (each folder names its settings and code), the runs it cannot read yet, its own
+    definition, the names and notes it prints, the reported numbers and the report's code.
+    """
+    definition = grid.params.tables[table]
+    names = grid.table_runs(definition)
+    return digest_of(
+        [
+            [grid.folders.get(name, name) for name in names],
+            definition.model_dump(mode="json"),
+            _printed(grid),
+            _report_code(),
+            [_file_digest(path) for path in sorted(REFERENCE.glob("*.csv"))],
+        ]
+    )
+
+
+def frame_digest(grid: Grid) -> str:
+    """Return 8 hexadecimal digits over all that the tier's data frame depends on."""
+    return digest_of([[grid.folders.get(name, name) for name in grid.runs], _report_code()])
+
+
+def _printed(grid: Grid) -> list[object]:
+    params = grid.params
+    sections = (params.datasets, params.backbones, params.policies, params.objectives)
+    titles = [{name: entry.title for name, entry in section.items()} for section in sections]
+    kinds = {name: entry.kind for name, entry in params.policies.items()}
+    tier = params.tiers[grid.tier]
+    return [titles, kinds, grid.tier, tier.title, tier.note, list(grid.resolver.seeds)]
+
+
+@cache
+def _report_code() -> list[str]:
+    return [module_digest(path, path.stem)[0] for path in sorted((PACKAGE / "report").glob("*.py"))]
+
+
+def _file_digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

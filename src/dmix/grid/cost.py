@@ -1,0 +1,47 @@
+"""What a run will cost, before it starts: measured where this tier has measured its like, else estimated."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+from statistics import mean
+
+from dmix.grid.expand import Grid
+
+# A sustained rate that ordinary training of small networks reached on one A100; see docs/reproduce.md.
+ASSUMED_TFLOPS = 20.0
+
+Like = tuple[str, str, str]
+
+
+def measured_seconds(grid: Grid, results: Path) -> Mapping[Like, float]:
+    """Return mean seconds of finished runs by (dataset, backbone, policy); empty where nothing ran."""
+    seen: dict[Like, list[float]] = defaultdict(list)
+    for name, folder in grid.folders.items():
+        path = results / grid.tier / "runs" / folder / "record.json"
+        if path.exists():
+            axes = grid.runs[name].axes
+            seconds = float(json.loads(path.read_bytes())["seconds"])
+            seen[axes["dataset"], axes["backbone"], axes["policy"]].append(seconds)
+    return {like: mean(values) for like, values in seen.items()}
+
+
+def estimated_seconds(grid: Grid, name: str, tflops: float = ASSUMED_TFLOPS) -> float:
+    """Return the estimated seconds of a run: the tier's own guess, or images x passes x operations / rate."""
+    tier = grid.params.tiers[grid.tier]
+    if tier.estimate_seconds is not None:
+        return tier.estimate_seconds
+    spec = grid.runs[name]
+    images = spec.settings["recipe"]["epochs"] * spec.settings["dataset"]["train_size"]
+    passes = grid.params.policies[spec.axes["policy"]].passes
+    gflop = grid.params.backbones[spec.axes["backbone"]].forward_gflop
+    return float(images * passes * gflop / (tflops * 1000))
+
+
+def seconds(grid: Grid, name: str, measured: Mapping[Like, float]) -> float:
+    """Return the expected seconds of a run."""
+    axes = grid.runs[name].axes
+    like = (axes["dataset"], axes["backbone"], axes["policy"])
+    return measured[like] if like in measured else estimated_seconds(grid, name)

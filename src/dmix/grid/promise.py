@@ -1,0 +1,64 @@
+"""A job trains what it was submitted for, or nothing.
+
+The driver hands each job the identity that the path promises. The job resolves `params.yaml` again;
+where the file or the code was edited in between, it refuses and names what changed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from dmix.errors import DmixError
+from dmix.grid.code import code_digest
+from dmix.grid.expand import Grid
+from dmix.grid.spec import RunSpec, canonical_json
+
+WAY_OUT = "start the workflow again: it plans the runs of today's files and keeps what is finished"
+
+
+def promise(spec: RunSpec) -> str:
+    """Return what a job is submitted with, as JSON: the run's identity and its code digest."""
+    return canonical_json({"spec": spec.identity(), "code": code_digest(spec)})
+
+
+def check(grid: Grid, name: str, promised: str) -> None:
+    """Compare a promise with today's files.
+
+    Raises
+    ------
+    DmixError: the run is gone from the grid, or its settings or code changed since submission.
+    """
+    if name not in grid.runs:
+        raise DmixError(f"{name}: params.yaml changed since this job was submitted: the run is gone", WAY_OUT)
+    before, today = json.loads(promised), json.loads(promise(grid.runs[name]))
+    changes = differences(before["spec"], today["spec"])
+    if changes:
+        raise DmixError(
+            f"{name}: params.yaml changed since this job was submitted: {'; '.join(changes)}", WAY_OUT
+        )
+    if before["code"] != today["code"]:
+        raise DmixError(
+            f"{name}: the code of this run changed since this job was submitted "
+            f"(code digest {before['code']}, now {today['code']})",
+            WAY_OUT,
+        )
+
+
+def differences(before: Mapping[str, Any], today: Mapping[str, Any]) -> list[str]:
+    """Return "key: old -> new" for each setting in which two identities differ."""
+    return list(_differences(before, today, ""))
+
+
+def _differences(before: Any, today: Any, key: str) -> Iterator[str]:
+    if isinstance(before, Mapping) and isinstance(today, Mapping):
+        for name in sorted({*before, *today}):
+            dotted = f"{key}.{name}" if key else name
+            yield from _differences(before.get(name), today.get(name), dotted)
+    elif before != today:
+        yield f"{key}: {_shown(before)} -> {_shown(today)}"
+
+
+def _shown(value: Any) -> str:
+    return "its neutral value" if value is None else json.dumps(value)

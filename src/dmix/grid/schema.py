@@ -1,0 +1,176 @@
+"""What `params.yaml` may say. The schema is the source; the file is checked against it.
+
+Sections whose entries are parts (`datasets`, `backbones`, `policies`, `objectives`, `methods` and the
+`augment` of a recipe) carry, beside the keys below, the settings of the part they `use`; those are
+checked against the part's own signature (`dmix.grid.parts`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from dmix.errors import DmixError
+from dmix.grid.yaml_lines import Document
+
+Scalar = bool | int | float | str
+Settings = Mapping[str, Any]
+
+
+class _Closed(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PartEntry(BaseModel):
+    """One entry of a section of parts; every further key is a setting of the part."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    title: str
+    use: str | None = Field(None, description="module of the part, where it is not the entry's name")
+
+    @property
+    def settings(self) -> Settings:
+        """The entry's own settings: the keys that are not fields of the schema."""
+        return self.model_extra or {}
+
+
+class DatasetEntry(PartEntry):
+    """A data set: its facts. The bytes belong to DVC."""
+
+
+class BackboneEntry(PartEntry):
+    """A network; `forward_gflop` (multiply-adds x 2, one image) serves `dmix plan` alone."""
+
+    forward_gflop: float = Field(gt=0)
+
+
+class PolicyEntry(PartEntry):
+    """A mixup policy; kind and family select the paper's defaults (section A.3)."""
+
+    kind: Literal["none", "static", "dynamic"]
+    family: Literal["none", "interpolation", "cutting"]
+    passes: float = Field(3, gt=0, description="cost of a step in forward passes (a backward is two)")
+
+
+class ObjectiveEntry(PartEntry):
+    """A loss; `group` says where it applies, `by_kind`/`by_family` are the paper's defaults."""
+
+    group: Literal["clean", "softmax", "sigmoid"]
+    by_kind: Mapping[Literal["static", "dynamic"], Mapping[str, Scalar]] = {}
+    by_family: Mapping[Literal["interpolation", "cutting"], Mapping[str, Scalar]] = {}
+
+
+class MethodEntry(PartEntry):
+    """What happens in one step: supervised, or a transfer or semi-supervised algorithm."""
+
+    task: Literal["supervised", "transfer", "semi"]
+
+
+class Recipe(_Closed):
+    """Optimisation and augmentation settings shared by cells.
+
+    A default here is the option's neutral value (it changes nothing and is left out of digests).
+    A neutral value may never be edited: tests/grid/neutral.json freezes them.
+    """
+
+    epochs: int = Field(gt=0)
+    batch_size: int = Field(gt=0)
+    optimizer: Literal["sgd"]
+    lr: float = Field(gt=0)
+    momentum: float = Field(ge=0, lt=1)
+    nesterov: bool = False
+    weight_decay: float = Field(ge=0)
+    schedule: Literal["cosine"]
+    lr_end: float = Field(0.0, ge=0)
+    precision: Literal["fp32"] = "fp32"
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    score: Literal["median_last10", "best", "last"]
+    eval_every: int = Field(gt=0, description="epochs between readings before the last 10")
+
+
+class RecipeEntry(BaseModel):
+    """A recipe as written; with `base`, only the differences from that (base-less) recipe."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    base: str | None = None
+    augment: Mapping[str, Any] | None = None
+
+
+class Override(_Closed):
+    """A rule that changes settings of the cells it matches; rules are ordered, the last match wins."""
+
+    when: Mapping[str, Scalar | list[Scalar]] = {}
+    set: Mapping[str, Any] = Field(min_length=1)
+    why: str = Field(min_length=1, description="the source or reason")
+
+
+class Tier(_Closed):
+    """The scale everything runs at: a directory, the seeds and a set of overrides."""
+
+    title: str
+    note: str = Field("", description="printed in the caption of every table of this tier")
+    seeds: tuple[int, ...] | None = None
+    estimate_seconds: float | None = Field(None, gt=0, description="cost of a run never measured here")
+    overrides: tuple[Override, ...] = ()
+
+
+class Gain(_Closed):
+    """Print, beside each cell of objective `of`, its difference from objective `over`."""
+
+    of: str
+    over: str
+
+
+class Reported(_Closed):
+    """Which rows of reference/reported.csv stand beside ours."""
+
+    table: str
+    setting: str
+
+
+class Table(_Closed):
+    """A table of the paper: which grids it reads and how they are laid out."""
+
+    title: str
+    number: str
+    grids: tuple[str, ...] = Field(min_length=1)
+    rows: Literal["policy"]
+    columns: tuple[Literal["dataset", "backbone", "objective"], ...] = Field(min_length=1)
+    place: Mapping[str, str] = Field({}, description="objective shown in the column of another one")
+    gain: Gain | None = None
+    reported: Reported
+
+
+class Params(_Closed):
+    """The whole of `params.yaml`."""
+
+    seeds: tuple[int, ...] = Field(min_length=1)
+    tiers: Mapping[str, Tier] = Field(min_length=1)
+    datasets: Mapping[str, DatasetEntry]
+    backbones: Mapping[str, BackboneEntry]
+    recipes: Mapping[str, RecipeEntry]
+    policies: Mapping[str, PolicyEntry]
+    objectives: Mapping[str, ObjectiveEntry]
+    methods: Mapping[str, MethodEntry]
+    overrides: tuple[Override, ...] = ()
+    grids: Mapping[str, Mapping[str, Any]] = Field(min_length=1)
+    tables: Mapping[str, Table] = {}
+
+
+def validate(document: Document) -> Params:
+    """Check the plain data against the schema.
+
+    Raises
+    ------
+    DmixError: the first thing wrong, with file, line and key.
+    """
+    try:
+        return Params.model_validate(document.data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        loc = tuple(part for part in first["loc"] if part != "[key]")
+        problem = "unknown key" if first["type"] == "extra_forbidden" else first["msg"]
+        raise DmixError(f"{document.where(*loc)}: {problem}") from error

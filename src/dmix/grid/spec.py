@@ -1,0 +1,72 @@
+"""A run: one cell of the paper's grid with one seed, every setting resolved."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+AXES = ("method", "dataset", "backbone", "policy", "objective")
+SECTIONS = ("dataset", "backbone", "recipe", "augment", "policy", "objective", "method")
+DIGEST_LENGTH = 8
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """The resolved, immutable settings of one run.
+
+    Attributes
+    ----------
+    task: "supervised", "transfer" or "semi".
+    axes: name of the entry of each axis, in the order of `AXES`.
+    settings: section -> key -> value, JSON values only. The sections of parts name their module as `use`.
+    variation: extra grid axes ("objective.eta" -> 0.5), which become segments of the name.
+    neutral: section -> key -> the value at which an option changes nothing.
+    """
+
+    task: str
+    axes: Mapping[str, str]
+    settings: Mapping[str, Mapping[str, Any]]
+    variation: tuple[tuple[str, Any], ...]
+    neutral: Mapping[str, Mapping[str, Any]]
+    seed: int
+
+    @property
+    def cell(self) -> str:
+        """The run's name without the seed: supervised/cifar100/resnet18/mixup/dm_ce[/eta=0.5]."""
+        method = () if self.axes["method"] == self.task else (self.axes["method"],)
+        extra = [f"{key.rpartition('.')[2]}={value}" for key, value in self.variation]
+        return "/".join((self.task, *method, *(self.axes[axis] for axis in AXES[1:]), *extra))
+
+    @property
+    def name(self) -> str:
+        """The run's name, a path that reads like a sentence."""
+        return f"{self.cell}/s{self.seed}"
+
+    def identity(self) -> dict[str, Any]:
+        """Return what makes this run what it is: its settings without neutral ones, and its seed."""
+        kept: dict[str, Any] = {
+            section: {
+                key: value
+                for key, value in values.items()
+                if key not in self.neutral.get(section, {}) or value != self.neutral[section][key]
+            }
+            for section, values in self.settings.items()
+        }
+        return {**kept, "seed": self.seed}
+
+    def digest(self) -> str:
+        """Return the spec digest: 8 hexadecimal digits of sha256 over the canonical identity."""
+        return digest_of(self.identity())
+
+
+def canonical_json(value: object) -> str:
+    """Return JSON that is equal for equal values: sorted keys, no white space, no NaN."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def digest_of(value: object) -> str:
+    """Return the first 8 hexadecimal digits of sha256 over the canonical JSON of `value`."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:DIGEST_LENGTH]

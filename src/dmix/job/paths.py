@@ -1,0 +1,63 @@
+"""Where the files of a run lie. Results are declared outputs; work is resume state and never tracked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+RESULTS = Path("results")
+WORK = Path("work")
+DATA = Path("data")
+
+
+@dataclass(frozen=True)
+class RunPaths:
+    """Paths of one run, from its tier and its folder (name and digests)."""
+
+    tier: str
+    folder: str
+
+    @property
+    def results(self) -> Path:
+        """Folder of the products."""
+        return RESULTS / self.tier / "runs" / self.folder
+
+    @property
+    def record(self) -> Path:
+        """The declared product: scores and provenance."""
+        return self.results / "record.json"
+
+    @property
+    def history(self) -> Path:
+        """One line per epoch."""
+        return self.results / "history.csv"
+
+    @property
+    def weights(self) -> Path:
+        """Final weights, safetensors."""
+        return self.results / "weights.safetensors"
+
+    @property
+    def work(self) -> Path:
+        """Folder of the resume state."""
+        return WORK / self.tier / self.folder
+
+    @property
+    def checkpoint(self) -> Path:
+        """Resume state."""
+        return self.work / "checkpoint.pt"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the process that trains the run."""
+        return self.work / "lock"
+
+    @property
+    def progress(self) -> Path:
+        """Where the run stands, for `dmix status`."""
+        return self.work / "progress.json"
+
+    @property
+    def failure(self) -> Path:
+        """Why the last attempt failed, for `dmix status`."""
+        return self.work / "failure.txt"

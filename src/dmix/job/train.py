@@ -1,0 +1,263 @@
+"""The life of one run: from its name to its record, across kills and restarts."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import statistics
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+
+from dmix.data.dataset import Dataset
+from dmix.engine.assemble import assemble, load_dataset
+from dmix.engine.schedule import LAST
+from dmix.engine.trainer import Row, Trainer
+from dmix.errors import DmixError
+from dmix.files import atomic_write, write_text
+from dmix.grid.code import code_digest, code_modules
+from dmix.grid.expand import Grid
+from dmix.grid.spec import RunSpec
+from dmix.job import checkpoint, facts, lock
+from dmix.job.paths import DATA, RunPaths
+from dmix.job.signals import AGAIN, Stop, watched
+from dmix.job.watch import Watch
+from dmix.record import Record, Scores, read_record
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to train, none of which changes a number on the same device.
+
+    `tensorboard` is a folder for event files, or None.
+    """
+
+    device: str = "auto"
+    checkpoint_seconds: float = 60.0
+    tensorboard: Path | None = None
+
+
+def train(grid: Grid, name: str, options: Options) -> int:
+    """Train the run `name` of `grid` to its record, and return the exit status: 0, or 75 for "again".
+
+    A finished run returns at once; a run with resume state continues from it, on a CPU bit-identically.
+
+    Raises
+    ------
+    DmixError: bad data, a folder that cannot be written, or a loss that is not finite.
+    """
+    spec = grid.runs[name]
+    paths = RunPaths(grid.tier, grid.folders[name])
+    try:
+        paths.work.mkdir(parents=True, exist_ok=True)
+        paths.results.mkdir(parents=True, exist_ok=True)
+        write_text(paths.work / "spec.json", json.dumps(spec.identity(), indent=1) + "\n")
+    except OSError as error:
+        raise DmixError(
+            f"cannot write to {error.filename}: {error.strerror}",
+            "make results/ and work/ writable folders, then run the same command again",
+            exit_code=1,
+        ) from error
+    with lock.held(paths.lock, lambda text: print(text, flush=True)):
+        if _finished(paths, name):
+            return 0
+        paths.failure.unlink(missing_ok=True)
+        try:
+            return _train_locked(spec, paths, options)
+        except DmixError as error:
+            write_text(paths.failure, str(error) + "\n")
+            raise
+
+
+def choose_device(wanted: str) -> torch.device:
+    """Return the device for "auto" (a GPU where there is one), "cpu" or "cuda"; one thread on a CPU."""
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise DmixError("--device cuda: torch sees no GPU", "use --device cpu, or install a CUDA build")
+    kind = ("cuda" if torch.cuda.is_available() else "cpu") if wanted == "auto" else wanted
+    if kind == "cpu":
+        # The thread count changes results, so it is fixed; parallelism comes from running several runs.
+        torch.set_num_threads(1)
+        torch.use_deterministic_algorithms(True)
+    else:
+        torch.backends.cudnn.benchmark = True
+    return torch.device(kind)
+
+
+def _finished(paths: RunPaths, name: str) -> bool:
+    """Whether the run has its record; one that Snakemake removed is put back from the work folder."""
+    kept = paths.work / "finished"
+    if not paths.record.exists() and (kept / "record.json").exists() and paths.weights.exists():
+        write_text(paths.history, (kept / "history.csv").read_text())
+        write_text(paths.record, (kept / "record.json").read_text())
+    if not paths.record.exists():
+        return False
+    record = read_record(paths.record)
+    return record.name == name
+
+
+def _train_locked(spec: RunSpec, paths: RunPaths, options: Options) -> int:
+    device = choose_device(options.device)
+    dataset = load_dataset(spec, DATA)
+    trainer = assemble(spec, dataset, device)
+    session = _Session(trainer, paths, options)
+    session.restore(device)
+    with watched() as stop, Watch(spec.name, trainer, paths.progress) as watch:
+        finished = trainer.run(lambda _: session.after_step(stop, watch))
+    if not finished:
+        session.save()
+        assert stop.signal is not None
+        print(
+            f"{spec.name}: {stop.signal.name}: stopped at step {trainer.step} of {trainer.total}, "
+            "saved; the same command continues"
+        )
+        return AGAIN
+    record = _write_products(spec, paths, dataset, session, device)
+    print(f"{spec.name}: top-1 {record.score:.2f} % ({record.seconds:.1f} s)")
+    return 0
+
+
+class _Session:
+    """Time, restarts and checkpoints of one run."""
+
+    def __init__(self, trainer: Trainer, paths: RunPaths, options: Options) -> None:
+        self.trainer = trainer
+        self.paths = paths
+        self.options = options
+        self.resumes = 0
+        self.started = datetime.now(UTC).isoformat(timespec="seconds")
+        self._seconds_before = 0.0
+        self._clock = time.monotonic()
+        self._saved = self._clock
+        self._board = _open_board(options.tensorboard, trainer.label)
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of training over all sessions."""
+        return self._seconds_before + time.monotonic() - self._clock
+
+    def restore(self, device: torch.device) -> None:
+        """Continue from the checkpoint, where there is one."""
+        state = checkpoint.load(self.paths.checkpoint, device)
+        if state is None:
+            return
+        self.trainer.load_state_dict(state["trainer"])
+        self.resumes = state["resumes"] + 1
+        self.started = state["started"]
+        self._seconds_before = state["seconds"]
+        print(f"{self.trainer.label}: continuing at step {self.trainer.step} of {self.trainer.total}")
+
+    def save(self) -> None:
+        """Write a checkpoint."""
+        state = {
+            "trainer": self.trainer.state_dict(),
+            "resumes": self.resumes,
+            "started": self.started,
+            "seconds": self.seconds,
+        }
+        checkpoint.save(self.paths.checkpoint, state)
+        self._saved = time.monotonic()
+
+    def after_step(self, stop: Stop, watch: Watch) -> bool:
+        """Report, save when it is time, and say whether to go on."""
+        watch.update()
+        trainer = self.trainer
+        if self._board and trainer.history and trainer.history[-1]["step"] == trainer.step:
+            _to_board(self._board, trainer.history[-1])
+        if stop.signal is not None:
+            return False
+        if time.monotonic() - self._saved >= self.options.checkpoint_seconds and trainer.step < trainer.total:
+            self.save()
+        return True
+
+
+def _write_products(
+    spec: RunSpec, paths: RunPaths, dataset: Dataset, session: _Session, device: torch.device
+) -> Record:
+    """Write weights, history and, last, the record; then drop the resume state."""
+    trainer = session.trainer
+    weights = {name: value.detach().cpu().contiguous() for name, value in trainer.task.state_dict().items()}
+    blob = safetensors.torch.save(weights)
+    scores = {name: _scores(trainer.history, f"top1_{name}", spec) for name in trainer.task.predictors()}
+    primary = next(iter(scores))
+    seconds = session.seconds
+    images = trainer.total * spec.settings["recipe"]["batch_size"]
+    commit, dirty = facts.git_state()
+    record = Record(
+        name=spec.name,
+        spec_digest=spec.digest(),
+        code_digest=code_digest(spec),
+        code_modules=code_modules(spec),
+        spec=spec.identity(),
+        seed=spec.seed,
+        data_edition=dataset.edition,
+        data_fingerprint=dataset.fingerprint,
+        git_commit=commit,
+        git_dirty=dirty,
+        versions=facts.versions(),
+        hardware=facts.hardware(device),
+        precision=spec.settings["recipe"]["precision"],
+        started=session.started,
+        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        seconds=round(seconds, 3),
+        gpu_hours=round(seconds / 3600, 5) if device.type == "cuda" else 0.0,
+        images_per_second=round(images / seconds, 1),
+        resumes=session.resumes,
+        parameters=sum(p.numel() for p in trainer.task.parameters()),
+        readings=trainer.readings,
+        scores=scores,
+        primary=primary,
+        score=getattr(scores[primary], spec.settings["recipe"]["score"]),
+        weights_sha256=hashlib.sha256(blob).hexdigest(),
+    )
+    history = _history_csv(trainer.history)
+    with atomic_write(paths.weights) as stream:
+        stream.write(blob)
+    kept = paths.work / "finished"
+    write_text(kept / "history.csv", history)
+    record.write(kept / "record.json")
+    write_text(paths.history, history)
+    record.write(paths.record)
+    paths.checkpoint.unlink(missing_ok=True)
+    return record
+
+
+def _scores(history: list[Row], column: str, spec: RunSpec) -> Scores:
+    read = [float(row[column] or 0.0) for row in history if row[column] is not None]
+    last10 = read[-min(LAST, spec.settings["recipe"]["epochs"]) :]
+    return Scores(
+        median_last10=statistics.median(last10), best=max(read), last=read[-1], last10=tuple(last10)
+    )
+
+
+def _history_csv(history: list[Row]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(history[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(history)
+    return text.getvalue()
+
+
+def _open_board(folder: Path | None, label: str) -> Any:
+    if folder is None:
+        return None
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise DmixError(
+            "--tensorboard needs the tensorboard package", "run: pip install 'dmix[tensorboard]'"
+        ) from error
+    return SummaryWriter(str(folder / label))
+
+
+def _to_board(board: Any, row: Mapping[str, float | int | None]) -> None:
+    for name, value in row.items():
+        if value is not None and name not in ("epoch", "step"):
+            board.add_scalar(name, value, row["step"])

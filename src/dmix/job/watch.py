@@ -1,0 +1,82 @@
+"""What a person sees of a run: a bar on a terminal, plain lines otherwise, a small file for `dmix status`."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from dmix.engine.trainer import Trainer
+
+FILE_SECONDS = 1.0
+LINE_SECONDS = 30.0
+
+
+class Watch:
+    """Shows where a trainer stands; call `update` after every step."""
+
+    def __init__(self, label: str, trainer: Trainer, progress_file: Path) -> None:
+        self.label = label
+        self.trainer = trainer
+        self.file = progress_file
+        self.started = time.monotonic()
+        self.first_step = trainer.step
+        self._file_due = 0.0
+        self._line_due = self.started + LINE_SECONDS
+        self._bar: Progress | None = None
+        if sys.stderr.isatty():
+            columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}"))
+            self._bar = Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True))
+            self._task = self._bar.add_task(label, total=trainer.total, completed=trainer.step, note="")
+
+    def __enter__(self) -> Watch:
+        if self._bar:
+            self._bar.start()
+        self.update()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar:
+            self._bar.stop()
+        self.file.unlink(missing_ok=True)
+
+    def update(self) -> None:
+        """Refresh the bar, and once in a while the file and a plain line."""
+        now = time.monotonic()
+        if self._bar:
+            self._bar.update(self._task, completed=self.trainer.step, note=self._note())
+        elif now >= self._line_due:
+            self._line_due = now + LINE_SECONDS
+            print(f"{self.label}: step {self.trainer.step}/{self.trainer.total} {self._note()}", flush=True)
+        if now >= self._file_due:
+            self._file_due = now + FILE_SECONDS
+            self._write(now)
+
+    def _note(self) -> str:
+        loss = self.trainer.last_loss
+        return "" if loss is None else f"loss {loss:.3f}"
+
+    def _write(self, now: float) -> None:
+        done = self.trainer.step - self.first_step
+        left = self.trainer.total - self.trainer.step
+        state = {
+            "step": self.trainer.step,
+            "total": self.trainer.total,
+            "loss": self.trainer.last_loss,
+            "seconds_left": round(left * (now - self.started) / done, 1) if done else None,
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+        }
+        # Renamed but not fsynced: the file is of the moment, and a lost one costs nothing.
+        part = self.file.with_suffix(".part")
+        part.write_text(json.dumps(state))
+        os.replace(part, self.file)

@@ -1,0 +1,1 @@
+"""Mixup policies, one file each."""

@@ -1,0 +1,67 @@
+"""All files of one table; `dmix.grid.artefact` has the digest of everything they are made from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from dmix.errors import DmixError
+from dmix.files import write_text
+from dmix.grid.expand import Grid
+from dmix.grid.schema import Table
+from dmix.report import compare_files
+from dmix.report.compare import compare
+from dmix.report.deviations import concerning, read_deviations
+from dmix.report.frame import load_frame
+from dmix.report.latex import to_latex
+from dmix.report.longform import to_csv
+from dmix.report.markdown import to_markdown
+from dmix.report.reported import read_reported
+from dmix.report.table import TableData, build_table
+from dmix.report.text import to_text
+
+REFERENCE = Path("reference")
+TABLE_FORMATS: Mapping[str, Callable[[TableData], str]] = {
+    "tex": to_latex,
+    "csv": to_csv,
+    "md": to_markdown,
+    "txt": to_text,
+}
+COMPARISON_FORMATS = {
+    "csv": compare_files.to_csv,
+    "md": compare_files.to_markdown,
+    "tex": compare_files.to_latex,
+}
+
+
+def render(
+    grid: Grid, table_name: str, runs_root: Path, out_dir: Path, reference: Path = REFERENCE
+) -> list[Path]:
+    """Write a table and its comparison with published numbers, in every format; return the paths.
+
+    The bytes depend on the records, `params.yaml`, `reference` and this code alone.
+
+    Parameters
+    ----------
+    runs_root: results/<tier>/runs. out_dir: where <table>.tex and the others go.
+
+    Raises
+    ------
+    DmixError: there is no such table, records of different data meet, or a file cannot be read or written.
+    """
+    table = _table(grid, table_name)
+    frame = load_frame(grid, grid.table_runs(table), runs_root)
+    deviations = concerning(read_deviations(reference / "deviations.csv"), frame)
+    data = build_table(table_name, frame, table, grid.params, grid.tier, deviations)
+    rows = compare(data, grid.params, read_reported(reference / "reported.csv", table.reported))
+    texts = {f"{table_name}.{suffix}": form(data) for suffix, form in TABLE_FORMATS.items()}
+    texts |= {f"{table_name}_comparison.{suffix}": form(rows) for suffix, form in COMPARISON_FORMATS.items()}
+    for name, text in texts.items():
+        write_text(out_dir / name, text)
+    return [out_dir / name for name in texts]
+
+
+def _table(grid: Grid, name: str) -> Table:
+    if name not in grid.params.tables:
+        raise DmixError(f"there is no table named {name!r}", f"choose one of {', '.join(grid.params.tables)}")
+    return grid.params.tables[name]

@@ -1,0 +1,70 @@
+"""The words around a table: its caption and the notes below it, the same in every format."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dmix.report.layout import column_labels
+from dmix.report.table import TableData
+
+NAMED = 5
+
+
+def caption(data: TableData, best: str) -> str:
+    """Return the caption without the number; `best` is how the format marks the best mean."""
+    return " ".join(_sentences(data, best))
+
+
+def _sentences(data: TableData, best: str) -> Iterator[str]:
+    yield f"{data.title}."
+    if data.expected > 1:
+        yield f"Mean ± standard deviation over {data.expected} seeds."
+    else:
+        yield "One seed."
+    if data.gain:
+        yield f"In parentheses, the gain of {data.gain[0]} over {data.gain[1]}, paired by seed."
+    yield f"The best mean of each column is {best}."
+    if "embedded" in data.editions:
+        yield f"Data: {' and '.join(sorted(data.editions))}."
+    if data.tier_note:
+        yield data.tier_note
+
+
+def notes(data: TableData) -> tuple[str, ...]:
+    """Return the lines below the table: what is incomplete, what is not used, what deviates."""
+    return tuple(_notes(data))
+
+
+def _notes(data: TableData) -> Iterator[str]:
+    if any(cell.state == "partial" for row in data.cells for cell in row):
+        yield f"[n=k]: only k of the {data.expected} seeds have a record."
+    count, which = _where(data, "not yet implemented")
+    if count:
+        yield f"{_cells(count)} not yet implemented: {which}."
+    count, which = _where(data, "missing")
+    if count:
+        yield f"{_cells(count)} without a record: {which}."
+    if data.invalid:
+        more = len(data.invalid) - NAMED
+        names = ", ".join(data.invalid[:NAMED]) + (f" and {more} more" if more > 0 else "")
+        what = "record is" if len(data.invalid) == 1 else "records are"
+        yield f"{len(data.invalid)} {what} invalid and not used: {names}."
+    if data.deviations:
+        yield f"Deviations: {', '.join(data.deviations)} (reference/deviations.csv)."
+
+
+def _cells(count: int) -> str:
+    return "1 cell" if count == 1 else f"{count} cells"
+
+
+def _where(data: TableData, state: str) -> tuple[int, str]:
+    """Return how many cells are in `state` and which: whole rows by title, others with their columns."""
+    labels = column_labels(data)
+    count, rows = 0, []
+    for row, cells in zip(data.rows, data.cells, strict=True):
+        there = [label for label, cell in zip(labels, cells, strict=True) if cell.state == state]
+        count += len(there)
+        if there:
+            whole = len(there) == sum(cell.state != "absent" for cell in cells)
+            rows.append(row.title if whole else f"{row.title} ({', '.join(there)})")
+    return count, ", ".join(rows)

@@ -1,0 +1,101 @@
+"""The statistics of one cell: mean, spread, gain, state."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from dmix.report.frame import DONE, INVALID, UNIMPLEMENTED
+from dmix.report.numbers import printed
+
+Runs = Mapping[int, Mapping[str, Any]]
+Pool = Mapping[tuple[str, tuple[str, ...]], Runs]
+State = Literal["done", "partial", "missing", "invalid", "not yet implemented", "absent"]
+
+
+@dataclass(frozen=True)
+class TableCell:
+    """One number of a table.
+
+    Attributes
+    ----------
+    mean: mean score over seeds in percent; None is a gap.
+    std: sample standard deviation (n - 1); None with fewer than two seeds.
+    n, expected: seeds with a valid record, and seeds of the grid (0 where the grid has no such cell).
+    gain, gain_n: mean of the differences paired by seed, and how many pairs.
+    best: the highest mean of its column at the printed precision.
+    method, dataset, backbone, objective: of the runs; `place` may show an objective in the column of another.
+    editions: of the data behind the number, "real" or "embedded".
+    """
+
+    mean: float | None
+    std: float | None
+    n: int
+    expected: int
+    state: State
+    editions: tuple[str, ...]
+    method: str
+    dataset: str
+    backbone: str
+    objective: str
+    gain: float | None = None
+    gain_n: int = 0
+    best: bool = False
+
+
+def build_cell(runs: Runs, over: Runs) -> TableCell:
+    """Return the cell of `runs` (seed -> row of the frame), with its gain over the runs `over`."""
+    ours, theirs = _scores(runs), _scores(over)
+    differences = [ours[seed] - theirs[seed] for seed in sorted(ours.keys() & theirs.keys())]
+    values = [ours[seed] for seed in sorted(ours)]
+    return TableCell(
+        mean=statistics.fmean(values) if values else None,
+        std=statistics.stdev(values) if len(values) > 1 else None,
+        n=len(values),
+        expected=len(runs),
+        state=_state(len(values), [run["state"] for run in runs.values()]),
+        editions=tuple(sorted({run["data_edition"] for run in runs.values() if run["state"] == DONE})),
+        method=_only(runs, "method"),
+        dataset=_only(runs, "dataset"),
+        backbone=_only(runs, "backbone"),
+        objective=_only(runs, "objective"),
+        gain=statistics.fmean(differences) if differences else None,
+        gain_n=len(differences),
+    )
+
+
+def mark_best(cells: Sequence[Sequence[TableCell]]) -> tuple[tuple[TableCell, ...], ...]:
+    """Mark the highest mean of each column; means that print equal are all marked."""
+    tops = [
+        max((printed(cell.mean) for cell in column if cell.mean is not None), default=None)
+        for column in zip(*cells, strict=True)
+    ]
+    return tuple(
+        tuple(
+            replace(cell, best=cell.mean is not None and printed(cell.mean) == top)
+            for cell, top in zip(row, tops, strict=True)
+        )
+        for row in cells
+    )
+
+
+def _scores(runs: Runs) -> dict[int, float]:
+    return {seed: float(run["score"]) for seed, run in runs.items() if run["state"] == DONE}
+
+
+def _only(runs: Runs, axis: str) -> str:
+    """Return the entry that all runs share, "" where there are none or several."""
+    found = {str(run[axis]) for run in runs.values()}
+    return found.pop() if len(found) == 1 else ""
+
+
+def _state(n: int, states: Sequence[str]) -> State:
+    if not states:
+        return "absent"
+    if n:
+        return "done" if n == len(states) else "partial"
+    if INVALID in states:
+        return "invalid"
+    return "not yet implemented" if set(states) == {UNIMPLEMENTED} else "missing"

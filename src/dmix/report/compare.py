@@ -1,0 +1,121 @@
+"""Our numbers beside those that the paper or another source prints."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from dmix.grid.schema import Params
+from dmix.report.cells import TableCell
+from dmix.report.reported import Key, Published
+from dmix.report.table import TableData
+
+REPORTED_TRIALS = 3  # the paper, section 4: mean of three trials
+Verdict = Literal[
+    "within 2 standard errors",
+    "above",
+    "below",
+    "one seed: no standard error",
+    "not comparable: embedded data",
+    "no record",
+    "not reported",
+]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One of our cells beside one published number.
+
+    Attributes
+    ----------
+    difference: ours minus theirs.
+    z: the difference in standard errors of the two means; None where it has none.
+    """
+
+    dataset: str
+    backbone: str
+    policy: str
+    objective: str
+    mean: float | None
+    std: float | None
+    n: int
+    reported: float | None
+    reported_std: float | None
+    source: str
+    difference: float | None
+    z: float | None
+    verdict: Verdict
+
+
+def compare(
+    data: TableData, params: Params, reported: Mapping[Key, tuple[Published, ...]]
+) -> tuple[Comparison, ...]:
+    """Return one comparison for each cell and published number, cells with none included."""
+    return tuple(_compare(data, params, reported))
+
+
+def _compare(
+    data: TableData, params: Params, reported: Mapping[Key, tuple[Published, ...]]
+) -> Iterator[Comparison]:
+    for row, cells in zip(data.rows, data.cells, strict=True):
+        for cell in cells:
+            if cell.state == "absent":
+                continue
+            objective = params.objectives[cell.objective]
+            shown: Key = (
+                params.datasets[cell.dataset].title,
+                params.backbones[cell.backbone].title,
+                row.title,
+                objective.title,
+            )
+            # Sources write "none" for training on unmixed samples, whatever its loss.
+            key = (*shown[:3], "none" if objective.group == "clean" else objective.title)
+            for published in reported.get(key, (None,)):
+                yield _beside(shown, cell, published)
+
+
+def _beside(shown: Key, cell: TableCell, published: Published | None) -> Comparison:
+    difference = error = z = None
+    if published is not None and cell.mean is not None:
+        difference = cell.mean - published.value
+        error = standard_error(cell, published)
+        z = difference / error if error else None
+    return Comparison(
+        *shown,
+        mean=cell.mean,
+        std=cell.std,
+        n=cell.n,
+        reported=published.value if published else None,
+        reported_std=published.std if published else None,
+        source=published.source if published else "",
+        difference=difference,
+        z=z,
+        verdict=_verdict(cell, difference, error),
+    )
+
+
+def standard_error(cell: TableCell, published: Published) -> float | None:
+    """Return the standard error of the difference, None with fewer than two seeds of ours.
+
+    sqrt(std^2 / n + reported_std^2 / 3); a source that prints no spread adds nothing, so that the
+    error is then too small and a verdict too strict.
+    """
+    if cell.std is None:
+        return None
+    return math.sqrt(cell.std**2 / cell.n + (published.std or 0.0) ** 2 / REPORTED_TRIALS)
+
+
+def _verdict(cell: TableCell, difference: float | None, error: float | None) -> Verdict:
+    if cell.mean is None:
+        return "no record"
+    if "embedded" in cell.editions:
+        return "not comparable: embedded data"
+    if difference is None:
+        return "not reported"
+    if error is None:
+        return "one seed: no standard error"
+    if abs(difference) <= 2 * error:
+        return "within 2 standard errors"
+    return "above" if difference > 0 else "below"

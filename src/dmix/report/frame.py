@@ -1,0 +1,121 @@
+"""One data frame of runs: what exists, what does not, and why a record is not used."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from dmix.errors import DmixError
+from dmix.grid.expand import Grid
+from dmix.grid.spec import AXES, RunSpec, canonical_json
+from dmix.record import Record
+from dmix.report.valid import RECORD, read_valid
+
+DONE = "done"
+MISSING = "missing"
+UNIMPLEMENTED = "not yet implemented"
+INVALID = "invalid"
+
+LEADING = ("name", "task", *AXES, "seed")
+NUMBERS = ("score", "median_last10", "best", "last")
+COSTS = ("seconds", "gpu_hours", "images_per_second")
+DIGESTS = ("spec_digest", "code_digest")
+TEXTS = ("data_edition", "data_fingerprint", "precision", "device", "git_commit", "weights_sha256")
+TRAILING = ("state", "problem", *NUMBERS, "primary", *COSTS, "resumes", *DIGESTS, *TEXTS, "folder")
+
+
+def load_frame(grid: Grid, names: Iterable[str], runs_root: Path) -> pd.DataFrame:
+    """Return one row for each run of `names`, in that order, also for those without a record.
+
+    Columns are `LEADING`, the extra axes of these runs by name, and `TRAILING`. Text that does not exist
+    is "", a number that does not exist is missing. `state` is "done", "missing", "not yet implemented"
+    (`problem` names the source files) or "invalid" (`problem` says why; no number of it is in the frame).
+
+    Parameters
+    ----------
+    runs_root: the folder that holds the run folders, results/<tier>/runs.
+
+    Raises
+    ------
+    DmixError: two records of one data set were made from different bytes.
+    """
+    names = tuple(names)
+    extra = sorted({key for name in names for key, _ in grid.runs[name].variation})
+    rows = [dict.fromkeys(extra, "") | _row(grid, name, runs_root) for name in names]
+    _check_fingerprints(rows, grid)
+    frame = pd.DataFrame(rows, columns=[*LEADING, *extra, *TRAILING])
+    kinds = {"seed": "int64", "resumes": "Int64"} | dict.fromkeys((*NUMBERS, *COSTS), "float64")
+    return frame.astype(dict.fromkeys(frame.columns, "object") | kinds)
+
+
+def to_csv(frame: pd.DataFrame) -> str:
+    """Return `frame` as CSV that is equal on every machine; every float reads back equal."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(frame.columns)
+    for row in frame.itertuples(index=False, name=None):
+        writer.writerow([_text(value) for value in row])
+    return out.getvalue()
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list | tuple | dict):
+        return canonical_json(value)
+    if pd.isna(value):
+        return ""
+    return repr(float(value)) if isinstance(value, float) else str(value)
+
+
+def _row(grid: Grid, name: str, runs_root: Path) -> dict[str, Any]:
+    spec = grid.runs[name]
+    row: dict[str, Any] = {"name": name, "task": spec.task, **spec.axes, "seed": spec.seed}
+    row |= dict(spec.variation)
+    row |= dict.fromkeys(("problem", "primary", *DIGESTS, *TEXTS, "folder"), "")
+    row["spec_digest"] = spec.digest()
+    if files := grid.missing(name):
+        return row | {"state": UNIMPLEMENTED, "problem": ", ".join(files)}
+    folder = grid.folders[name]
+    row |= {"folder": folder, "code_digest": folder.rpartition("-")[2]}
+    return {**row, **_result(runs_root / folder / RECORD, spec)}
+
+
+def _result(path: Path, spec: RunSpec) -> dict[str, Any]:
+    if not path.exists():
+        return {"state": MISSING}
+    record, problem = read_valid(path, spec)
+    return {"state": INVALID, "problem": problem} if record is None else {"state": DONE, **_values(record)}
+
+
+def _values(record: Record) -> Mapping[str, Any]:
+    scores = record.scores[record.primary]
+    direct = ("score", "primary", *COSTS, "resumes", "data_edition", "data_fingerprint", "precision")
+    return {
+        **{key: getattr(record, key) for key in (*direct, "weights_sha256")},
+        **{key: getattr(scores, key) for key in NUMBERS[1:]},
+        "device": record.hardware.device,
+        "git_commit": record.git_commit or "",
+    }
+
+
+def _check_fingerprints(rows: Iterable[Mapping[str, Any]], grid: Grid) -> None:
+    """Refuse records of one data set that saw different data: their numbers cannot be compared."""
+    first: dict[str, Mapping[str, Any]] = {}
+    for row in rows:
+        if row["state"] != DONE:
+            continue
+        # Two sizes of one data set, an axis of an ablation, are two data sets here.
+        data = canonical_json([row["dataset"], grid.runs[row["name"]].settings.get("dataset", {})])
+        other = first.setdefault(data, row)
+        if other["data_fingerprint"] != row["data_fingerprint"]:
+            raise DmixError(
+                f"two runs on {row['dataset']} were trained on different data: {other['name']} "
+                f"(fingerprint {other['data_fingerprint']}) and {row['name']} "
+                f"(fingerprint {row['data_fingerprint']})",
+                "find which data are the right ones, delete the records made from the others "
+                f"(such as {row['folder']}/{RECORD} or {other['folder']}/{RECORD}) and run them again",
+            )

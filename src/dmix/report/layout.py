@@ -1,0 +1,50 @@
+"""Header and rules of a table, before any format."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import groupby, pairwise
+from typing import Literal
+
+from dmix.report.table import TableData
+
+ROW_TITLE = "Policy"
+Rule = Literal["", "single", "double"]
+
+
+@dataclass(frozen=True)
+class Span:
+    """A title over the columns `start` to `start + width - 1`, counted from 0."""
+
+    title: str
+    start: int
+    width: int
+
+
+def spans(data: TableData, level: int) -> tuple[Span, ...]:
+    """Return the titles of one header level; equal neighbours under one parent share a title."""
+    found: list[Span] = []
+    start = 0
+    for _, group in groupby(data.columns, key=lambda column: column.keys[: level + 1]):
+        columns = list(group)
+        found.append(Span(columns[0].titles[level], start, len(columns)))
+        start += len(columns)
+    return tuple(found)
+
+
+def rules(data: TableData) -> tuple[Rule, ...]:
+    """Return the rule above each row: single below the unmixed rows, double between static and dynamic."""
+    between: dict[tuple[str, str], Rule] = {("static", "dynamic"): "double"}
+    above: list[Rule] = [""] if data.rows else []
+    for upper, lower in pairwise(data.rows):
+        changes = upper.kind != lower.kind
+        above.append(between.get((upper.kind, lower.kind), "single") if changes else "")
+    return tuple(above)
+
+
+def column_labels(data: TableData) -> tuple[str, ...]:
+    """Return one short name for each column: the titles of the levels in which columns differ."""
+    varying = [
+        level for level in range(len(data.levels)) if len({column.keys[level] for column in data.columns}) > 1
+    ]
+    return tuple(" ".join(column.titles[level] for level in varying) for column in data.columns)

@@ -1,0 +1,55 @@
+"""A table as Markdown (GitHub's dialect)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dmix.report.caption import caption, notes
+from dmix.report.cells import TableCell
+from dmix.report.escape import markdown as escape
+from dmix.report.layout import ROW_TITLE, rules
+from dmix.report.numbers import GAP, fixed, signed
+from dmix.report.table import TableData
+
+
+def to_markdown(data: TableData) -> str:
+    """Return caption, table and notes. Markdown has one header row and no rules: see below.
+
+    The header levels stand above each other in one cell, and a row with the kind's name stands where
+    other formats have a rule.
+    """
+    return "\n".join(_lines(data)) + "\n"
+
+
+def _lines(data: TableData) -> Iterator[str]:
+    yield f"**Table {escape(data.number)}.** {escape(caption(data, 'bold'))}"
+    yield ""
+    titles = ["<br>".join(map(escape, column.titles)) for column in data.columns]
+    yield _row((ROW_TITLE, *titles))
+    yield _row(("---", *("--:" for _ in data.columns)))
+    for row, cells, rule in zip(data.rows, data.cells, rules(data), strict=True):
+        if rule:
+            yield _row((f"*{row.kind}*", *("" for _ in cells)))
+        yield _row((escape(row.title), *map(cell_markdown, cells)))
+    for line in notes(data):
+        yield ""
+        yield escape(line)
+
+
+def _row(cells: tuple[str, ...]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def cell_markdown(cell: TableCell) -> str:
+    """Return one cell: mean, spread, gain, and n where seeds are missing."""
+    if cell.mean is None:
+        return GAP
+    mean = fixed(cell.mean)
+    parts = [f"**{mean}**" if cell.best else mean]
+    if cell.std is not None:
+        parts.append(f"± {fixed(cell.std)}")
+    if cell.gain is not None:
+        parts.append(f"({signed(cell.gain)})")
+    if cell.state == "partial":
+        parts.append(escape(f"[n={cell.n}]"))
+    return " ".join(parts)

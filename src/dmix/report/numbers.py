@@ -1,0 +1,27 @@
+"""How numbers are printed: percent with two decimals."""
+
+from __future__ import annotations
+
+DECIMALS = 2
+GAP = "\N{EN DASH}"
+
+
+def fixed(value: float) -> str:
+    """Return `value` as tables print it."""
+    return f"{value:.{DECIMALS}f}"
+
+
+def printed(value: float) -> float:
+    """Return `value` at the precision that tables print."""
+    return float(fixed(value))
+
+
+def signed(value: float) -> str:
+    """Return a difference as tables print it: always with a sign, and zero as +0.00."""
+    # Adding zero turns the negative zero, to which a small loss rounds, into the positive one.
+    return f"{printed(value) + 0.0:+.{DECIMALS}f}"
+
+
+def exact(value: float | None) -> str:
+    """Return a number for CSV, which reads back equal; "" where there is none."""
+    return "" if value is None else repr(float(value))

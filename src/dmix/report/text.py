@@ -1,0 +1,93 @@
+"""A table as aligned plain text, for a terminal."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Sequence
+
+from dmix.report.caption import caption, notes
+from dmix.report.cells import TableCell
+from dmix.report.layout import ROW_TITLE, Rule, rules, spans
+from dmix.report.numbers import GAP, fixed, signed
+from dmix.report.table import TableData
+
+BETWEEN = "   "
+RULES: dict[Rule, str] = {"single": "─", "double": "═"}
+LEAST_WIDTH = 72
+
+
+def to_text(data: TableData) -> str:
+    """Return caption, table and notes; the best mean of a column is followed by *."""
+    return "\n".join(line.rstrip() for line in _lines(data)) + "\n"
+
+
+def _lines(data: TableData) -> Iterator[str]:
+    columns = [_column([row[index] for row in data.cells]) for index in range(len(data.columns))]
+    widths = _widths(data, [max(map(len, column), default=0) for column in columns])
+    first = max(len(title) for title in (ROW_TITLE, *(row.title for row in data.rows)))
+    total = first + sum(len(BETWEEN) + width for width in widths)
+    room = max(total, LEAST_WIDTH)
+    yield from textwrap.wrap(f"Table {data.number}. {caption(data, 'marked *')}", room)
+    yield ""
+    yield from _header(data, widths, first)
+    yield "─" * total
+    for index, (row, rule) in enumerate(zip(data.rows, rules(data), strict=True)):
+        if rule:
+            yield RULES[rule] * total
+        cells = [column[index].ljust(width) for column, width in zip(columns, widths, strict=True)]
+        yield BETWEEN.join((row.title.ljust(first), *cells))
+    yield "─" * total
+    for line in notes(data):
+        yield from textwrap.wrap(line, room, subsequent_indent="  ", break_on_hyphens=False)
+
+
+def _header(data: TableData, widths: Sequence[int], first: int) -> Iterator[str]:
+    last = len(data.levels) - 1
+    for level in range(len(data.levels)):
+        titles, lines = [], []
+        for span in spans(data, level):
+            width = _span_width(widths, span.start, span.width)
+            titles.append(span.title.center(width) if level < last else span.title.ljust(width))
+            lines.append("─" * width)
+        yield BETWEEN.join(((ROW_TITLE if level == last else "").ljust(first), *titles))
+        if level < last:
+            yield BETWEEN.join((" " * first, *lines))
+
+
+def _widths(data: TableData, widths: list[int]) -> list[int]:
+    """Widen the last column under a title that is longer than its columns; inner levels first."""
+    for level in reversed(range(len(data.levels))):
+        for span in spans(data, level):
+            lacking = len(span.title) - _span_width(widths, span.start, span.width)
+            widths[span.start + span.width - 1] += max(0, lacking)
+    return widths
+
+
+def _span_width(widths: Sequence[int], start: int, width: int) -> int:
+    return sum(widths[start : start + width]) + len(BETWEEN) * (width - 1)
+
+
+def _column(cells: Sequence[TableCell]) -> list[str]:
+    """Return one column with each part of its cells below the same part of the others."""
+    parts = [_parts(cell) for cell in cells]
+    widths = [max((len(part) for part in kind), default=0) for kind in zip(*parts, strict=True)]
+    return [
+        " ".join(
+            # The mean ends at its decimals; everything after it starts at one place.
+            part.rjust(width) if position == 0 else part.ljust(width)
+            for position, (part, width) in enumerate(zip(row, widths, strict=True))
+            if width
+        )
+        for row in parts
+    ]
+
+
+def _parts(cell: TableCell) -> tuple[str, str, str, str]:
+    if cell.mean is None:
+        return f"{GAP} ", "", "", ""
+    return (
+        fixed(cell.mean) + ("*" if cell.best else " "),
+        "" if cell.std is None else f"± {fixed(cell.std)}",
+        "" if cell.gain is None else f"({signed(cell.gain)})",
+        f"[n={cell.n}]" if cell.state == "partial" else "",
+    )

@@ -1,0 +1,1 @@
+"""What happens in one step: supervised, transfer, semi-supervised."""

@@ -1,0 +1,42 @@
+"""Supervised training with a mixup policy (the paper, section 4.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from dmix.data.loader import Batch
+from dmix.engine.task import Ingredients, Predictor, Step, Task
+from dmix.mixups.policy import Context
+from dmix.part import part
+
+
+@part
+class Supervised(Task):
+    """Minimise the objective on mixed batches, plus whatever losses the policy has of its own."""
+
+    def __init__(self, ingredients: Ingredients) -> None:
+        super().__init__()
+        self.model = ingredients.model
+        self.policy = ingredients.policy
+        self.objective = ingredients.objective
+        self.pixels = ingredients.pixels
+
+    def losses(self, batch: Batch, step: Step) -> Mapping[str, Tensor]:
+        """Return the mean objective over all N rows as `mixed`, and the policy's losses."""
+        mixed = self.policy.mix(batch.images, batch.labels, step.draws, self._context(step))
+        logits = self.model(mixed.images, mixed.hidden)
+        rows = self.objective(logits, mixed.y_a, mixed.y_b, mixed.lam)
+        return {"mixed": rows.mean(), **mixed.losses}
+
+    def predictors(self) -> Mapping[str, Predictor]:
+        """Evaluate the network itself."""
+        return {"model": self.model}
+
+    def after_step(self, step: Step) -> None:
+        """Let the policy update its averages."""
+        self.policy.after_step(self._context(step))
+
+    def _context(self, step: Step) -> Context:
+        return Context(self.model, step.number, step.total, self.pixels)

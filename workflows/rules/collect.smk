@@ -1,0 +1,12 @@
+# One line per run, for every run that has a record.
+rule collect:
+    input:
+        [f"{RUNS}/{folder}/record.json" for folder in GRID.folders.values()],
+    output:
+        frame=f"results/{TIER}/frame.csv",
+        stamp=f"{PUBLISHED}/frame-{frame_digest(GRID)}",
+    params:
+        build=f"{BUILD}/frame-{frame_digest(GRID)}",
+    shell:
+        "dmix collect --tier {TIER} --out {params.build}/frame.csv &&"
+        " dmix publish {params.build}/frame.csv --to results/{TIER} --stamp {output.stamp}"

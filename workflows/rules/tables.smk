@@ -1,0 +1,35 @@
+# Tables are rendered under a name with the digest of all they depend on, then copied to their plain
+# names by a step of its own. The stamp of the copy carries the digest, so going back to earlier settings
+# publishes the earlier table again, in any checkout.
+for table, digest in TABLES.items():
+    folder = f"{BUILD}/{table}-{digest}"
+    products = [f"{table}.{ending}" for ending in ("tex", "csv", "md", "txt")]
+    products += [f"{table}_comparison.{ending}" for ending in ("tex", "csv", "md")]
+
+    rule:
+        name:
+            f"render_{table}"
+        input:
+            [
+                f"{RUNS}/{GRID.folders[run]}/record.json"
+                for run in GRID.table_runs(GRID.params.tables[table])
+                if run in GRID.folders
+            ],
+        output:
+            [f"{folder}/{product}" for product in products],
+        params:
+            table=table,
+            folder=folder,
+        shell:
+            "dmix table {params.table} --tier {TIER} --out {params.folder}"
+
+    rule:
+        name:
+            f"publish_{table}"
+        input:
+            [f"{folder}/{product}" for product in products],
+        output:
+            [f"paper_tables/{TIER}/{product}" for product in products],
+            stamp=f"{PUBLISHED}/{table}-{digest}",
+        shell:
+            "dmix publish {input} --to paper_tables/{TIER} --stamp {output.stamp}"
