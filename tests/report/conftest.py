@@ -12,8 +12,8 @@ from dmix.grid.schema import Params
 from dmix.grid.spec import RunSpec
 from dmix.grid.yaml_lines import Document
 from dmix.record import Hardware, Record, Scores
-from dmix.report.table import build_table
 from dmix.report.frame import load_frame
+from dmix.report.table import build_table
 
 HERE = Path(__file__).parent
 SEEDS = (0, 1, 2)
@@ -146,7 +146,7 @@ def make_record(spec, score, /, **changes):
     return Record(**(values | changes))
 
 
-@pytest.fixture()
+@pytest.fixture
 def toy(tmp_path):
     """The toy grid with its records, and the means to make others."""
     root = tmp_path / "runs"

@@ -17,7 +17,8 @@ from dmix.grid.parts import PACKAGE, module_of
 from dmix.grid.spec import DIGEST_LENGTH, RunSpec, digest_of
 
 NUMERIC_ROOMS = ("data", "models", "mixups", "losses", "tasks", "engine")
-ENGINE = "dmix.engine.trainer"
+# What every run rests on; the parts are found by name and added.
+ENGINE = ("dmix.engine.assemble", "dmix.engine.device", "dmix.engine.score")
 
 
 def code_modules(spec: RunSpec) -> Mapping[str, str]:
@@ -25,7 +26,7 @@ def code_modules(spec: RunSpec) -> Mapping[str, str]:
     roots = tuple(
         module_of(section, values["use"]) for section, values in spec.settings.items() if "use" in values
     )
-    return closure((ENGINE, *roots))
+    return closure((*ENGINE, *roots))
 
 
 def code_digest(spec: RunSpec) -> str:

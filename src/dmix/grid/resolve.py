@@ -198,7 +198,9 @@ class Resolver:
         try:
             return model.model_validate(values).model_dump(mode="json")
         except ValidationError as error:
-            first = error.errors()[0]
+            # A misspelt key is also a missing one; the misspelling is the news.
+            found = error.errors()
+            first = next((e for e in found if e["type"] == "extra_forbidden"), found[0])
             key = str(first["loc"][0])
             known = ", ".join(model.model_fields)
             if (section, key) not in table:

@@ -6,7 +6,6 @@ import csv
 import hashlib
 import io
 import json
-import statistics
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +18,8 @@ import torch
 
 from dmix.data.dataset import Dataset
 from dmix.engine.assemble import assemble, load_dataset
-from dmix.engine.schedule import LAST
+from dmix.engine.device import choose_device
+from dmix.engine.score import scores
 from dmix.engine.trainer import Row, Trainer
 from dmix.errors import DmixError
 from dmix.files import atomic_write, write_text
@@ -30,7 +30,7 @@ from dmix.job import checkpoint, facts, lock
 from dmix.job.paths import DATA, RunPaths
 from dmix.job.signals import AGAIN, Stop, watched
 from dmix.job.watch import Watch
-from dmix.record import Record, Scores, read_record
+from dmix.record import Record, read_record
 
 
 @dataclass(frozen=True)
@@ -75,20 +75,6 @@ def train(grid: Grid, name: str, options: Options) -> int:
         except DmixError as error:
             write_text(paths.failure, str(error) + "\n")
             raise
-
-
-def choose_device(wanted: str) -> torch.device:
-    """Return the device for "auto" (a GPU where there is one), "cpu" or "cuda"; one thread on a CPU."""
-    if wanted == "cuda" and not torch.cuda.is_available():
-        raise DmixError("--device cuda: torch sees no GPU", "use --device cpu, or install a CUDA build")
-    kind = ("cuda" if torch.cuda.is_available() else "cpu") if wanted == "auto" else wanted
-    if kind == "cpu":
-        # The thread count changes results, so it is fixed; parallelism comes from running several runs.
-        torch.set_num_threads(1)
-        torch.use_deterministic_algorithms(True)
-    else:
-        torch.backends.cudnn.benchmark = True
-    return torch.device(kind)
 
 
 def _finished(paths: RunPaths, name: str) -> bool:
@@ -185,10 +171,14 @@ def _write_products(
     trainer = session.trainer
     weights = {name: value.detach().cpu().contiguous() for name, value in trainer.task.state_dict().items()}
     blob = safetensors.torch.save(weights)
-    scores = {name: _scores(trainer.history, f"top1_{name}", spec) for name in trainer.task.predictors()}
-    primary = next(iter(scores))
+    recipe = spec.settings["recipe"]
+    found = {
+        name: scores(_readings(trainer.history, f"top1_{name}"), recipe["epochs"])
+        for name in trainer.task.predictors()
+    }
+    primary = next(iter(found))
     seconds = session.seconds
-    images = trainer.total * spec.settings["recipe"]["batch_size"]
+    images = trainer.total * recipe["batch_size"]
     commit, dirty = facts.git_state()
     record = Record(
         name=spec.name,
@@ -203,7 +193,7 @@ def _write_products(
         git_dirty=dirty,
         versions=facts.versions(),
         hardware=facts.hardware(device),
-        precision=spec.settings["recipe"]["precision"],
+        precision=recipe["precision"],
         started=session.started,
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
         seconds=round(seconds, 3),
@@ -212,9 +202,9 @@ def _write_products(
         resumes=session.resumes,
         parameters=sum(p.numel() for p in trainer.task.parameters()),
         readings=trainer.readings,
-        scores=scores,
+        scores=found,
         primary=primary,
-        score=getattr(scores[primary], spec.settings["recipe"]["score"]),
+        score=getattr(found[primary], recipe["score"]),
         weights_sha256=hashlib.sha256(blob).hexdigest(),
     )
     history = _history_csv(trainer.history)
@@ -229,12 +219,8 @@ def _write_products(
     return record
 
 
-def _scores(history: list[Row], column: str, spec: RunSpec) -> Scores:
-    read = [float(row[column] or 0.0) for row in history if row[column] is not None]
-    last10 = read[-min(LAST, spec.settings["recipe"]["epochs"]) :]
-    return Scores(
-        median_last10=statistics.median(last10), best=max(read), last=read[-1], last10=tuple(last10)
-    )
+def _readings(history: list[Row], column: str) -> list[float]:
+    return [float(value) for value in (row[column] for row in history) if value is not None]
 
 
 def _history_csv(history: list[Row]) -> str:

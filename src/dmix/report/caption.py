@@ -37,7 +37,7 @@ def notes(data: TableData) -> tuple[str, ...]:
 
 def _notes(data: TableData) -> Iterator[str]:
     if any(cell.state == "partial" for row in data.cells for cell in row):
-        yield f"[n=k]: only k of the {data.expected} seeds have a record."
+        yield f"[n=k]: k of the {data.expected} seeds are complete."
     count, which = _where(data, "not yet implemented")
     if count:
         yield f"{_cells(count)} not yet implemented: {which}."

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 _LATEX = str.maketrans(
     {
         "\\": r"\textbackslash{}",
@@ -31,6 +33,13 @@ _MARKDOWN = str.maketrans({mark: f"\\{mark}" for mark in "\\`*_[]<>|"})
 def latex(text: str) -> str:
     """Return `text` for LaTeX, literally."""
     return text.translate(_LATEX)
+
+
+def latex_row(cells: Iterable[str]) -> str:
+    """Return one row of a tabular, of cells that are LaTeX already."""
+    line = " & ".join(cells).lstrip()
+    # The line break of the row above would read a leading * or [ as its own option.
+    return ("{}" if line[:1] in ("*", "[") else "") + line + r" \\"
 
 
 def markdown(text: str) -> str:

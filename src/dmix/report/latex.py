@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dmix.report.caption import caption, notes
 from dmix.report.cells import TableCell
 from dmix.report.escape import latex as escape
+from dmix.report.escape import latex_row
 from dmix.report.layout import ROW_TITLE, Rule, rules, spans
 from dmix.report.numbers import fixed, signed
 from dmix.report.table import TableData
@@ -35,7 +36,7 @@ def _lines(data: TableData) -> Iterator[str]:
     yield r"\midrule"
     for row, cells, rule in zip(data.rows, data.cells, rules(data), strict=True):
         yield from RULES[rule]
-        yield " & ".join((escape(row.title), *map(cell_latex, cells))) + r" \\"
+        yield latex_row((escape(row.title), *map(cell_latex, cells)))
     yield r"\bottomrule"
     yield r"\end{tabular}"
     below = notes(data)
@@ -57,7 +58,7 @@ def _header(data: TableData) -> Iterator[str]:
             else rf"\multicolumn{{{span.width}}}{{c}}{{{escape(span.title)}}}"
             for span in found
         ]
-        yield " & ".join((ROW_TITLE if level == last else "", *titles)).lstrip() + r" \\"
+        yield latex_row((ROW_TITLE if level == last else "", *titles))
         if level < last:
             # The first column of the table holds the row titles, and LaTeX counts from 1.
             yield " ".join(rf"\cmidrule(lr){{{s.start + 2}-{s.start + s.width + 1}}}" for s in found)

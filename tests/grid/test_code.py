@@ -1,0 +1,76 @@
+"""What of the source a run depends on."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from dmix.grid.code import code_digest, code_modules, module_digest
+from project import ROOT
+
+SOURCE = (ROOT / "src/dmix/mixups/cutmix.py").read_text()
+
+
+def digest_of_text(tmp_path: Path, text: str) -> str:
+    path = tmp_path / "module.py"
+    path.write_text(text)
+    module_digest.cache_clear()
+    return module_digest(path, "dmix.mixups.module")[0]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "same"),
+    [
+        ("        n, _, height", "        # a comment\n        n, _, height", True),
+        ("def mix(", "\n\n    def mix(", True),
+        ('"""Paste each partner', '"""Another docstring. Paste each partner', True),
+        ("per_group = -(-n // self.lam_groups)", "per_group = (-(-n // self.lam_groups))", True),
+        ("per_group = -(-n // self.lam_groups)", "per_group = -(-n // 1)", False),
+        ("y_b=labels[partner]", "y_b=labels", False),
+        ("kept_share(boxes, height, width)", "kept_share(boxes, width, height)", False),
+    ],
+)
+def test_only_meaning_changes_the_digest(tmp_path, old, new, same):
+    assert SOURCE.count(old) >= 1
+    before = digest_of_text(tmp_path, SOURCE)
+    assert (digest_of_text(tmp_path, SOURCE.replace(old, new, 1)) == before) is same
+
+
+def test_a_string_that_is_no_docstring_counts(tmp_path):
+    assert digest_of_text(tmp_path, "def f():\n    return 'a'\n") != digest_of_text(
+        tmp_path, "def f():\n    return 'b'\n"
+    )
+
+
+def test_a_run_depends_on_its_parts_and_the_engine_alone(expanded):
+    grid = expanded()
+    cutmix = code_modules(grid.runs["supervised/cifar100/resnet18/cutmix/dm_ce/s0"])
+    mixup = code_modules(grid.runs["supervised/cifar100/resnet18/mixup/mce/s0"])
+    assert "dmix.mixups.cutmix" in cutmix
+    assert "dmix.losses.decoupled" in cutmix
+    assert not {"dmix.mixups.cutmix", "dmix.losses.dm_ce", "dmix.losses.decoupled"} & set(mixup)
+    shared = {"dmix.engine.trainer", "dmix.engine.assemble", "dmix.data.loader", "dmix.models.resnet"}
+    assert shared <= set(cutmix) & set(mixup)
+    rooms = {module.split(".")[1] for module in cutmix}
+    assert rooms <= {"data", "engine", "losses", "mixups", "models", "tasks"}
+
+
+def test_every_module_that_a_run_imports_is_in_its_closure(expanded):
+    """The closure is read from the source; compare with what Python says the modules import."""
+    modules = code_modules(expanded().runs["supervised/cifar10/resnet18/cutmix/dm_ce/s0"])
+    for module in modules:
+        base = ROOT / "src" / Path(*module.split("."))
+        path = base.with_suffix(".py") if base.with_suffix(".py").exists() else base / "__init__.py"
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("dmix."):
+                room = node.module.split(".")[1]
+                if room in ("data", "engine", "losses", "mixups", "models", "tasks"):
+                    assert node.module in modules
+
+
+def test_seeds_share_the_code_digest(expanded):
+    grid = expanded()
+    names = [f"supervised/cifar10/resnet18/cutmix/dm_ce/s{seed}" for seed in range(3)]
+    assert len({code_digest(grid.runs[name]) for name in names}) == 1

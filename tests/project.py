@@ -1,0 +1,92 @@
+"""A throw-away copy of the repository in which tests run the product's own commands."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+BIN = Path(sys.executable).parent
+COPIED = ("Snakefile", "params.yaml", "workflows", "reference", "src/dmix")
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project folder; commands run in it and import its own copy of the source."""
+
+    path: Path
+
+    @classmethod
+    def create(cls, path: Path, data: Path | None = None) -> Project:
+        for name in COPIED:
+            source, target = ROOT / name, path / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if source.is_dir():
+                shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(source, target)
+        if data is not None:
+            (path / "data").symlink_to(data)
+        return cls(path)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            **os.environ,
+            "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONPATH": str(self.path / "src"),
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
+
+    def run(self, *command: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command, cwd=self.path, env=self.environment, capture_output=True, text=True, timeout=timeout
+        )
+
+    def start(self, *command: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            command,
+            cwd=self.path,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def dmix(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return self.run("dmix", *arguments)
+
+    def snakemake(
+        self, *arguments: str, tier: str = "smoke", timeout: float = 600
+    ) -> subprocess.CompletedProcess[str]:
+        return self.run(
+            *("snakemake", "--profile", "workflows/profiles/local", *arguments, "--config", f"tier={tier}"),
+            timeout=timeout,
+        )
+
+    def planned(self, tier: str = "smoke") -> set[str]:
+        """Return the names of the runs that the workflow would train, by a dry run."""
+        done = self.snakemake("-n", tier=tier)
+        assert done.returncode == 0, done.stdout + done.stderr
+        folders = re.findall(rf"output: results/{tier}/runs/(\S+)/record\.json", done.stdout + done.stderr)
+        return {re.sub(r"-[0-9a-f]{8}-[0-9a-f]{8}$", "", folder) for folder in folders}
+
+    def edit(self, file: str, old: str, new: str) -> None:
+        path = self.path / file
+        text = path.read_text()
+        assert text.count(old) == 1, (file, old, text.count(old))
+        path.write_text(text.replace(old, new))
+
+    def folder(self, name: str, tier: str = "smoke") -> str:
+        """Return the folder of a run below results/<tier>/runs."""
+        script = (
+            f"from dmix.grid.expand import load_grid; print(load_grid({tier!r}).folders[{name!r}], end='')"
+        )
+        done = self.run(sys.executable, "-c", script)
+        assert done.returncode == 0, done.stderr
+        return done.stdout

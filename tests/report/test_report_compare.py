@@ -1,0 +1,169 @@
+"""Verdicts on published numbers, and what the reference files hold."""
+
+import csv
+import io
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from dmix.errors import DmixError
+from dmix.grid.schema import Reported
+from dmix.report.compare import compare
+from dmix.report.compare_files import to_csv
+from dmix.report.deviations import concerning, read_deviations
+from dmix.report.reported import HEADER, SOURCES, read_reported
+
+REFERENCE = Path(__file__).parents[2] / "reference"
+WANTED = Reported(table="Table T", setting="epochs=5")
+
+
+@pytest.fixture
+def rows(toy):
+    """The comparison on real data, by (backbone, policy, objective) titles and source."""
+    grid = toy.make_grid(toy.specs("real"), "full")
+    toy.fill(grid)
+    found = compare(toy.table(grid), grid.params, read_reported(toy.reference / "reported.csv", WANTED))
+    return {(row.backbone[:8], row.policy, row.objective, row.source): row for row in found}
+
+
+@pytest.mark.parametrize(
+    ("key", "difference", "z", "verdict"),
+    [
+        # -0.5 over 1 / sqrt(3); the source prints no spread.
+        (
+            ("ResNet-1", "Vanilla", "CE", "OpenMixup benchmark"),
+            -0.5,
+            -0.5 * 3**0.5,
+            "within 2 standard errors",
+        ),
+        # 0.3 over sqrt(0.2^2 / 3 + 0.3^2 / 3).
+        (
+            ("ResNet-1", "Mix_up & Co", "MCE", "paper"),
+            0.3,
+            0.3 / math.sqrt((0.04 + 0.09) / 3),
+            "within 2 standard errors",
+        ),
+        (("ResNet-1", "Mix_up & Co", "MCE", "OpenMixup benchmark"), -0.7, -0.7 / (0.2 / 3**0.5), "below"),
+        (("ResNet-1", "Mix_up & Co", "DM(CE)", "paper"), 1.0, 1.0 / (0.1 / 3**0.5), "above"),
+        (
+            ("ResNet-1", "Auto*Mix", "MCE", "paper"),
+            -2.9,
+            -2.9 / math.sqrt((0.01 + 0.36) / 3),
+            "below",
+        ),
+        (("ResNet-1", "100% Cut#Mix", "DM(CE)", "paper"), 0.0, None, "one seed: no standard error"),
+        (("ResNeXt-", "Mix_up & Co", "MCE", "paper"), 0.0, None, "within 2 standard errors"),
+        (("ResNeXt-", "PuzzleMix", "MCE", "paper"), None, None, "no record"),
+        (("ResNet-1", "Auto*Mix", "DM(CE)", ""), None, None, "not reported"),
+    ],
+)
+def test_verdicts(rows, key, difference, z, verdict):
+    row = rows[key]
+    assert row.difference == (None if difference is None else pytest.approx(difference))
+    assert row.z == (None if z is None else pytest.approx(z))
+    assert row.verdict == verdict
+
+
+def test_without_any_spread_a_difference_is_one(toy):
+    spec = toy.spec_of("mix", "rx50", "mce", 0, edition="real")
+    specs = [replace(spec, seed=seed) for seed in range(3)]
+    grid = toy.make_grid(specs, "full")
+    for one in specs:
+        toy.write(grid, one, 76.4)
+    published = read_reported(toy.reference / "reported.csv", WANTED)
+    (row,) = compare(toy.table(grid), grid.params, published)
+    assert (row.z, row.verdict) == (None, "below")
+
+
+def test_embedded_data_are_shown_and_not_judged(toy):
+    published = read_reported(toy.reference / "reported.csv", WANTED)
+    found = compare(toy.table(toy.grid), toy.grid.params, published)
+    assert {row.verdict for row in found} == {"not comparable: embedded data", "no record"}
+    assert any(row.difference is not None for row in found)
+
+
+def test_csv_reads_back(rows):
+    lines = list(csv.DictReader(io.StringIO(to_csv(list(rows.values())))))
+    for line, row in zip(lines, rows.values(), strict=True):
+        assert (float(line["z"]) if line["z"] else None) == row.z
+        assert line["verdict"] == row.verdict
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("Table T,,,epochs=5,,,,top1,x,,paper,", "could not convert"),
+        ("Table T,,,epochs=5,,,,top1,1,,recalled,", "unknown source 'recalled'"),
+        ("Table T", "1 fields, expected 12"),
+    ],
+)
+def test_a_bad_line_is_named(tmp_path, line, message):
+    path = tmp_path / "reported.csv"
+    path.write_text(f"{','.join(HEADER)}\n{line}\n")
+    with pytest.raises(DmixError, match=message) as caught:
+        read_reported(path, WANTED)
+    assert "reported.csv:2" in caught.value.message
+
+
+def test_bad_files_are_refused(tmp_path):
+    for read in (lambda path: read_reported(path, WANTED), read_deviations):
+        with pytest.raises(DmixError, match="cannot read"):
+            read(tmp_path / "none.csv")
+        (tmp_path / "bad.csv").write_text("a,b\n")
+        with pytest.raises(DmixError, match="first line must be"):
+            read(tmp_path / "bad.csv")
+
+
+@pytest.mark.parametrize("scope", ["", "everything", "seed=1", "policy=", "policy"])
+def test_a_scope_is_all_or_a_key_with_a_value(tmp_path, scope):
+    path = tmp_path / "deviations.csv"
+    path.write_text(f"id,scope,paper,ours,reason,where\na,{scope},,,,\n")
+    with pytest.raises(DmixError, match="is no scope"):
+        read_deviations(path)
+
+
+def test_an_id_stands_once(tmp_path):
+    path = tmp_path / "deviations.csv"
+    path.write_text("id,scope,paper,ours,reason,where\na,all,,,,\na,all,,,,\n")
+    with pytest.raises(DmixError, match="given twice"):
+        read_deviations(path)
+
+
+def test_deviations_that_concern_a_table(toy):
+    found = read_deviations(toy.reference / "deviations.csv")
+    frame = toy.frame(toy.grid)
+    assert concerning(found, frame) == ("a", "b", "e")  # c is another data set, d is not implemented
+    assert concerning(found, frame[frame["policy"] == "vanilla"]) == ("a", "e")
+
+
+def test_only_what_the_paper_prints_is_called_paper():
+    with (REFERENCE / "reported.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert {row["source"] for row in rows} == set(SOURCES)
+    assert not any("recalled" in value for row in rows for value in row.values())
+    for row in rows:
+        # The paper has no file to name; everything else names where it was read.
+        assert (row["detail"] == "") == (row["source"] == "paper")
+        float(row["value"])
+        if row["source"] == "paper":
+            assert row["table"] in ("Table 5", "Table 6") or row["metric"].startswith("text_")
+    cells = [tuple(row[key] for key in HEADER[:8]) for row in rows]
+    assert len(cells) == len(set(cells))
+
+
+def test_the_deviations_of_the_repository_are_well_formed():
+    found = read_deviations(REFERENCE / "deviations.csv")
+    assert [item.id for item in found] == list("abcdefg")
+    root = REFERENCE.parent
+    for item in found:
+        assert all((item.paper, item.ours, item.reason))
+        assert (root / item.where.partition(":")[0]).is_file()
+
+
+def test_table_1_finds_its_numbers():
+    found = read_reported(REFERENCE / "reported.csv", Reported(table="Table 1", setting="epochs=800"))
+    (number,) = found["CIFAR-100", "ResNet-18", "Mixup", "MCE"]
+    assert (number.value, number.std, number.source) == (79.12, None, "OpenMixup benchmark")
+    assert len(found) == 20

@@ -1,0 +1,127 @@
+"""The frame holds every run asked for, and a number only where a record is exactly the grid's."""
+
+import csv
+import io
+import json
+import math
+
+import pytest
+
+from dmix.errors import DmixError
+from dmix.report.frame import LEADING, NUMBERS, TRAILING, load_frame, to_csv
+
+
+def row(frame, name):
+    return frame.set_index("name").loc[name]
+
+
+def test_one_row_per_run_in_order(toy):
+    frame = toy.frame(toy.grid)
+    assert list(frame["name"]) == list(toy.grid.runs)
+    assert tuple(frame.columns) == (*LEADING, *TRAILING)
+    assert frame["state"].value_counts().to_dict() == {
+        "done": 32,
+        "not yet implemented": 12,
+        "missing": 9,
+        "invalid": 1,
+    }
+
+
+def test_values_of_a_record(toy):
+    done = row(toy.frame(toy.grid), "supervised/toy100/r18/mix/mce/s1")
+    assert (done["score"], done["best"], done["primary"], done["resumes"]) == (72.3, 73.3, "student", 1)
+    assert done["folder"] == f"{done.name}-{done['spec_digest']}-{done['code_digest']}"
+    assert (done["data_edition"], done["device"], done["git_commit"]) == ("embedded", "cpu", "")
+
+
+def test_not_implemented_names_the_files(toy):
+    absent = row(toy.frame(toy.grid), "supervised/toy100/r18/puzzle/mce/s0")
+    assert (absent["state"], absent["problem"]) == ("not yet implemented", "dmix/mixups/puzzle.py")
+    assert absent["folder"] == ""
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"spec_digest": "00000000"}, "spec_digest is 00000000"),
+        ({"code_digest": "00000000"}, "code_digest is 00000000"),
+        ({"name": "another/run/s0"}, "name is another/run/s0"),
+        ({"seed": 5}, "seed is 5"),
+        ({"spec": {}}, "spec.backbone differs"),
+        ({"data_edition": "real"}, "trained on real data, the grid asks for embedded data"),
+        ({"primary": "teacher"}, "no scores of the primary predictor teacher"),
+        ({"score": 99.0}, "score is 99.0, median_last10 of student is 50.0"),
+    ],
+)
+def test_a_record_that_says_otherwise_is_never_a_number(toy, changes, problem):
+    spec = toy.spec_of("mix", "r18", "mce", 0)
+    toy.write(toy.grid, spec, 50.0, **changes)
+    bad = row(toy.frame(toy.grid), spec.name)
+    assert bad["state"] == "invalid"
+    assert problem in bad["problem"]
+    assert bad[list(NUMBERS)].isna().all()
+    assert toy.table(toy.grid).cells[1][0].n == 2
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[1]", '{"name": 3}'])
+def test_a_broken_record_is_invalid_and_its_problem_names_no_place(toy, content):
+    spec = toy.spec_of("mix", "r18", "mce", 0)
+    (toy.root / toy.grid.folders[spec.name] / "record.json").write_text(content)
+    bad = row(toy.frame(toy.grid), spec.name)
+    assert bad["state"] == "invalid"
+    assert bad["problem"].startswith("the record record.json is not valid")
+    assert str(toy.root) not in to_csv(toy.frame(toy.grid))
+
+
+def test_one_edited_setting_is_found(toy):
+    spec = toy.spec_of("mix", "r18", "mce", 0)
+    path = toy.root / toy.grid.folders[spec.name] / "record.json"
+    record = json.loads(path.read_text())
+    record["spec"]["policy"]["alpha"] = 0.3
+    path.write_text(json.dumps(record))
+    assert row(toy.frame(toy.grid), spec.name)["problem"] == "spec.policy differs from the grid's"
+
+
+def test_different_data_in_one_frame_are_refused(toy):
+    toy.write(toy.grid, toy.spec_of("mix", "r18", "mce", 2), 50.0, data_fingerprint="other")
+    with pytest.raises(DmixError) as caught:
+        toy.frame(toy.grid)
+    assert "toy100/r18/vanilla/ce/s0 (fingerprint ffffffff)" in caught.value.message
+    assert "toy100/r18/mix/mce/s2 (fingerprint other)" in caught.value.message
+    assert caught.value.way_out
+
+
+def test_data_sets_and_invalid_records_have_fingerprints_of_their_own(toy):
+    other = toy.spec_of("mix", "r18", "mce", 0, dataset="toy10")
+    grid = toy.make_grid([*toy.specs(), other])
+    toy.write(grid, other, 50.0, data_fingerprint="other")
+    toy.write(grid, toy.spec_of("mix", "r18", "mce", 2), 50.0, data_fingerprint="third", seed=7)
+    assert (toy.frame(grid)["state"] == "invalid").sum() == 2
+
+
+def test_extra_axes_are_columns(toy):
+    specs = [toy.spec_of("mix", "r18", "dm_ce", 0, [("objective.eta", eta)]) for eta in (0.1, 2)]
+    grid = toy.make_grid([*specs, toy.spec_of("mix", "r18", "mce", 0)])
+    frame = toy.frame(grid)
+    assert list(frame["objective.eta"]) == [0.1, 2, ""]
+    assert [line["objective.eta"] for line in csv.DictReader(io.StringIO(to_csv(frame)))] == ["0.1", "2", ""]
+
+
+def test_csv_is_deterministic_and_keeps_every_digit(toy):
+    spec = toy.spec_of("mix", "r18", "mce", 0)
+    toy.write(toy.grid, spec, 100 / 3)
+    frame = toy.frame(toy.grid)
+    text = to_csv(frame)
+    assert text == to_csv(toy.frame(toy.make_grid(toy.specs())))
+    assert "\r" not in text
+    lines = list(csv.DictReader(io.StringIO(text)))
+    assert row(frame, spec.name)["score"] == 100 / 3
+    for column in NUMBERS:
+        kept = [value for value in frame[column] if not math.isnan(value)]
+        assert [float(line[column]) for line in lines if line[column]] == kept
+
+
+def test_no_runs(toy):
+    frame = load_frame(toy.grid, (), toy.root)
+    assert len(frame) == 0
+    assert to_csv(frame).count("\n") == 1
