@@ -36,6 +36,10 @@ def objectives(case):
     return {"mce": mce, "dm": decoupled_ce, "total": lambda *rows: dm_ce(*rows, eta=eta)}
 
 
+def labelled(name):
+    return lambda message: f"{name}: {message}"
+
+
 def test_rows_are_the_golden_values(case, dtype):
     expected, rows = case["expected"], arguments(case, dtype)
     logits, y_a, y_b, _ = rows
@@ -48,7 +52,7 @@ def test_rows_are_the_golden_values(case, dtype):
     for name in found.keys() & expected.keys():
         defined = [i for i, value in enumerate(expected[name]) if value is not None]
         values = torch.tensor([expected[name][i] for i in defined], dtype=dtype)
-        torch.testing.assert_close(found[name][defined], values, **CLOSE[dtype], msg=name)
+        torch.testing.assert_close(found[name][defined], values, **CLOSE[dtype], msg=labelled(name))
 
 
 def test_means_and_their_gradients_are_the_golden_values(case, dtype):
@@ -58,12 +62,12 @@ def test_means_and_their_gradients_are_the_golden_values(case, dtype):
         rows = arguments(case, dtype)
         mean = objective(*rows).mean()
         torch.testing.assert_close(
-            mean, torch.tensor(case["expected"][name], dtype=dtype), **CLOSE[dtype], msg=name
+            mean, torch.tensor(case["expected"][name], dtype=dtype), **CLOSE[dtype], msg=labelled(name)
         )
         if f"grad_{name}" in case["expected"]:
             (grad,) = torch.autograd.grad(mean, rows[0])
             values = torch.tensor(case["expected"][f"grad_{name}"], dtype=dtype)
-            torch.testing.assert_close(grad, values, **CLOSE[dtype], msg=f"grad_{name}")
+            torch.testing.assert_close(grad, values, **CLOSE[dtype], msg=labelled(f"grad_{name}"))
 
 
 def test_the_rule_on_tiny_lam_alone_drops_the_golden_term():

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import pytest
 
@@ -15,7 +16,7 @@ def test_cosine_has_its_closed_form(lr, lr_end):
     assert cosine(total // 2, total, lr, lr_end) == pytest.approx((lr + lr_end) / 2, rel=1e-14)
     assert cosine(total, total, lr, lr_end) == lr_end
     rates = [cosine(step, total, lr, lr_end) for step in range(total + 1)]
-    assert all(later < earlier for earlier, later in zip(rates, rates[1:], strict=False))
+    assert all(later < earlier for earlier, later in pairwise(rates))
     assert math.fsum(rates) / (total + 1) == pytest.approx((lr + lr_end) / 2, rel=1e-14)
 
 

@@ -1,0 +1,160 @@
+#!/usr/bin/env bash
+# A private SLURM on this machine: MINISLURM_DIR=/tmp/folder minislurm.sh up [NODES] | down
+#
+# Root, and Debian's slurmctld, slurmd, slurm-client and munge; no systemd, cgroups or database. Each node
+# is a slurmd of its own port and two "GPUs". All state is in MINISLURM_DIR (a short path), apart from two
+# links in /etc/slurm: job steps look for slurm.conf there, because the Snakemake plugin takes SLURM_CONF
+# out of their environment. A slurm.conf that is not ours is never touched.
+set -euo pipefail
+
+dir=${MINISLURM_DIR:?the folder for all state}
+port=${MINISLURM_PORT:-17600}
+etc=/etc/slurm
+host=$(hostname -s)
+export MINISLURM_DIR SLURM_CONF=$dir/slurm.conf
+
+start() { # NAME COMMAND...: run a daemon in the background and remember its process
+    local name=$1
+    shift
+    setsid "$@" >"$dir/log/$name.out" 2>&1 </dev/null &
+    echo $! >"$dir/pids/$name"
+}
+
+ours() { # FILE: whether the link /etc/slurm/FILE is ours
+    [ "$(readlink "$etc/$1")" = "$dir/$1" ]
+}
+
+write_configuration() { # NODES
+    local i address=127.0.0.1 any=""
+    # Listen on the loopback only, where the host's name leads there; the key keeps others out anyway.
+    if [[ "$(getent ahostsv4 "$host" | head -n 1)" =~ ^(127\.[0-9.]+) ]]; then
+        address=${BASH_REMATCH[1]} any=CommunicationParameters=NoCtldInAddrAny,NoInAddrAny
+    fi
+    cat >"$dir/slurm.conf" <<EOF
+ClusterName=mini
+SlurmctldHost=$host($address)
+SlurmctldPort=$port
+$any
+SlurmUser=root
+SlurmdUser=root
+AuthInfo=socket=$dir/munge.sock
+StateSaveLocation=$dir/state
+SlurmdSpoolDir=$dir/spool/%n
+SlurmctldPidFile=$dir/slurmctld.pid
+SlurmdPidFile=$dir/slurmd.%n.pid
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+JobAcctGatherType=jobacct_gather/linux
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core_Memory
+SlurmdParameters=config_overrides
+GresTypes=gpu
+ReturnToService=2
+MinJobAge=3600
+SlurmdTimeout=30
+KillWait=${MINISLURM_KILL_WAIT:-30}
+MpiDefault=none
+AccountingStorageType=accounting_storage/none
+PartitionName=mini Nodes=ALL Default=YES MaxTime=INFINITE State=UP
+EOF
+    for ((i = 1; i <= $1; i++)); do
+        echo "NodeName=g$i NodeHostname=$host NodeAddr=$address Port=$((port + i)) CPUs=4 RealMemory=16000 Gres=gpu:2"
+    done >>"$dir/slurm.conf"
+    # A count alone is refused (the node is INVAL); the files must be devices, and nothing opens them.
+    for i in 0 1; do
+        [ -e "$dir/gpu$i" ] || mknod "$dir/gpu$i" c 1 3
+    done
+    for ((i = 1; i <= $1; i++)); do
+        echo "NodeName=g$i Name=gpu File=$dir/gpu[0-1]"
+    done >"$dir/gres.conf"
+}
+
+up() { # NODES
+    local i file
+    for file in slurm.conf gres.conf; do
+        if [ -e "$etc/$file" ] || [ -L "$etc/$file" ]; then
+            echo "minislurm: $etc/$file exists: this machine has, or had, a SLURM of its own" >&2
+            return 1
+        fi
+    done
+    trap 'down' EXIT
+    mkdir -p "$dir"/{pids,state,spool,log}
+    chmod 755 "$dir" # munge's clients must reach the socket
+    (umask 077 && head -c 1024 /dev/urandom >"$dir/munge.key")
+    start munged munged --foreground --key-file="$dir/munge.key" --socket="$dir/munge.sock" \
+        --pid-file="$dir/munged.pid" --log-file="$dir/log/munged.log" --seed-file="$dir/munge.seed"
+    write_configuration "$1"
+    mkdir -p "$etc"
+    ln -s "$dir/slurm.conf" "$dir/gres.conf" "$etc/"
+    start slurmctld slurmctld -D
+    for ((i = 1; i <= $1; i++)); do
+        mkdir -p "$dir/spool/g$i"
+        MINISLURM_NODES_OF=$dir start "slurmd.g$i" slurmd -D -N "g$i"
+    done
+    for ((i = 0; i < 120; i++)); do
+        if [ "$(timeout 10 sinfo --noheader --Node --states=idle 2>/dev/null | wc -l)" = "$1" ]; then
+            trap - EXIT
+            return
+        fi
+        sleep 0.5
+    done
+    echo "minislurm: the nodes are not idle after a minute" >&2
+    tail -n 20 "$dir"/log/*.out >&2
+    return 1
+}
+
+stop() { # PID: ask a process to end, and make it end after six seconds
+    local i
+    kill "$1" 2>/dev/null || return 0
+    for ((i = 0; i < 30; i++)); do
+        kill -0 "$1" 2>/dev/null || return 0
+        sleep 0.2
+    done
+    kill -KILL "$1" 2>/dev/null || true
+}
+
+left() { # print the processes that our daemons started: they carry our folder in their environment
+    local file pid
+    for file in /proc/[0-9]*/environ; do
+        pid=${file//[!0-9]/}
+        if [ "$pid" != $$ ] && [ "$pid" != "$PPID" ] \
+            && grep --quiet --null-data --line-regexp --fixed-strings "MINISLURM_NODES_OF=$dir" "$file" 2>/dev/null; then
+            echo "$pid"
+        fi
+    done
+}
+
+down() {
+    local i pid file
+    trap - EXIT
+    if ours slurm.conf; then
+        timeout 10 scancel --user=root 2>/dev/null || true
+        for ((i = 0; i < 40; i++)); do
+            [ -n "$(timeout 10 squeue --noheader 2>/dev/null)" ] || break
+            sleep 0.5
+        done
+    fi
+    for file in slurmd.g slurmctld munged; do # the nodes first, the keys last
+        for pid in "$dir/pids/$file"*; do
+            [ -e "$pid" ] || continue
+            stop "$(cat "$pid")"
+            rm "$pid"
+        done
+    done
+    for pid in $(left); do
+        kill -KILL "$pid" 2>/dev/null || true
+    done
+    for file in slurm.conf gres.conf; do
+        if ours "$file"; then rm "$etc/$file"; fi
+    done
+    rmdir "$etc" 2>/dev/null || true # only where it is empty
+}
+
+case ${1:-} in
+    up) up "${2:-2}" ;;
+    down) down ;;
+    *)
+        echo "usage: MINISLURM_DIR=/tmp/folder $0 up [NODES] | down" >&2
+        exit 2
+        ;;
+esac
