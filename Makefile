@@ -31,7 +31,7 @@ setup: .venv/ready ## make .venv with the locked packages
 
 reproduce: .venv/ready ## run a tier (TIER=embedded) and print its tables
 	@snakemake --profile workflows/profiles/local --quiet rules --config tier=$(TIER) \
-	    || { echo "some jobs failed: dmix status --tier $(TIER)"; exit 1; }
+	    || { dmix status --tier $(TIER); exit 1; }
 	@for table in paper_tables/$(TIER)/table*[0-9].txt; do echo; cat "$$table"; done
 	@echo; echo "Files: paper_tables/$(TIER)/ (LaTeX, CSV, Markdown), results/$(TIER)/frame.csv (one line per run)"
 

@@ -15,7 +15,8 @@ def test_every_seed_and_purpose_has_its_own_stream():
     purposes = [
         (),
         *product(["mixing", "augment", "order", "init"]),
-        *product(["mixing", "order"], ["host", "device", *range(50)]),
+        *product(["mixing", "order"], ["host", "device", "3", *range(50)]),
+        ("mixing/host",),
     ]
     seeds = [derive(seed, *purpose) for seed in (0, 1, 2, 12) for purpose in purposes]
     assert len(set(seeds)) == len(seeds)
@@ -24,7 +25,7 @@ def test_every_seed_and_purpose_has_its_own_stream():
 
 
 def test_derived_seed_is_a_digest_and_stays_the_same():
-    digest = hashlib.sha256(b"7/mixing/3").hexdigest()
+    digest = hashlib.sha256(b'[7, "mixing", 3]').hexdigest()
     assert derive(7, "mixing", 3) == int(digest[:16], 16) // 2
 
 

@@ -8,5 +8,5 @@ rule collect:
     params:
         build=f"{BUILD}/frame-{frame_digest(GRID)}",
     shell:
-        "dmix collect --tier {TIER} --out {params.build}/frame.csv &&"
-        " dmix publish {params.build}/frame.csv --to results/{TIER} --stamp {output.stamp}"
+        "dmix collect --tier {TIER} --out {params.build}/frame.csv > /dev/null &&"
+        " dmix publish {params.build}/frame.csv --to results/{TIER} --stamp {output.stamp} > /dev/null"

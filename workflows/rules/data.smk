@@ -1,17 +1,16 @@
-# Data sets. The embedded editions are made here; the genuine ones are put in place by the user.
-EMBEDDED = {
-    spec.settings["dataset"]["folder"]: spec.axes["dataset"]
-    for spec in GRID.runs.values()
-    if spec.settings["dataset"]["edition"] == "embedded"
-}
+# Data sets. The genuine ones are put in place by the user; the embedded editions are written here, before
+# the first job, and again only where they are missing or damaged. They are no rule's output on purpose:
+# an input that another job has just made makes every run that reads it run again, and in a fresh clone
+# with pulled records that would retrain them all.
+EMBEDDED = sorted(
+    {
+        spec.axes["dataset"]
+        for spec in GRID.runs.values()
+        if spec.settings["dataset"]["edition"] == "embedded"
+    }
+)
 
 
-rule embed:
-    output:
-        "data/embedded/{data_set}/DMIX_EMBEDDED.json",
-    wildcard_constraints:
-        data_set="[^/]+",
-    params:
-        name=lambda wc: EMBEDDED[wc.data_set],
-    shell:
-        "dmix data embed {params.name}"
+onstart:
+    if EMBEDDED:
+        shell("dmix data embed {EMBEDDED} > /dev/null")

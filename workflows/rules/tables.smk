@@ -21,7 +21,7 @@ for table, digest in TABLES.items():
             table=table,
             folder=folder,
         shell:
-            "dmix table {params.table} --tier {TIER} --out {params.folder}"
+            "dmix table {params.table} --tier {TIER} --out {params.folder} > /dev/null"
 
     rule:
         name:
@@ -32,4 +32,4 @@ for table, digest in TABLES.items():
             [f"paper_tables/{TIER}/{product}" for product in products],
             stamp=f"{PUBLISHED}/{table}-{digest}",
         shell:
-            "dmix publish {input} --to paper_tables/{TIER} --stamp {output.stamp}"
+            "dmix publish {input} --to paper_tables/{TIER} --stamp {output.stamp} > /dev/null"

@@ -10,31 +10,22 @@ def run_name(wildcards):
         ) from None
 
 
-def data_marker(wildcards):
-    facts = GRID.runs[run_name(wildcards)].settings["dataset"]
-    if facts["edition"] == "embedded":
-        return ancient(f"data/embedded/{facts['folder']}/DMIX_EMBEDDED.json")
-    return []
-
-
 rule train:
-    input:
-        data_marker,
     output:
         record=f"{RUNS}/{{folder}}/record.json",
         history=f"{RUNS}/{{folder}}/history.csv",
-    wildcard_constraints:
-        folder="[a-z]+/.+/s[0-9]+-[0-9a-f]{8}-[0-9a-f]{8}",
-    params:
-        name=run_name,
-        promise=lambda wc: promise(GRID.runs[run_name(wc)]),
-        preload="--preload" if config.get("preload") else "",
     log:
         f"work/{TIER}/{{folder}}/log.txt",
+    wildcard_constraints:
+        folder="[a-z]+/.+/s[0-9]+-[0-9a-f]{8}-[0-9a-f]{8}",
     retries: 2
     threads: 1
     resources:
         mem_mb=2000,
+    params:
+        name=run_name,
+        promise=lambda wc: promise(GRID.runs[run_name(wc)]),
+        preload="--preload" if config.get("preload") else "",
     shell:
         "dmix train {params.name} --tier {TIER} --promise {params.promise:q} {params.preload}"
         " >>{log} 2>&1"

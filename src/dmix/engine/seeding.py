@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 
 def derive(seed: int, *purpose: str | int) -> int:
     """Return a 63-bit seed for one purpose of a run; different purposes never share a stream."""
-    text = "/".join(map(str, (seed, *purpose)))
+    text = json.dumps([seed, *purpose])
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) >> 1
 
 

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-TRIES = 10
+REDRAWS = 10
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
@@ -32,7 +32,7 @@ def draw_partner(rng: np.random.Generator, n: int, groups: int, derangement: boo
     partner = np.empty(n, dtype=np.int64)
     for group in range(groups):
         rows = np.flatnonzero(chunk == group)
-        for _ in range(TRIES if derangement else 1):
+        for _ in range(1 + REDRAWS if derangement else 1):
             drawn = rng.permutation(rows.size)
             if not (drawn == np.arange(rows.size)).any():
                 break
