@@ -33,3 +33,11 @@ for table, digest in TABLES.items():
             stamp=f"{PUBLISHED}/{table}-{digest}",
         shell:
             "dmix publish {input} --to paper_tables/{TIER} --stamp {output.stamp} > /dev/null"
+
+
+# Everything rendered, before it is copied to the plain names.
+rule tables:
+    input:
+        f"results/{TIER}/frame.csv",
+        f"{PUBLISHED}/frame-{frame_digest(GRID)}",
+        [getattr(rules, f"render_{table}").output for table in TABLES],

@@ -29,3 +29,9 @@ rule train:
     shell:
         "dmix train {params.name} --tier {TIER} --promise {params.promise:q} {params.preload}"
         " >>{log} 2>&1"
+
+
+# Every record of the tier by name: a deleted one is trained again even where its tables are rendered.
+rule runs:
+    input:
+        [f"{RUNS}/{folder}/record.json" for folder in GRID.folders.values()],

@@ -48,7 +48,7 @@ def cifar(
     way_out = (
         marker.WAY_OUT
         if edition == "embedded"
-        else f"put the genuine archive's folder there (dmix data import {layout.name} PATH)"
+        else f"unpack the genuine archive (python version) so that its folder is {place}"
     )
     if not place.is_dir():
         raise DmixError(f"data set {layout.name} ({edition} edition) is missing: {place}", way_out)
