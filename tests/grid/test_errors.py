@@ -84,14 +84,18 @@ CASES = {
         "overrides.0.when.policy: there is no policy named 'cutmx'",
     ),
     "impossible cell": (
-        ("    dataset: cifar10\n    backbone: resnet18\n    policy: vanilla\n    objective: ce",)
-        + ("    dataset: cifar10\n    backbone: resnet18\n    policy: vanilla\n    objective: dm_ce",),
+        (
+            "    dataset: cifar10\n    backbone: resnet18\n    policy: vanilla\n    objective: ce",
+            "    dataset: cifar10\n    backbone: resnet18\n    policy: vanilla\n    objective: dm_ce",
+        ),
         "  cifar10_vanilla:",
         "grids.cifar10_vanilla: impossible cell vanilla x dm_ce",
     ),
     "grid of an unknown data set": (
-        ("    dataset: cifar10\n    backbone: resnet18\n    policy: vanilla",)
-        + ("    dataset: cifar11\n    backbone: resnet18\n    policy: vanilla",),
+        (
+            "    dataset: cifar10\n    backbone: resnet18\n    policy: vanilla",
+            "    dataset: cifar11\n    backbone: resnet18\n    policy: vanilla",
+        ),
         "dataset: cifar11",
         "grids.cifar10_vanilla.dataset: there is no dataset named 'cifar11'",
     ),

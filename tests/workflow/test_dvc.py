@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from project import ROOT, Project
 
 KEPT = ("dvc.yaml", ".dvcignore", ".gitignore", ".dvc/config", ".dvc/.gitignore")
