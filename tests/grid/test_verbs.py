@@ -1,0 +1,159 @@
+"""What the verbs that look at files say, on files laid by hand."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from dmix import cli
+from dmix.grid.code import code_modules
+from dmix.grid.cost import estimated_seconds
+from dmix.grid.expand import load_grid
+from project import ROOT
+
+ROW = "supervised/cifar10/resnet18"
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def lay(place: Path, name: str, **content: object) -> Path:
+    path = place / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content))
+    return path
+
+
+def run_folder(here: Path, root: str, name: str) -> Path:
+    tier_root = "results/embedded/runs" if root == "results" else "work/embedded"
+    return here / tier_root / load_grid("embedded").folders[name]
+
+
+def status_of(capsys: pytest.CaptureFixture[str]) -> dict[str, dict[str, str]]:
+    capsys.readouterr()
+    assert cli.main(["status", "--json"]) == 0
+    tables = json.loads(capsys.readouterr().out)["tables"]
+    return {name: entry for table in tables.values() for name, entry in table.items()}
+
+
+def test_status_tells_the_states_apart(here, capsys):
+    lay(run_folder(here, "results", f"{ROW}/mixup/mce/s0"), "record.json")
+    running = run_folder(here, "work", f"{ROW}/mixup/mce/s1")
+    lay(running, "lock")
+    lay(running, "progress.json", step=7, total=100, loss=1.25, seconds_left=12.0, host="node1", pid=1)
+    lay(run_folder(here, "work", f"{ROW}/mixup/mce/s2"), "checkpoint.pt")
+    failed = run_folder(here, "work", f"{ROW}/cutmix/mce/s0")
+    failed.mkdir(parents=True)
+    (failed / "failure.txt").write_text("it broke\n  do this\n")
+    dead = lay(run_folder(here, "work", f"{ROW}/cutmix/mce/s1"), "lock")
+    os.utime(dead, (time.time() - 1000, time.time() - 1000))
+    found = status_of(capsys)
+    states = {name: found[name]["state"] for name in found if name.startswith(ROW) and "/mce/" in name}
+    assert states[f"{ROW}/mixup/mce/s0"] == "done"
+    assert states[f"{ROW}/mixup/mce/s1"] == "running"
+    assert states[f"{ROW}/mixup/mce/s2"] == "stopped"
+    assert states[f"{ROW}/cutmix/mce/s0"] == "failed"
+    assert states[f"{ROW}/cutmix/mce/s1"] == "missing"
+    assert states[f"{ROW}/automix/mce/s0"] == "not yet implemented"
+    assert found[f"{ROW}/mixup/mce/s1"]["detail"] == "step 7/100, loss 1.250, 12 s left on node1"
+    assert found[f"{ROW}/cutmix/mce/s0"]["detail"] == "it broke"
+    assert cli.main(["status"]) == 0
+    plain = capsys.readouterr().out
+    assert "embedded tableS1: 1 done, 1 running, 1 failed, 1 stopped, 11 missing" in plain
+    assert f"failed: {ROW}/cutmix/mce/s0: it broke" in plain
+
+
+def test_plan_says_why_and_how_long(here, capsys):
+    grid = load_grid("embedded")
+    name = f"{ROW}/cutmix/dm_ce/s0"
+    spec = grid.runs[name]
+    identity = json.loads(json.dumps(spec.identity()))
+    identity["objective"]["eta"] = 0.5
+    old = here / "results/embedded/runs" / f"{name}-00000000-00000000"
+    lay(old, "record.json", spec=identity, code_modules=dict(code_modules(spec)))
+    name_code = f"{ROW}/mixup/mce/s0"
+    modules = {**code_modules(grid.runs[name_code]), "dmix.mixups.mixup": "00000000"}
+    older = here / "results/embedded/runs" / f"{name_code}-00000000-00000000"
+    lay(older, "record.json", spec=grid.runs[name_code].identity(), code_modules=modules)
+    capsys.readouterr()
+    assert cli.main(["plan", "--why"]) == 0
+    text = capsys.readouterr().out
+    assert f"{name}: objective.eta: 0.5 -> 0.1" in text
+    assert f"{name_code}: code of dmix.mixups.mixup changed" in text
+    assert f"{ROW}/vanilla/ce/s0: new" in text
+    assert "not yet implemented: dmix/mixups/automix.py, dmix/mixups/fmix.py" in text
+    assert cli.main(["plan", "--json"]) == 0
+    tables = {row["table"]: row for row in json.loads(capsys.readouterr().out)["tables"]}
+    assert tables["tableS1"]["train"] == 15
+    # 15 runs at the tier's own estimate of 8 s
+    assert tables["tableS1"]["hours"]["left"] == pytest.approx(15 * 8 / 3600)
+
+
+def test_measured_runs_replace_the_estimate(here, capsys):
+    lay(run_folder(here, "results", f"{ROW}/mixup/mce/s0"), "record.json", seconds=3600.0)
+    capsys.readouterr()
+    assert cli.main(["plan", "--json"]) == 0
+    row = json.loads(capsys.readouterr().out)["tables"][1]
+    # mixup: five of six runs are left at one hour each; the other nine at the estimate of 8 s
+    assert row["hours"]["left"] == pytest.approx(5 + 9 * 8 / 3600)
+
+
+def test_full_scale_estimate_is_images_times_operations(here):
+    grid = load_grid("full")
+    seconds = estimated_seconds(grid, "supervised/cifar100/resnet18/mixup/mce/s0")
+    # 800 epochs of 50,000 images, three forwards' worth of 1.11 GFLOP each, at 20 TFLOP/s
+    assert seconds == pytest.approx(800 * 50_000 * 3 * 1.11e9 / 20e12)
+    assert estimated_seconds(grid, "supervised/cifar100/resnet18/automix/mce/s0") == pytest.approx(
+        3 * seconds
+    )
+
+
+def test_resolve_names_the_line_of_every_value(here, capsys):
+    assert cli.main(["resolve", f"{ROW}/cutmix/dm_ce/s0", "--tier", "full"]) == 0
+    lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()[2:]}
+    text = (here / "params.yaml").read_text().splitlines()
+
+    def line_of(key: str) -> str:
+        where = next(word for word in lines[key].split() if word.startswith("params.yaml:"))
+        return text[int(where.rpartition(":")[2]) - 1]
+
+    assert "epochs: 800" in line_of("recipe.epochs")
+    assert "static: {objective.eta: 0.1, policy.alpha: 0.2}" in line_of("objective.eta")
+    assert "static: {objective.eta: 0.1, policy.alpha: 0.2}" in line_of("policy.alpha")
+    assert "neutral value" in lines["recipe.nesterov"]
+
+
+def test_gc_lists_what_no_grid_names_and_deletes_only_when_told(here, capsys):
+    kept = lay(run_folder(here, "results", f"{ROW}/mixup/mce/s0"), "record.json")
+    old = lay(here / f"results/embedded/runs/{ROW}/mixup/mce/s0-00000000-11111111", "record.json")
+    left = lay(here / f"work/embedded/{ROW}/gone/mce/s0-00000000-11111111", "log.txt")
+    assert cli.main(["gc"]) == 0
+    assert capsys.readouterr().out.count("unused ") == 2
+    assert old.exists()
+    assert cli.main(["gc", "--delete"]) == 0
+    assert kept.exists()
+    assert not old.exists()
+    assert not left.exists()
+    assert old.parents[1].exists()  # only folders of runs go
+
+
+def test_an_unknown_tier_and_table_are_named(here, capsys):
+    assert cli.main(["plan", "--tier", "huge"]) == 2
+    assert "no tier named 'huge'" in capsys.readouterr().err
+    assert cli.main(["table", "table9"]) == 2
+    assert "there is no table 'table9'" in capsys.readouterr().err
+
+
+def test_outside_the_repository_it_says_where_to_be(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["plan"]) == 2
+    assert "run dmix in the repository's root" in capsys.readouterr().err
