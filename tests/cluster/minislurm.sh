@@ -2,7 +2,8 @@
 # A private SLURM on this machine: MINISLURM_DIR=/tmp/folder minislurm.sh up [NODES] | down
 #
 # Root, and Debian's slurmctld, slurmd, slurm-client and munge; no systemd, cgroups or database. Each node
-# is a slurmd of its own port and two "GPUs". All state is in MINISLURM_DIR (a short path), apart from two
+# is a slurmd with a port of its own and two "GPUs". Processes are tracked by process group: like cgroups,
+# this ends what a job step leaves behind, which proctrack/linuxproc does not. All state is in MINISLURM_DIR (a short path), apart from two
 # links in /etc/slurm: job steps look for slurm.conf there, because the Snakemake plugin takes SLURM_CONF
 # out of their environment. A slurm.conf that is not ours is never touched.
 set -euo pipefail
@@ -42,7 +43,7 @@ StateSaveLocation=$dir/state
 SlurmdSpoolDir=$dir/spool/%n
 SlurmctldPidFile=$dir/slurmctld.pid
 SlurmdPidFile=$dir/slurmd.%n.pid
-ProctrackType=proctrack/linuxproc
+ProctrackType=proctrack/pgid
 TaskPlugin=task/none
 JobAcctGatherType=jobacct_gather/linux
 SelectType=select/cons_tres
@@ -70,7 +71,7 @@ EOF
 }
 
 up() { # NODES
-    local i file
+    local i end file
     for file in slurm.conf gres.conf; do
         if [ -e "$etc/$file" ] || [ -L "$etc/$file" ]; then
             echo "minislurm: $etc/$file exists: this machine has, or had, a SLURM of its own" >&2
@@ -79,7 +80,7 @@ up() { # NODES
     done
     trap 'down' EXIT
     mkdir -p "$dir"/{pids,state,spool,log}
-    chmod 755 "$dir" # munge's clients must reach the socket
+    chmod 755 "$dir" # munged refuses a socket that others could not reach
     (umask 077 && head -c 1024 /dev/urandom >"$dir/munge.key")
     start munged munged --foreground --key-file="$dir/munge.key" --socket="$dir/munge.sock" \
         --pid-file="$dir/munged.pid" --log-file="$dir/log/munged.log" --seed-file="$dir/munge.seed"
@@ -91,15 +92,19 @@ up() { # NODES
         mkdir -p "$dir/spool/g$i"
         MINISLURM_NODES_OF=$dir start "slurmd.g$i" slurmd -D -N "g$i"
     done
-    for ((i = 0; i < 120; i++)); do
-        if [ "$(timeout 10 sinfo --noheader --Node --states=idle 2>/dev/null | wc -l)" = "$1" ]; then
+    end=$((SECONDS + 60))
+    while [ "$SECONDS" -lt "$end" ]; do
+        if [ "$(timeout 5 sinfo --noheader --Node --states=idle 2>/dev/null | wc -l)" = "$1" ]; then
             trap - EXIT
             return
         fi
+        for file in "$dir"/pids/*; do
+            kill -0 "$(cat "$file")" 2>/dev/null || break 2
+        done
         sleep 0.5
     done
-    echo "minislurm: the nodes are not idle after a minute" >&2
-    tail -n 20 "$dir"/log/*.out >&2
+    echo "minislurm: a daemon has died, or the nodes are not idle after a minute" >&2
+    tail -n 8 "$dir"/log/*.out >&2
     return 1
 }
 
@@ -113,7 +118,7 @@ stop() { # PID: ask a process to end, and make it end after six seconds
     kill -KILL "$1" 2>/dev/null || true
 }
 
-left() { # print the processes that our daemons started: they carry our folder in their environment
+left() { # print processes of our nodes, and jobs submitted with the same mark in their environment
     local file pid
     for file in /proc/[0-9]*/environ; do
         pid=${file//[!0-9]/}
@@ -125,12 +130,12 @@ left() { # print the processes that our daemons started: they carry our folder i
 }
 
 down() {
-    local i pid file
+    local end pid file
     trap - EXIT
     if ours slurm.conf; then
         timeout 10 scancel --user=root 2>/dev/null || true
-        for ((i = 0; i < 40; i++)); do
-            [ -n "$(timeout 10 squeue --noheader 2>/dev/null)" ] || break
+        end=$((SECONDS + 20))
+        while [ "$SECONDS" -lt "$end" ] && [ -n "$(timeout 5 squeue --noheader 2>/dev/null)" ]; do
             sleep 0.5
         done
     fi

@@ -17,6 +17,7 @@ for table, digest in TABLES.items():
             ],
         output:
             [f"{folder}/{product}" for product in products],
+        localrule: True
         params:
             table=table,
             folder=folder,
@@ -31,6 +32,7 @@ for table, digest in TABLES.items():
         output:
             [f"paper_tables/{TIER}/{product}" for product in products],
             stamp=f"{PUBLISHED}/{table}-{digest}",
+        localrule: True
         shell:
             "dmix publish {input} --to paper_tables/{TIER} --stamp {output.stamp} > /dev/null"
 

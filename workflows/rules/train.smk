@@ -26,8 +26,10 @@ rule train:
         name=run_name,
         promise=lambda wc: promise(GRID.runs[run_name(wc)]),
         preload="--preload" if config.get("preload") else "",
+    # exec: a shell in between dies of SLURM's SIGTERM, Snakemake then leaves, and SLURM kills the trainer
+    # before it has saved.
     shell:
-        "dmix train {params.name} --tier {TIER} --promise {params.promise:q} {params.preload}"
+        "exec dmix train {params.name} --tier {TIER} --promise {params.promise:q} {params.preload}"
         " >>{log} 2>&1"
 
 

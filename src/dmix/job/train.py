@@ -95,17 +95,20 @@ def _train_locked(spec: RunSpec, paths: RunPaths, options: Options) -> int:
     trainer = assemble(spec, dataset, device)
     session = _Session(trainer, paths, options)
     session.restore(device)
-    with watched() as stop, Watch(spec.name, trainer, paths.progress) as watch:
-        finished = trainer.run(lambda _: session.after_step(stop, watch))
-    if not finished:
-        session.save()
-        assert stop.signal is not None
-        print(
-            f"{spec.name}: {stop.signal.name}: stopped at step {trainer.step} of {trainer.total}, "
-            "saved; the same command continues"
-        )
-        return AGAIN
-    record = _write_products(spec, paths, dataset, session, device)
+    # Signals stay noted until everything is written: a scheduler may send a second one during the save.
+    with watched() as stop:
+        with Watch(spec.name, trainer, paths.progress) as watch:
+            finished = trainer.run(lambda _: session.after_step(stop, watch))
+        if not finished:
+            session.save()
+            assert stop.signal is not None
+            print(
+                f"{spec.name}: {stop.signal.name}: stopped at step {trainer.step} of {trainer.total}, "
+                "saved; the same command continues",
+                flush=True,
+            )
+            return AGAIN
+        record = _write_products(spec, paths, dataset, session, device)
     print(f"{spec.name}: top-1 {record.score:.2f} % ({record.seconds:.1f} s)")
     return 0
 
