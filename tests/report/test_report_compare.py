@@ -81,7 +81,8 @@ def test_embedded_data_are_shown_and_not_judged(toy):
     published = read_reported(toy.reference / "reported.csv", WANTED)
     found = compare(toy.table(toy.grid), toy.grid.params, published)
     assert {row.verdict for row in found} == {"not comparable: embedded data", "no record"}
-    assert any(row.difference is not None for row in found)
+    assert {(row.difference, row.z) for row in found} == {(None, None)}
+    assert any(row.reported is not None for row in found)
 
 
 def test_csv_reads_back(rows):

@@ -78,7 +78,8 @@ def _compare(
 
 def _beside(shown: Key, cell: TableCell, published: Published | None) -> Comparison:
     difference = error = z = None
-    if published is not None and cell.mean is not None:
+    # A difference between numbers of different data means nothing, so none is printed.
+    if published is not None and cell.mean is not None and "embedded" not in cell.editions:
         difference = cell.mean - published.value
         error = standard_error(cell, published)
         z = difference / error if error else None

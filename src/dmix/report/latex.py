@@ -25,6 +25,7 @@ def _lines(data: TableData) -> Iterator[str]:
     yield r"\begin{table}[t]"
     # Inside the environment, so that the document's own numbering goes on unchanged after it.
     yield rf"\renewcommand{{\thetable}}{{{escape(data.number)}}}"
+    yield r"\setlength{\belowcaptionskip}{6pt}"
     yield rf"\caption{{{escape(caption(data, 'bold'))}}}"
     yield rf"\label{{tab:{data.name}}}"
     yield r"\centering"
