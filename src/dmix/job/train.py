@@ -97,7 +97,7 @@ def _train_locked(spec: RunSpec, paths: RunPaths, options: Options) -> int:
     session.restore(device)
     # Signals stay noted until everything is written: a scheduler may send a second one during the save.
     with watched() as stop:
-        with Watch(spec.name, trainer, paths.progress) as watch:
+        with session, Watch(spec.name, trainer, paths.progress) as watch:
             finished = trainer.run(lambda _: session.after_step(stop, watch))
         if not finished:
             session.save()
@@ -126,6 +126,13 @@ class _Session:
         self._clock = time.monotonic()
         self._saved = self._clock
         self._board = _open_board(options.tensorboard, trainer.label)
+
+    def __enter__(self) -> _Session:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._board:
+            self._board.close()  # writes out what it still holds
 
     @property
     def seconds(self) -> float:
