@@ -67,7 +67,7 @@ def train(grid: Grid, name: str, options: Options) -> int:
             exit_code=1,
         ) from error
     with lock.held(paths.lock, lambda text: print(text, flush=True)):
-        if _finished(paths, name):
+        if _finished(paths):
             return 0
         paths.failure.unlink(missing_ok=True)
         try:
@@ -77,7 +77,7 @@ def train(grid: Grid, name: str, options: Options) -> int:
             raise
 
 
-def _finished(paths: RunPaths, name: str) -> bool:
+def _finished(paths: RunPaths) -> bool:
     """Whether the run has its record; one that Snakemake removed is put back from the work folder."""
     kept = paths.work / "finished"
     if not paths.record.exists() and (kept / "record.json").exists() and paths.weights.exists():
@@ -85,8 +85,9 @@ def _finished(paths: RunPaths, name: str) -> bool:
         write_text(paths.record, (kept / "record.json").read_text())
     if not paths.record.exists():
         return False
+    # The path promises what is inside; a record put there by hand that says otherwise is trained again.
     record = read_record(paths.record)
-    return record.name == name
+    return f"{record.name}-{record.spec_digest}-{record.code_digest}" == paths.folder
 
 
 def _train_locked(spec: RunSpec, paths: RunPaths, options: Options) -> int:
