@@ -30,7 +30,8 @@ setup: .venv/ready ## make .venv with the locked packages
 	@touch $@
 
 reproduce: .venv/ready ## run a tier (TIER=embedded) and print its tables
-	@snakemake --profile workflows/profiles/local --quiet rules --config tier=$(TIER) \
+	@display=$$(test -t 1 && echo "--logger rich" || echo "--quiet rules"); \
+	snakemake --profile workflows/profiles/local $$display --config tier=$(TIER) \
 	    || { dmix status --tier $(TIER); exit 1; }
 	@for table in paper_tables/$(TIER)/table*[0-9].txt; do echo; cat "$$table"; done
 	@echo; echo "Files: paper_tables/$(TIER)/ (LaTeX, CSV, Markdown), results/$(TIER)/frame.csv (one line per run)"
