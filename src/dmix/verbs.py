@@ -8,6 +8,7 @@ import json
 import shutil
 import time
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 from dmix.errors import DmixError
@@ -16,8 +17,9 @@ from dmix.grid.expand import Grid, load_grid
 from dmix.grid.promise import check
 from dmix.grid.spec import SECTIONS
 from dmix.grid.state import STATES, Standing, standing, why_stale
+from dmix.job.paths import DATA, RESULTS, WORK
 
-RESULTS, WORK, DATA, PAPER = Path("results"), Path("work"), Path("data"), Path("paper_tables")
+PAPER = Path("paper_tables")
 
 
 def train(options: argparse.Namespace) -> int:
@@ -58,9 +60,11 @@ def plan(options: argparse.Namespace) -> int:
     """Print what would train, by table."""
     grid = load_grid(options.tier)
     measured = cost.measured_seconds(grid, RESULTS)
+    now = time.time()
+    stands = {name: standing(grid, name, RESULTS, WORK, now) for name in grid.runs}
     rows = []
     for table, definition in grid.params.tables.items():
-        here = [_stand(grid, name) for name in grid.table_runs(definition)]
+        here = [stands[name] for name in grid.table_runs(definition)]
         counts = Counter("train" if s.state not in ("done", "not yet implemented") else s.state for s in here)
         hours = {
             kind: sum(cost.seconds(grid, s.name, measured) for s in here if s.state in kinds) / 3600
@@ -85,7 +89,7 @@ def plan(options: argparse.Namespace) -> int:
     missing = sorted({part for name in grid.runs for part in grid.missing(name)})
     if missing:
         print(f"not yet implemented: {', '.join(missing)}")
-    _print_reasons(grid, every=options.why)
+    _print_reasons(grid, stands.values(), every=options.why)
     return 0
 
 
@@ -181,10 +185,6 @@ def _known(grid: Grid, name: str) -> None:
         raise DmixError(f"there is no run named {name!r} at tier {grid.tier}", hint)
 
 
-def _stand(grid: Grid, name: str) -> Standing:
-    return standing(grid, name, RESULTS, WORK, time.time())
-
-
 def _why(grid: Grid, origin: tuple[str | int, ...]) -> str:
     """Return " (reason)" where an override set the value."""
     value: object = grid.document.data
@@ -193,9 +193,9 @@ def _why(grid: Grid, origin: tuple[str | int, ...]) -> str:
     return f"  ({value['why']})" if isinstance(value, dict) and "why" in value and "set" in origin else ""
 
 
-def _print_reasons(grid: Grid, *, every: bool) -> None:
+def _print_reasons(grid: Grid, stands: Iterable[Standing], *, every: bool) -> None:
     """Print why runs would train: each run, or the number of runs by reason."""
-    would = [s for s in (_stand(grid, name) for name in grid.runs) if s.state in STATES[1:5]]
+    would = [s for s in stands if s.state in STATES[1:5]]
     reasons = {s.name: s.state if s.state != "missing" else why_stale(grid, s.name, RESULTS) for s in would}
     if every:
         for name, reason in reasons.items():

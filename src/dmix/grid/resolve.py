@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from dmix.errors import DmixError
-from dmix.grid.parts import Part, read_part
+from dmix.grid.parts import read_part
 from dmix.grid.schema import Override, Params, PartEntry, Recipe
 from dmix.grid.spec import AXES, SECTIONS
 from dmix.grid.yaml_lines import Document, KeyPath
@@ -126,12 +126,6 @@ class Resolver:
                 neutral[section] = part.neutral
             settings[section] = {"use": use, **values}
         return settings, neutral
-
-    def parts(self, settings: Mapping[str, Mapping[str, Any]]) -> Iterable[tuple[str, str, Part | None]]:
-        """Yield (section, use, part) for every part of resolved settings."""
-        for section, values in settings.items():
-            if "use" in values:
-                yield section, values["use"], read_part(section, values["use"])
 
     def useless_rules(self) -> Iterable[str]:
         """Yield a message for each override that matched no cell or was always overridden later."""

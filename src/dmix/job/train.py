@@ -59,6 +59,7 @@ def train(grid: Grid, name: str, options: Options) -> int:
     try:
         paths.work.mkdir(parents=True, exist_ok=True)
         paths.results.mkdir(parents=True, exist_ok=True)
+        # For people, who find a folder by its digests; and it shows early that the folder can be written.
         write_text(paths.work / "spec.json", json.dumps(spec.identity(), indent=1) + "\n")
     except OSError as error:
         raise DmixError(
