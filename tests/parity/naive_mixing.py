@@ -11,14 +11,15 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import nn
 
+from dmix.losses.mce import mce
 from dmix.mixups.cutmix import CutMix
 from dmix.mixups.mixup import Mixup
 from dmix.mixups.policy import Context, Draws
+from dmix.models.backbone import Backbone
 
 POLICIES = {"mixup": Mixup, "cutmix": CutMix}
-CONTEXT = Context(model=nn.Identity(), step=0, total_steps=1, pixels=lambda images: images)
+CONTEXT = Context(Backbone(), mce, step=0, total_steps=1, pixels=lambda images: images)
 
 
 class Settings(NamedTuple):

@@ -55,9 +55,12 @@ def assemble(spec: RunSpec, dataset: Dataset, device: torch.device) -> Trainer:
     )
     test = EvaluationSet(dataset.splits["test"], batch_size=EVALUATION_BATCH, **feed)
     torch.manual_seed(derive(spec.seed, "init"))
+    model = load_part("backbone", spec.settings["backbone"], dataset.classes)
+    policy = load_part("policy", spec.settings["policy"])
+    policy.attach(model)
     ingredients = Ingredients(
-        model=load_part("backbone", spec.settings["backbone"], dataset.classes),
-        policy=load_part("policy", spec.settings["policy"]),
+        model=model,
+        policy=policy,
         objective=load_part("objective", spec.settings["objective"], call=False),
         pixels=_to_pixels(recipe["mean"], recipe["std"], device),
     )

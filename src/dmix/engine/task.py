@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from torch import Tensor, nn
 
@@ -16,8 +15,7 @@ from dmix.data.loader import Batch
 from dmix.losses.objective import Objective
 from dmix.mixups.policy import Draws, Policy
 from dmix.models.backbone import Backbone
-
-Predictor = Callable[[Tensor], Tensor]
+from dmix.models.parameter_group import ParameterGroup, with_rest
 
 
 @dataclass(frozen=True)
@@ -51,13 +49,13 @@ class Task(nn.Module):
         """Return the step's named scalar losses; their sum is minimised."""
         raise NotImplementedError(type(self).__name__)
 
-    def predictors(self) -> Mapping[str, Predictor]:
-        """Return what is evaluated, images -> logits, by name; the first is what tables report."""
+    def predict(self, images: Tensor) -> Mapping[str, Tensor]:
+        """Return what is evaluated, logits (N, classes) by name; tables report the first one."""
         raise NotImplementedError(type(self).__name__)
 
-    def parameter_groups(self, recipe: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Return the optimiser's parameter groups: by default all trainable parameters, alike."""
-        return [{"params": [p for p in self.parameters() if p.requires_grad]}]
+    def parameter_groups(self) -> list[ParameterGroup]:
+        """Return the groups of trainable parameters, first the one that follows the recipe in everything."""
+        return with_rest(self.parameters(), [])
 
     def after_step(self, step: Step) -> None:
         """Update what is not trained by gradient. Called after the optimiser's step."""

@@ -18,7 +18,7 @@ from dmix.errors import DmixError
 from dmix.mixups.policy import Draws
 
 CHECK_EVERY = 50
-Row = dict[str, float | int | None]
+Row = dict[str, float | int]
 
 
 class Trainer:
@@ -27,7 +27,8 @@ class Trainer:
     Attributes
     ----------
     step: finished optimiser steps. total: steps of the whole run.
-    history: one row for each finished epoch: epoch, step, lr, mean of each loss, top-1 where read.
+    history: one row for each finished epoch: epoch, step, lr of the first group, mean of each loss, and
+        top1_NAME of each prediction in the epochs in which the test split is read.
     """
 
     def __init__(
@@ -49,11 +50,13 @@ class Trainer:
         self.total = recipe["epochs"] * loader.steps_per_epoch
         self.readings = readings(recipe["epochs"], recipe["eval_every"])
         self.draws = Draws(host_generator(seed, "mix"), device_generator(device, seed, "mix"))
+        self.groups = [(group, {**recipe, **group.settings}) for group in task.parameter_groups()]
         self.optimizer = torch.optim.SGD(
-            task.parameter_groups(recipe),
+            [
+                {"params": group.parameters, **{key: own[key] for key in ("momentum", "weight_decay")}}
+                for group, own in self.groups
+            ],
             lr=recipe["lr"],
-            momentum=recipe["momentum"],
-            weight_decay=recipe["weight_decay"],
             nesterov=recipe["nesterov"],
         )
         self.step = 0
@@ -115,12 +118,11 @@ class Trainer:
     @property
     def last_loss(self) -> float | None:
         """Mean total loss of the epoch before, for progress lines."""
-        return float(self.history[-1]["loss"] or 0) if self.history else None
+        return float(self.history[-1]["loss"]) if self.history else None
 
     def _train_step(self) -> None:
-        rate = cosine(self.step, self.total, self.recipe["lr"], self.recipe["lr_end"])
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+        for group, (_, own) in zip(self.optimizer.param_groups, self.groups, strict=True):
+            group["lr"] = cosine(self.step, self.total, own["lr"], own["lr_end"])
         step = Step(self.step, self.total, self.draws)
         losses = self.task.losses(self.loader.batch(self.step), step)
         total = torch.stack(tuple(losses.values())).sum()
@@ -166,9 +168,7 @@ class Trainer:
             "lr": cosine(self.step - 1, self.total, self.recipe["lr"], self.recipe["lr_end"]),
             **{name: value / steps for name, value in self._sums.items()},
         }
-        accuracy: Mapping[str, float | None] = dict.fromkeys(self.task.predictors())
         if epoch in self.readings:
-            accuracy = top1(self.task, self.test)
-        row |= {f"top1_{name}": value for name, value in accuracy.items()}
+            row |= {f"top1_{name}": value for name, value in top1(self.task, self.test).items()}
         self.history.append(row)
         self._sums = {}

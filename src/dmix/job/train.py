@@ -184,9 +184,13 @@ def _write_products(
     weights = {name: value.detach().cpu().contiguous() for name, value in trainer.task.state_dict().items()}
     blob = safetensors.torch.save(weights)
     recipe = spec.settings["recipe"]
+    # The last epoch is always read.
+    columns = [key for key in trainer.history[-1] if key.startswith("top1_")]
     found = {
-        name: scores(_readings(trainer.history, f"top1_{name}"), recipe["epochs"])
-        for name in trainer.task.predictors()
+        column.removeprefix("top1_"): scores(
+            [row[column] for row in trainer.history if column in row], recipe["epochs"]
+        )
+        for column in columns
     }
     primary = next(iter(found))
     seconds = session.seconds
@@ -231,13 +235,9 @@ def _write_products(
     return record
 
 
-def _readings(history: list[Row], column: str) -> list[float]:
-    return [float(value) for value in (row[column] for row in history) if value is not None]
-
-
 def _history_csv(history: list[Row]) -> str:
     text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(history[0]), lineterminator="\n")
+    writer = csv.DictWriter(text, fieldnames=list(history[-1]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(history)
     return text.getvalue()
@@ -255,7 +255,7 @@ def _open_board(folder: Path | None, label: str) -> Any:
     return SummaryWriter(str(folder / label))
 
 
-def _to_board(board: Any, row: Mapping[str, float | int | None]) -> None:
+def _to_board(board: Any, row: Mapping[str, float | int]) -> None:
     for name, value in row.items():
-        if value is not None and name not in ("epoch", "step"):
+        if name not in ("epoch", "step"):
             board.add_scalar(name, value, row["step"])

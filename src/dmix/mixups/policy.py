@@ -2,8 +2,9 @@
 
 One contract holds all kinds (docs/design.md has the reasoning): a static policy only mixes images; one
 that mixes hidden states leaves the images alone and asks the model to mix at a layer (`hidden`); one
-that needs gradients or features gets the model through the context; one that learns owns its modules
-(it is an `nn.Module`), adds its losses to `losses`, and updates its averages in `after_step`.
+that needs gradients or features gets the model through the context; one that learns makes its modules
+in `attach`, adds its losses to `losses`, updates its averages in `after_step` and says in `predict` and
+`parameter_groups` what of it is evaluated and how it is optimised.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dmix.models.backbone import HiddenMix
+from dmix.losses.objective import Objective
+from dmix.models.backbone import Backbone, HiddenMix
+from dmix.models.parameter_group import ParameterGroup
 
 
 @dataclass(frozen=True)
@@ -55,23 +58,32 @@ class Draws:
 
 @dataclass(frozen=True)
 class Context:
-    """What a policy may see of the step: the model, the time, and pixels on the scale of [0, 1].
+    """What a policy may see of the step: the model, its loss, the time, and pixels on the scale of [0, 1].
 
     Attributes
     ----------
     model: the network in training, called as `model(images, hidden)`.
+    objective: the run's loss, (logits, y_a, y_b, lam) -> (N,).
     step, total_steps: number of finished optimiser steps, and of all.
     pixels: maps normalised images back to [0, 1].
     """
 
-    model: nn.Module
+    model: Backbone
+    objective: Objective
     step: int
     total_steps: int
     pixels: Callable[[Tensor], Tensor]
 
 
 class Policy(nn.Module):
-    """Base of every policy. Settings are keyword-only arguments of the subclass's `__init__`."""
+    """Base of every policy. Settings are keyword-only arguments of the subclass's `__init__`.
+
+    Only `mix` must be written. A policy is part of the task, so parameters and buffers it owns are trained
+    and saved with the run; it never keeps the model itself, which `context` brings.
+    """
+
+    def attach(self, model: Backbone) -> None:
+        """Make the modules that depend on the network. Called once, on the initialised network."""
 
     def mix(self, images: Tensor, labels: Tensor, draws: Draws, context: Context) -> Mixed:
         """Mix a batch.
@@ -82,6 +94,14 @@ class Policy(nn.Module):
         labels: (N,) int64.
         """
         raise NotImplementedError(type(self).__name__)
+
+    def predict(self, model: Backbone, images: Tensor) -> Mapping[str, Tensor]:
+        """Return what is evaluated, logits (N, classes) by name; tables report the first one."""
+        return {"model": model(images)}
+
+    def parameter_groups(self) -> list[ParameterGroup]:
+        """Return the policy's parameters that are not optimised as the recipe says."""
+        return []
 
     def after_step(self, context: Context) -> None:
         """Update what is not trained by gradient (momentum copies). Called after the optimiser's step."""

@@ -22,8 +22,12 @@ class HiddenMix:
 
 
 class Backbone(nn.Module):
-    """A network as stem -> stages -> head. Subclasses fill the three and say nothing of mixing."""
+    """A network as stem -> stages -> head. Subclasses fill the three and say nothing of mixing.
 
+    `channels` is the number of channels of every stage's output.
+    """
+
+    channels: tuple[int, ...]
     stem: nn.Module
     stages: nn.ModuleList
     head: nn.Module

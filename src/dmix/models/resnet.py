@@ -102,11 +102,11 @@ class ResNet(Backbone):
                 return basic_block(inputs, outputs, stride)
             return bottleneck_block(inputs, outputs, stride, groups * group_width * 2**stage, groups)
 
+        self.channels = tuple(width * 2**stage * expansion for stage in range(len(layers)))
         self.stem = STEMS[stem](width)
         self.stages = nn.ModuleList()
         channels = width
-        for stage, depth in enumerate(layers):
-            outputs = width * 2**stage * expansion
+        for stage, (depth, outputs) in enumerate(zip(layers, self.channels, strict=True)):
             blocks = []
             for index in range(depth):
                 stride = 2 if stage > 0 and index == 0 else 1

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from dmix.data.loader import Batch
-from dmix.engine.task import Ingredients, Predictor, Step, Task
+from dmix.engine.task import Ingredients, Step, Task
 from dmix.mixups.policy import Context
+from dmix.models.parameter_group import ParameterGroup, with_rest
 from dmix.part import part
 
 
@@ -30,13 +31,17 @@ class Supervised(Task):
         rows = self.objective(logits, mixed.y_a, mixed.y_b, mixed.lam)
         return {"mixed": rows.mean(), **mixed.losses}
 
-    def predictors(self) -> Mapping[str, Predictor]:
-        """Evaluate the network itself."""
-        return {"model": self.model}
+    def predict(self, images: Tensor) -> Mapping[str, Tensor]:
+        """Return the network's logits, or those that the policy names."""
+        return self.policy.predict(self.model, images)
+
+    def parameter_groups(self) -> list[ParameterGroup]:
+        """Follow the recipe, but for what the policy optimises in its own way."""
+        return with_rest(self.parameters(), self.policy.parameter_groups())
 
     def after_step(self, step: Step) -> None:
         """Let the policy update its averages."""
         self.policy.after_step(self._context(step))
 
     def _context(self, step: Step) -> Context:
-        return Context(self.model, step.number, step.total, self.pixels)
+        return Context(self.model, self.objective, step.number, step.total, self.pixels)
