@@ -7,6 +7,7 @@ from dmix import vision
 from dmix.models.resnet import ResNet
 
 BASIC_18 = {"block": "basic", "layers": (2, 2, 2, 2), "width": 64}
+BASIC_34 = {"block": "basic", "layers": (3, 4, 6, 3), "width": 64}
 BOTTLENECK_50 = {"block": "bottleneck", "layers": (3, 4, 6, 3), "width": 64}
 RESNET_50 = {**BOTTLENECK_50, "groups": 1, "group_width": 64}
 RESNEXT_50 = {**BOTTLENECK_50, "groups": 32, "group_width": 4}
@@ -22,10 +23,11 @@ def on_meta(classes, **settings):
     [
         (100, "cifar", BASIC_18, 11_220_132),
         (1000, "imagenet", BASIC_18, 11_689_512),
+        (1000, "imagenet", BASIC_34, 21_797_672),
         (1000, "imagenet", RESNET_50, 25_557_032),
         (1000, "imagenet", RESNEXT_50, 25_028_904),
     ],
-    ids=["resnet18-cifar", "resnet18", "resnet50", "resnext50"],
+    ids=["resnet18-cifar", "resnet18", "resnet34", "resnet50", "resnext50"],
 )
 def test_parameters_are_counted_as_published(classes, stem, settings, parameters):
     model = on_meta(classes, stem=stem, **settings)
@@ -56,7 +58,12 @@ def test_stages_have_the_published_shapes(stem, side, sides, settings, channels)
 
 @pytest.mark.parametrize(
     ("name", "settings"),
-    [("resnet18", BASIC_18), ("resnet50", RESNET_50), ("resnext50_32x4d", RESNEXT_50)],
+    [
+        ("resnet18", BASIC_18),
+        ("resnet34", BASIC_34),
+        ("resnet50", RESNET_50),
+        ("resnext50_32x4d", RESNEXT_50),
+    ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_logits_are_those_of_torchvision(name, settings):

@@ -7,9 +7,7 @@ from naive_mixing import Settings, mix, redraw
 from torch import nn
 
 from dmix.models.backbone import Backbone, HiddenMix
-from dmix.models.resnet import ResNet
-
-N = 5
+from small_backbones import SMALL, N, images_for, small_backbone
 
 
 class Linear(Backbone):
@@ -22,15 +20,19 @@ class Linear(Backbone):
         self.head = nn.Sequential(nn.Flatten(), nn.Linear(2 * 2 * 3, 7))
 
 
-@pytest.fixture
-def images():
-    return torch.randn(N, 3, 10, 12, generator=torch.Generator().manual_seed(0))
+@pytest.fixture(params=SMALL)
+def name(request):
+    return request.param
 
 
 @pytest.fixture
-def model():
-    torch.manual_seed(1)
-    return ResNet(7, stem="cifar", block="basic", layers=(1, 1, 1), width=4)
+def images(name):
+    return images_for(name)
+
+
+@pytest.fixture
+def model(name):
+    return small_backbone(name)
 
 
 def hidden(layer, lam):
@@ -45,7 +47,7 @@ def gradients(model, *arguments):
 def test_layer_0_is_mixup_of_the_input(model, images):
     labels, settings = torch.arange(N), Settings(1.0, lam_groups=2)
     mixed = mix("mixup", images, labels, np.random.default_rng(2), settings)
-    drawn = redraw("mixup", np.random.default_rng(2), N, 10, 12, settings)
+    drawn = redraw("mixup", np.random.default_rng(2), N, *images.shape[2:], settings)
     at_input = HiddenMix(0, torch.tensor(drawn.partner), torch.tensor(drawn.lam))
     assert torch.equal(model(images, at_input), model(mixed.images))
 
@@ -76,9 +78,20 @@ def test_only_stages_from_the_layer_on_are_mixed(model, images, layer):
         assert torch.equal(mixed[layer - 1], hidden(layer, 0.4).apply(plain[layer - 1]))
 
 
-def test_linear_network_has_equal_logits_at_every_layer(images):
+@pytest.mark.parametrize("layer", [0, 1, 2, 3])
+def test_autocast_mixes_states_in_their_own_type(model, images, layer):
+    model.eval()
+    with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
+        plain, mixed = model.features(images), model.features(images, hidden(layer, 1.0))
+    for found, expected in zip(mixed, plain, strict=True):
+        assert found.dtype == expected.dtype
+        assert torch.equal(found, expected)
+
+
+def test_linear_network_has_equal_logits_at_every_layer():
     torch.manual_seed(3)
     model = Linear().double()
+    images = torch.randn(N, 3, 10, 12)
     lam = torch.tensor([0.0, 0.3, 0.5, 0.9, 1.0], dtype=torch.float64)
     logits = [model(images.double(), hidden(layer, lam)) for layer in range(4)]
     by_hand = hidden(0, lam).apply(model(images.double()))
@@ -87,9 +100,10 @@ def test_linear_network_has_equal_logits_at_every_layer(images):
     assert not torch.equal(logits[0], model(images.double()))
 
 
-def test_gradient_reaches_both_halves(model, images):
+@pytest.mark.parametrize("layer", [0, 1, 2, 3])
+def test_gradient_reaches_both_halves(model, images, layer):
     images.requires_grad_()
     model.eval()
-    logits = model(images, hidden(1, 0.5))
+    logits = model(images, hidden(layer, 0.5))
     (grad,) = torch.autograd.grad(logits[0].sum(), images)
     assert [bool(row.any()) for row in grad] == [True, False, False, True, False]

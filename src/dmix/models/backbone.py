@@ -44,6 +44,10 @@ class Backbone(nn.Module):
             outputs.append(h)
         return outputs
 
+    def as_map(self, feature: Tensor) -> Tensor:
+        """Return a stage's output as a map (N, c, h, w); networks whose stages give tokens override this."""
+        return feature
+
     def forward(self, images: Tensor, hidden: HiddenMix | None = None) -> Tensor:
         """Return logits (N, classes)."""
         logits: Tensor = self.head(self.features(images, hidden)[-1])
