@@ -12,7 +12,26 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
-COPIED = ("Snakefile", "params.yaml", "workflows", "reference", "src/dmix")
+COPIED = ("Snakefile", "workflows", "reference", "src/dmix")
+NO_RULES = "overrides: [] # ordered"
+POLICIES = "policy: [mixup, cutmix, ghost]"
+
+
+def small_params() -> str:
+    """Return params.yaml with two of its policies, one that has no file, no overrides and three seeds."""
+    text = (ROOT / "params.yaml").read_text()
+    for pattern, replacement, count in (
+        (r"(?ms)^overrides:.*?(?=^grids:)", f"{NO_RULES}\n\n", 1),
+        (r"policy: \{kind: \[static, dynamic\]\}", POLICIES, 2),
+        (r"(?ms)^  cifar100_released:.*?(?=^\S)", "", 1),
+        (r"(?ms)^  tableS2:.*\Z", "", 1),
+        (r"    seeds: \[0, 1\].*\n", "", 1),
+        (r"      - when: \{policy: .*\n.*\n.*\n", "", 4),
+        (r"(?m)^policies:\n", "policies:\n  ghost: {title: Ghost, kind: dynamic, family: cutting}\n", 1),
+    ):
+        text, found = re.subn(pattern, replacement, text)
+        assert found == count, (pattern, found)
+    return text
 
 
 @dataclass(frozen=True)
@@ -22,7 +41,8 @@ class Project:
     path: Path
 
     @classmethod
-    def create(cls, path: Path, data: Path | None = None) -> Project:
+    def create(cls, path: Path, data: Path | None = None, params: str | None = None) -> Project:
+        """Copy the repository to `path`, with `params` (by default the small ones) as its params.yaml."""
         for name in COPIED:
             source, target = ROOT / name, path / name
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -30,6 +50,7 @@ class Project:
                 shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
             else:
                 shutil.copy(source, target)
+        (path / "params.yaml").write_text(small_params() if params is None else params)
         if data is not None:
             (path / "data").symlink_to(data)
         return cls(path)

@@ -26,10 +26,10 @@ def digest_of_text(tmp_path: Path, text: str) -> str:
         ("        n, _, height", "        # a comment\n        n, _, height", True),
         ("def mix(", "\n\n    def mix(", True),
         ('"""Paste each partner', '"""Another docstring. Paste each partner', True),
-        ("per_group = -(-n // self.lam_groups)", "per_group = (-(-n // self.lam_groups))", True),
-        ("per_group = -(-n // self.lam_groups)", "per_group = -(-n // 1)", False),
-        ("y_b=labels[partner]", "y_b=labels", False),
-        ("kept_share(boxes, height, width)", "kept_share(boxes, width, height)", False),
+        ("group = group_of_row(n, self.lam_groups)", "group = (group_of_row(n, self.lam_groups))", True),
+        ("group = group_of_row(n, self.lam_groups)", "group = group_of_row(n, 1)", False),
+        ("labels[partner], boxes", "labels, boxes", False),
+        ("cut_ratio(lam), height, width", "cut_ratio(lam), width, height", False),
     ],
 )
 def test_only_meaning_changes_the_digest(tmp_path, old, new, same):

@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 
 from dmix.errors import DmixError
-from project import ROOT, Project
+from project import NO_RULES, Project, small_params
 
-NO_RULES = "overrides: [] # ordered"
-PARAMS = (ROOT / "params.yaml").read_text()
+PARAMS = small_params()
 
 
 def line_of(text: str, needle: str) -> int:
@@ -112,7 +111,7 @@ CASES = {
 def test_message_names_file_line_and_key(case, expanded, tmp_path):
     edit, needle, message = CASES[case]
     with pytest.raises(DmixError) as caught:
-        expanded(edit)
+        expanded(edit, small=True)
     assert caught.value.exit_code == 2
     text = (tmp_path / "params.yaml").read_text()
     where = f"{tmp_path / 'params.yaml'}:{line_of(text, needle)}: " if needle else "params.yaml:"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dmix.grid.resolve import RECIPE_NEUTRAL
 from dmix.grid.spec import RunSpec, canonical_json
+from project import NO_RULES, POLICIES
 
 ROW = "supervised/cifar100/resnet18"
 
@@ -16,7 +17,9 @@ def test_counts_are_those_of_the_paper(expanded):
     # Table 1, left half: 9 policies x 2 objectives x 2 backbones and 2 vanilla cells, three trials each.
     assert len(grid.table_runs(grid.params.tables["table1"])) == (9 * 2 * 2 + 2) * 3
     assert len(grid.table_runs(grid.params.tables["tableS1"])) == (9 * 2 + 1) * 3
-    assert len(grid.runs) == len(set(grid.runs)) == 114 + 57
+    # Six static policies with DM(CE) as released, beside the cells of Table 1.
+    assert len(grid.table_runs(grid.params.tables["tableS2"])) == 6 * 3 * 2 * 3
+    assert len(grid.runs) == len(set(grid.runs)) == 114 + 57 + 36
 
 
 def test_name_reads_like_a_sentence(expanded):
@@ -43,7 +46,7 @@ def test_last_matching_override_wins_and_is_named(expanded):
         "overrides: [{set: {recipe.lr: 0.5}, why: first}, "
         "{when: {policy: [cutmix], dataset: cifar10}, set: {recipe.lr: 0.7}, why: second}] # ordered"
     )
-    grid = expanded(("overrides: [] # ordered", rules))
+    grid = expanded((NO_RULES, rules), small=True)
     changed = "supervised/cifar10/resnet18/cutmix/mce/s1"
     rates = {name: spec.settings["recipe"]["lr"] for name, spec in grid.runs.items()}
     assert rates[changed] == 0.7
@@ -54,11 +57,12 @@ def test_last_matching_override_wins_and_is_named(expanded):
 def test_an_extra_axis_becomes_a_segment_of_the_name(expanded):
     grid = expanded(
         (
-            "    dataset: cifar10\n    backbone: resnet18\n    policy: {kind: [static, dynamic]}\n"
+            f"    dataset: cifar10\n    backbone: resnet18\n    {POLICIES}\n"
             "    objective: {group: softmax}",
             "    dataset: cifar10\n    backbone: resnet18\n    policy: cutmix\n"
             "    objective: dm_ce\n    objective.eta: [0.01, 2]",
-        )
+        ),
+        small=True,
     )
     names = [name for name in grid.runs if "/cifar10/" in name and name.endswith("/s0") and "eta" in name]
     assert names == [f"supervised/cifar10/resnet18/cutmix/dm_ce/eta={eta}/s0" for eta in ("0.01", "2")]
@@ -66,7 +70,7 @@ def test_an_extra_axis_becomes_a_segment_of_the_name(expanded):
 
 
 def test_tier_is_a_set_of_overrides(expanded):
-    full, embedded = expanded(), expanded(tier="embedded")
+    full, embedded = expanded(small=True), expanded(small=True, tier="embedded")
     assert list(full.runs) == list(embedded.runs)
     name = f"{ROW}/cutmix/dm_ce/s0"
     assert full.runs[name].settings["policy"] == embedded.runs[name].settings["policy"]

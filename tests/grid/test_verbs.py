@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import time
 from pathlib import Path
 
@@ -14,14 +13,14 @@ from dmix import cli
 from dmix.grid.code import code_modules
 from dmix.grid.cost import estimated_seconds
 from dmix.grid.expand import load_grid
-from project import ROOT
+from project import ROOT, small_params
 
 ROW = "supervised/cifar10/resnet18"
 
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    shutil.copy(ROOT / "params.yaml", tmp_path)
+    (tmp_path / "params.yaml").write_text(small_params())
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -63,7 +62,7 @@ def test_status_tells_the_states_apart(here, capsys):
     assert states[f"{ROW}/mixup/mce/s2"] == "stopped"
     assert states[f"{ROW}/cutmix/mce/s0"] == "failed"
     assert states[f"{ROW}/cutmix/mce/s1"] == "missing"
-    assert states[f"{ROW}/automix/mce/s0"] == "not yet implemented"
+    assert states[f"{ROW}/ghost/mce/s0"] == "not yet implemented"
     assert found[f"{ROW}/mixup/mce/s1"]["detail"] == "step 7/100, loss 1.250, 12 s left on node1"
     assert found[f"{ROW}/cutmix/mce/s0"]["detail"] == "it broke"
     assert cli.main(["status"]) == 0
@@ -90,12 +89,12 @@ def test_plan_says_why_and_how_long(here, capsys):
     assert f"{name}: objective.eta: 0.5 -> 0.1" in text
     assert f"{name_code}: code of dmix.mixups.mixup changed" in text
     assert f"{ROW}/vanilla/ce/s0: new" in text
-    assert "not yet implemented: dmix/mixups/automix.py, dmix/mixups/fmix.py" in text
+    assert "not yet implemented: dmix/mixups/ghost.py" in text
     assert cli.main(["plan", "--json"]) == 0
     tables = {row["table"]: row for row in json.loads(capsys.readouterr().out)["tables"]}
     assert tables["tableS1"]["train"] == 15
-    # 15 runs at the tier's own estimate of 8 s
-    assert tables["tableS1"]["hours"]["left"] == pytest.approx(15 * 8 / 3600)
+    # 15 runs at the tier's own estimate of 4 s
+    assert tables["tableS1"]["hours"]["left"] == pytest.approx(15 * 4 / 3600)
 
 
 def test_measured_runs_replace_the_estimate(here, capsys):
@@ -103,12 +102,12 @@ def test_measured_runs_replace_the_estimate(here, capsys):
     capsys.readouterr()
     assert cli.main(["plan", "--json"]) == 0
     row = json.loads(capsys.readouterr().out)["tables"][1]
-    # mixup: five of six runs are left at one hour each; the other nine at the estimate of 8 s
-    assert row["hours"]["left"] == pytest.approx(5 + 9 * 8 / 3600)
+    # mixup: five of six runs are left at one hour each; the other nine at the estimate of 4 s
+    assert row["hours"]["left"] == pytest.approx(5 + 9 * 4 / 3600)
 
 
-def test_full_scale_estimate_is_images_times_operations(here):
-    grid = load_grid("full")
+def test_full_scale_estimate_is_images_times_operations():
+    grid = load_grid("full", ROOT / "params.yaml")
     seconds = estimated_seconds(grid, "supervised/cifar100/resnet18/mixup/mce/s0")
     # 800 epochs of 50,000 images, three forwards' worth of 1.11 GFLOP each, at 20 TFLOP/s
     assert seconds == pytest.approx(800 * 50_000 * 3 * 1.11e9 / 20e12)

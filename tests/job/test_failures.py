@@ -100,8 +100,8 @@ def test_a_loss_that_is_not_finite(project: Project):
 
 
 def test_a_policy_that_is_not_written_yet(project: Project):
-    arguments = ("train", NAME.replace("cutmix", "automix"), "--tier", "smoke")
-    assert_refused(project, "not yet implemented: it needs dmix/mixups/automix.py", 2, *arguments)
+    arguments = ("train", NAME.replace("cutmix", "ghost"), "--tier", "smoke")
+    assert_refused(project, "not yet implemented: it needs dmix/mixups/ghost.py", 2, *arguments)
 
 
 def test_params_edited_while_the_job_waits(project: Project):

@@ -1,23 +1,17 @@
 from __future__ import annotations
 
+import math
 from decimal import Decimal, localcontext
 from itertools import product
 
 import numpy as np
 import pytest
 import torch
+from objectives import ALL
 
-from dmix.losses.ce import ce
 from dmix.losses.decoupled import TINY_LAM, decoupled_ce, log_phi
-from dmix.losses.dm_ce import dm_ce
-from dmix.losses.mce import mce
+from dmix.losses.dm_bce import dm_bce
 
-OBJECTIVES = {
-    "ce": ce,
-    "mce": mce,
-    "dm_ce": lambda *rows: dm_ce(*rows, eta=1.0),
-    "decoupled_ce": decoupled_ce,
-}
 NEAR_ONE = [
     [40.0, 0.0, 1.0, -2.0],
     [300.0, 3.0, -1.0, 0.5],
@@ -26,9 +20,9 @@ NEAR_ONE = [
 ]
 
 
-@pytest.fixture(params=OBJECTIVES)
+@pytest.fixture(params=ALL)
 def objective(request):
-    return OBJECTIVES[request.param]
+    return ALL[request.param]
 
 
 def extremes(classes, dtype):
@@ -62,17 +56,21 @@ def test_removed_class_near_1_cancels_nothing(logits):
         kept = [Decimal(z) for z in logits[1:]]
         log_sum = sum(z.exp() for z in kept).ln()
         exact = [float(z - log_sum) for z in kept]
-        # Class 0 against target 1: log phi(0|1), whose distance from 0 may be below any float64 of p.
-        rest = [Decimal(logits[0]), *kept[1:]]
-        phi = float(kept[0] - log_sum + Decimal(logits[0]) - sum(z.exp() for z in rest).ln())
     target = torch.arange(1, 4)
     for dtype, rtol in ((torch.float64, 1e-14), (torch.float32, 1e-6)):
         z = torch.tensor([logits] * 3, dtype=dtype)
-        found = log_phi(z, target, torch.zeros(3, dtype=torch.long))
+        found = log_phi(z, target, torch.zeros(3, dtype=torch.long))[:, 0]
         torch.testing.assert_close(found, torch.tensor(exact, dtype=dtype), rtol=rtol, atol=rtol)
-        pair = torch.zeros(1, dtype=torch.long), torch.ones(1, dtype=torch.long)
-        term = decoupled_ce(z[:1], *pair, torch.full((1,), 0.5))
-        torch.testing.assert_close(term, torch.tensor([-phi], dtype=dtype), rtol=rtol, atol=rtol)
+
+
+@pytest.mark.parametrize("logits", NEAR_ONE)
+def test_a_term_next_to_zero_keeps_its_digits(logits):
+    """Class 0 against the rest, class 1 removed: phi differs from 1 by less than any float64 next to 1."""
+    exact = -math.log1p(math.fsum(math.exp(z - logits[0]) for z in logits[2:]))
+    zero, one = torch.zeros(1, dtype=torch.long), torch.ones(1, dtype=torch.long)
+    for dtype, rtol in ((torch.float64, 1e-12), (torch.float32, 1e-5)):
+        found = log_phi(torch.tensor([logits], dtype=dtype), zero, one)[0, 0]
+        torch.testing.assert_close(found, torch.tensor(exact, dtype=dtype), rtol=rtol, atol=0)
 
 
 def test_term_is_dropped_from_one_thousandth_down_on_both_sides():
@@ -82,6 +80,9 @@ def test_term_is_dropped_from_one_thousandth_down_on_both_sides():
     kept = [above, 0.00101, 0.5, 0.99899]
     lam = torch.tensor([*map(float, dropped), *map(float, kept)])
     zeros = torch.zeros(len(lam), dtype=torch.long)
-    found = decoupled_ce(torch.tensor([[0.2, -0.4, 1.1]] * len(lam)), zeros, zeros + 2, lam)
+    rows = (torch.tensor([[0.2, -0.4, 1.1]] * len(lam)), zeros, zeros + 2, lam)
+    expected = [False] * len(dropped) + [True] * len(kept)
     assert TINY_LAM == 1e-3
-    assert (found != 0).tolist() == [False] * len(dropped) + [True] * len(kept)
+    assert (decoupled_ce(*rows) != 0).tolist() == expected
+    shares, two_hot = (dm_bce(*rows, t=t, xi=1.0, reduction="sum_classes") for t in (1.0, 0.0))
+    assert (two_hot != shares).tolist() == expected

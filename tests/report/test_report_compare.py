@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from dmix.errors import DmixError
+from dmix.grid.expand import load_grid
 from dmix.grid.schema import Reported
 from dmix.report.compare import compare
 from dmix.report.compare_files import to_csv
-from dmix.report.deviations import concerning, read_deviations
+from dmix.report.deviations import Deviation, concerning, read_deviations
 from dmix.report.reported import HEADER, SOURCES, read_reported
 
 REFERENCE = Path(__file__).parents[2] / "reference"
@@ -117,6 +118,13 @@ def test_bad_files_are_refused(tmp_path):
             read(tmp_path / "bad.csv")
 
 
+def test_a_scope_can_name_several_entries():
+    axes = dict.fromkeys(("dataset", "backbone", "policy", "objective", "method"), "x")
+    item = Deviation("a", "policy=fmix|mixup", "", "", "", "")
+    found = {name: item.concerns(axes | {"policy": name}) for name in ("mixup", "fmix", "mix", "fmix|mixup")}
+    assert found == {"mixup": True, "fmix": True, "mix": False, "fmix|mixup": False}
+
+
 @pytest.mark.parametrize("scope", ["", "everything", "seed=1", "policy=", "policy"])
 def test_a_scope_is_all_or_a_key_with_a_value(tmp_path, scope):
     path = tmp_path / "deviations.csv"
@@ -156,8 +164,14 @@ def test_only_what_the_paper_prints_is_called_paper():
 
 def test_the_deviations_of_the_repository_are_well_formed():
     found = read_deviations(REFERENCE / "deviations.csv")
-    assert [item.id for item in found] == list("abcdefgh")
+    assert [item.id for item in found] == list("abcdefghijklmnopqrstuv")
     root = REFERENCE.parent
+    params = load_grid("full", root / "params.yaml").params
+    sections = {"dataset": params.datasets, "policy": params.policies, "objective": params.objectives}
+    sections |= {"backbone": params.backbones, "method": params.methods}
+    for scope in {item.scope for item in found} - {"all"}:
+        key, _, entries = scope.partition("=")
+        assert set(entries.split("|")) <= set(sections[key])
     for item in found:
         assert all((item.paper, item.ours, item.reason))
         assert (root / item.where.partition(":")[0]).is_file()

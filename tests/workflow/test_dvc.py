@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from project import ROOT, Project
+from project import POLICIES, ROOT, Project
 
 KEPT = ("dvc.yaml", ".dvcignore", ".gitignore", ".dvc/config", ".dvc/.gitignore")
 DM_CE = "static: {objective.eta: 0.1, policy.alpha: 0.2}"
@@ -41,7 +41,7 @@ def checkout(path: Path) -> Project:
         shutil.copy(ROOT / name, path / name)
     project.edit("dvc.yaml", "keep: [embedded]", "keep: [smoke]")
     params = path / "params.yaml"
-    params.write_text(re.sub(r"policy: \{kind: .*?\}", "policy: cutmix", params.read_text()))
+    params.write_text(params.read_text().replace(POLICIES, "policy: cutmix"))
     git(project, "init", "--quiet")
     commit(project)
     return project

@@ -7,10 +7,9 @@ import shutil
 
 import pytest
 
-from project import Project
+from project import NO_RULES, Project
 
 DM_CE = "static: {objective.eta: 0.1, policy.alpha: 0.2}"
-NO_RULES = "overrides: [] # ordered"
 CUTMIX = "src/dmix/mixups/cutmix.py"
 CELLS = ("cifar10/resnet18", "cifar100/resnet18", "cifar100/resnext50")
 

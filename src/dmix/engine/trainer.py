@@ -77,7 +77,7 @@ class Trainer:
         """
         self.task.train()
         while self.step < self.total:
-            self._train_step()
+            self.train_step()
             if self.step % self.loader.steps_per_epoch == 0:
                 self._finish_epoch()
             if not after_step(self):
@@ -120,7 +120,8 @@ class Trainer:
         """Mean total loss of the epoch before, for progress lines."""
         return float(self.history[-1]["loss"]) if self.history else None
 
-    def _train_step(self) -> None:
+    def train_step(self) -> None:
+        """Take one optimiser step. A loss that is not finite is noticed up to 50 steps later."""
         for group, (_, own) in zip(self.optimizer.param_groups, self.groups, strict=True):
             group["lr"] = cosine(self.step, self.total, own["lr"], own["lr_end"])
         step = Step(self.step, self.total, self.draws)

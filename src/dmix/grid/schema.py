@@ -47,17 +47,25 @@ class BackboneEntry(PartEntry):
 
 
 class PolicyEntry(PartEntry):
-    """A mixup policy; kind and family select the paper's defaults (section A.3)."""
+    """A mixup policy; kind and family select the paper's defaults (section A.3).
 
-    kind: Literal["none", "static", "dynamic"]
+    Kind "recipe" is the mixing that a published training recipe brings along; such a policy joins the
+    tables of that recipe alone.
+    """
+
+    kind: Literal["none", "static", "dynamic", "recipe"]
     family: Literal["none", "interpolation", "cutting"]
     passes: float = Field(3, gt=0, description="cost of a step in forward passes (a backward is two)")
 
 
 class ObjectiveEntry(PartEntry):
-    """A loss; `group` says where it applies, `by_kind`/`by_family` are the paper's defaults."""
+    """A loss; `group` says where it applies, `by_kind`/`by_family` are the paper's defaults.
 
-    group: Literal["clean", "softmax", "sigmoid"]
+    Group "released" holds losses as released code has them where that differs from the paper; they stand
+    in tables of their own.
+    """
+
+    group: Literal["clean", "softmax", "sigmoid", "released"]
     by_kind: Mapping[Literal["static", "dynamic"], Mapping[str, Scalar]] = {}
     by_family: Mapping[Literal["interpolation", "cutting"], Mapping[str, Scalar]] = {}
 

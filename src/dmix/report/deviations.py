@@ -18,7 +18,7 @@ KEYS = ("dataset", "backbone", "policy", "objective", "method")
 
 @dataclass(frozen=True)
 class Deviation:
-    """One line of reference/deviations.csv; `scope` is "all" or "key=value"."""
+    """One line of reference/deviations.csv; `scope` is "all", "key=value" or "key=value|value"."""
 
     id: str
     scope: str
@@ -30,7 +30,7 @@ class Deviation:
     def concerns(self, run: Mapping[str, str]) -> bool:
         """Return whether the run with these axes is in scope."""
         key, _, value = self.scope.partition("=")
-        return self.scope == "all" or run[key] == value
+        return self.scope == "all" or run[key] in value.split("|")
 
 
 def read_deviations(path: Path) -> tuple[Deviation, ...]:
@@ -56,7 +56,7 @@ def read_deviations(path: Path) -> tuple[Deviation, ...]:
         if deviation.scope != "all" and not (key in KEYS and equals and value):
             raise DmixError(
                 f"{path}: {deviation.id}: {deviation.scope!r} is no scope",
-                f"write all, or key=value with a key of {', '.join(KEYS)}",
+                f"write all, or key=value|value with a key of {', '.join(KEYS)}",
             )
         if deviation.id in found:
             raise DmixError(f"{path}: the id {deviation.id} is given twice")

@@ -12,7 +12,7 @@ from dmix.errors import DmixError
 from dmix.grid.schema import Params, Table
 from dmix.report.cells import Pool, TableCell, build_cell, mark_best
 
-KINDS = ("none", "static", "dynamic")
+KINDS = ("none", "recipe", "static", "dynamic")
 SECTIONS = {"dataset": "datasets", "backbone": "backbones", "policy": "policies", "objective": "objectives"}
 
 
@@ -22,7 +22,7 @@ class Row:
 
     key: str
     title: str
-    kind: Literal["none", "static", "dynamic"]
+    kind: Literal["none", "recipe", "static", "dynamic"]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,67 @@
+"""For every policy, a run that is stopped, saved and continued elsewhere ends bit-identical."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from dmix.engine.assemble import assemble, load_dataset
+from dmix.engine.device import choose_device
+from dmix.grid.expand import load_grid
+from dmix.job import checkpoint
+from project import ROOT
+
+STEPS, STOP = 8, 3  # the smoke runs of CIFAR-10 have 8 steps in 2 epochs
+GRID = load_grid("smoke", ROOT / "params.yaml")
+NAMES = [name for name in GRID.grids["cifar10"] if name.endswith("/dm_ce/s0")]
+
+
+@pytest.fixture(scope="module")
+def data(embedded_data):
+    return load_dataset(GRID.runs[NAMES[0]], embedded_data)
+
+
+def trainer(name, data):
+    return assemble(GRID.runs[name], data, choose_device("cpu"))
+
+
+def differences(one, other, path=""):
+    """The paths at which two states differ, bit by bit."""
+    if isinstance(one, torch.Tensor):
+        same = one.dtype == other.dtype and torch.equal(one, other)
+        return [] if same else [path]
+    if isinstance(one, dict):
+        if one.keys() != other.keys():
+            return [path]
+        return [place for key in one for place in differences(one[key], other[key], f"{path}/{key}")]
+    if isinstance(one, list | tuple):
+        if len(one) != len(other):
+            return [path]
+        pairs = enumerate(zip(one, other, strict=True))
+        return [place for key, (a, b) in pairs for place in differences(a, b, f"{path}/{key}")]
+    return [] if one == other else [path]
+
+
+def test_every_mixing_policy_is_here():
+    kinds = {"static", "dynamic"}
+    assert {GRID.runs[name].axes["policy"] for name in NAMES} == {
+        name for name, entry in GRID.params.policies.items() if entry.kind in kinds
+    }
+
+
+@pytest.mark.parametrize("name", NAMES, ids=lambda name: name.split("/")[3])
+def test_stopped_and_continued_it_ends_bit_identical(name, data, tmp_path):
+    whole = trainer(name, data)
+    assert whole.total == STEPS
+    assert whole.run(lambda _: True)
+    first = trainer(name, data)
+    assert not first.run(lambda one: one.step < STOP)
+    checkpoint.save(tmp_path / "checkpoint.pt", {"trainer": first.state_dict()})
+    state = checkpoint.load(tmp_path / "checkpoint.pt", torch.device("cpu"))
+    assert state is not None
+    second = trainer(name, data)
+    second.load_state_dict(state["trainer"])
+    assert second.step == STOP
+    assert second.run(lambda _: True)
+    assert differences(whole.state_dict(), second.state_dict()) == []
+    assert differences(whole.state_dict(), first.state_dict()) != []
