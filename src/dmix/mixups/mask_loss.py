@@ -1,0 +1,49 @@
+"""What holds a learned mask to lam: the mask losses of AutoMix and SAMix, and the adjustment of a mean."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+
+def l1(mask: Tensor, lam: float, margin: float) -> Tensor:
+    """Return max(|1 - mean(mask) - lam| - margin, 0), a scalar: one mean over the whole batch.
+
+    Parameters
+    ----------
+    mask: (N, 1, H, W) in [0, 1], weight of the partner's pixels. lam: weight of the own image.
+    """
+    return ((1 - mask.mean() - lam).abs() - margin).relu()
+
+
+def l1_variance(mask: Tensor, lam: float, margin: float) -> Tensor:
+    """Return `l1` - 2 * variance of the mask, a scalar that can be negative; arguments as of `l1`.
+
+    The variance, about the mean of the whole batch, rewards masks that decide between the two images.
+    """
+    return l1(mask, lam, margin) - 2 * mask.var(correction=0)
+
+
+MASK_LOSSES = {"l1": l1, "l1_variance": l1_variance}
+
+
+def weight_at(step: int, total: int, start: float, schedule: Literal["constant", "cosine"]) -> float:
+    """Return the weight of the mask loss in step `step` (from 0) of `total`; a cosine ends at 0."""
+    if schedule == "constant":
+        return start
+    return start * (math.cos(math.pi * step / total) + 1) / 2
+
+
+def adjust_mean(mask: Tensor, lam: float) -> Tensor:
+    """Return `mask` (N, 1, H, W), in (0, 1), rescaled image by image to the mean lam.
+
+    A mean above lam shrinks the mask towards 0, one below shrinks its complement, so it stays in (0, 1).
+    The released code rescales the network's masks to the mixer's lam; this takes their own.
+    """
+    mean = mask.mean(dim=(1, 2, 3), keepdim=True)
+    shrunk = mask * (lam / mean)
+    grown = 1 - (1 - mask) * ((1 - lam) / (1 - mean))
+    return torch.where(mean > lam, shrunk, grown)
