@@ -1,25 +1,73 @@
-"""Mixup and CutMix as their papers state them: one row and one pixel at a time.
+"""The static policies as their papers state them: one row and one pixel at a time.
 
-The draws are made again from a generator of the same seed, in the order in which the policies make them:
-lam of every group, CutMix's centres (all x, then all y), then one permutation per group of rows.
+The draws are made again from generators of the same seeds, in the order in which the policies make them.
+Centres are drawn all x, then all y; partners are one permutation per group of rows.
+
+| policy | order of the draws |
+|---|---|
+| Mixup, SaliencyMix | lam of every group, partners |
+| ManifoldMix | the same, then the layer |
+| CutMix | lam of every group, centres of the groups, partners |
+| ResizeMix | tau of every group, a uniform tau of every group, centres of groups or rows, partners |
+| FMix | lam of every group, the coin of every group, partners; noise of every group on the device |
+| MixupCutMix | which of the two, then as that one |
 """
 
 from __future__ import annotations
 
+import cmath
 import math
+from functools import partial
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 import torch
+from torch import Tensor
 
 from dmix.losses.mce import mce
 from dmix.mixups.cutmix import CutMix
+from dmix.mixups.fmix import FMix
+from dmix.mixups.manifoldmix import ManifoldMix
 from dmix.mixups.mixup import Mixup
+from dmix.mixups.mixup_cutmix import MixupCutMix
 from dmix.mixups.policy import Context, Draws
+from dmix.mixups.resizemix import ResizeMix
+from dmix.mixups.saliencymix import SaliencyMix
 from dmix.models.backbone import Backbone
 
-POLICIES = {"mixup": Mixup, "cutmix": CutMix}
-CONTEXT = Context(Backbone(), mce, step=0, total_steps=1, pixels=lambda images: images)
+LAYERS = (0, 2, 1)
+DECAY = 3.0
+
+
+def mixup_cutmix(alpha, **common):
+    return MixupCutMix(mixup_alpha=alpha, cutmix_alpha=alpha, **common)
+
+
+POLICIES = {
+    "mixup": Mixup,
+    "cutmix": CutMix,
+    "mixup_cutmix": mixup_cutmix,
+    "manifoldmix": partial(ManifoldMix, layers=LAYERS),
+    "fmix": partial(FMix, decay=DECAY),
+    "resizemix clipped": partial(ResizeMix, placement="clipped"),
+    "resizemix inside": partial(ResizeMix, placement="inside"),
+    **{
+        f"saliencymix {saliency_input} {'image' if per_image else 'group'}": partial(
+            SaliencyMix, saliency_input=saliency_input, per_image=per_image
+        )
+        for saliency_input in ("float_normalised", "uint8")
+        for per_image in (False, True)
+    },
+}
+
+
+def pixels(images):
+    """Normalised with mean 1/2 and standard deviation 1/4, which is exact."""
+    return images * 0.25 + 0.5
+
+
+CONTEXT = Context(Backbone(), mce, step=0, total_steps=1, pixels=pixels)
 
 
 class Settings(NamedTuple):
@@ -34,6 +82,13 @@ class Drawn(NamedTuple):
     partner: list[int]
 
 
+class Expected(NamedTuple):
+    images: Tensor
+    lam: list[float]
+    partner: list[int]
+    layer: int | None = None
+
+
 class ForcedLam(np.random.Generator):
     """A generator whose Beta draws are all `lam`."""
 
@@ -45,9 +100,18 @@ class ForcedLam(np.random.Generator):
         return np.full(size, self.lam)
 
 
-def mix(name, images, labels, rng, settings=Settings()):  # noqa: B008 - immutable
+def noise_generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def mix(name, images, labels, rng, settings=Settings(), noise_seed=0):  # noqa: B008 - immutable
     policy = POLICIES[name](**settings._asdict())
-    return policy.mix(images, labels, Draws(rng, torch.Generator()), CONTEXT)
+    return policy.mix(images, labels, Draws(rng, noise_generator(noise_seed)), CONTEXT)
+
+
+def expect(name, images, rng, settings=Settings(), noise_seed=0):  # noqa: B008 - immutable
+    kind, *options = name.split()
+    return NAIVE[kind](images, rng, noise_generator(noise_seed), settings, *options)
 
 
 def chunks(n, groups):
@@ -57,30 +121,38 @@ def chunks(n, groups):
 
 
 def redraw(name, rng, n, height, width, settings):
-    alpha, groups, derangement = settings
-    lams = rng.beta(alpha, alpha, size=groups).astype(np.float32).tolist()
+    groups = settings.lam_groups
+    lams = draw_lams(rng, settings)
     boxes = []
     if name == "cutmix":
-        centres = zip(rng.integers(width, size=groups), rng.integers(height, size=groups), strict=True)
-        boxes = [box(lam, *map(int, xy), height, width) for lam, xy in zip(lams, centres, strict=True)]
-    rows = chunks(n, groups)
-    per_row = [group for group, chunk in enumerate(rows) for _ in chunk]
+        centres = draw_centres(rng, groups, height, width)
+        boxes = [
+            box(math.sqrt(1 - lam), *centre, height, width) for lam, centre in zip(lams, centres, strict=True)
+        ]
     return Drawn(
-        lam=[lams[group] for group in per_row],
-        boxes=[boxes[group] for group in per_row] if boxes else [],
-        partner=[chunk[k] for chunk in rows for k in permutation(rng, len(chunk), derangement)],
+        lam=spread(lams, n),
+        boxes=spread(boxes, n) if boxes else [],
+        partner=draw_partners(rng, n, settings),
     )
 
 
-def box(lam, centre_x, centre_y, height, width):
-    ratio = math.sqrt(1 - lam)
-    cut_w, cut_h = math.floor(width * ratio), math.floor(height * ratio)
-    return (
-        max(centre_x - cut_w // 2, 0),
-        max(centre_y - cut_h // 2, 0),
-        min(centre_x + cut_w // 2, width),
-        min(centre_y + cut_h // 2, height),
-    )
+def spread(values, n):
+    """One value per group to one per row."""
+    return [value for value, rows in zip(values, chunks(n, len(values)), strict=True) for _ in rows]
+
+
+def draw_lams(rng, settings):
+    return rng.beta(settings.alpha, settings.alpha, size=settings.lam_groups).astype(np.float32).tolist()
+
+
+def draw_centres(rng, count, height, width):
+    x = rng.integers(width, size=count).tolist()
+    return list(zip(x, rng.integers(height, size=count).tolist(), strict=True))
+
+
+def draw_partners(rng, n, settings):
+    rows = chunks(n, settings.lam_groups)
+    return [chunk[k] for chunk in rows for k in permutation(rng, len(chunk), settings.derangement)]
 
 
 def permutation(rng, n, derangement):
@@ -93,26 +165,171 @@ def permutation(rng, n, derangement):
     return drawn
 
 
-def mixup(images, drawn):
-    mixed = torch.empty_like(images)
-    for index in np.ndindex(*images.shape):
-        row, *pixel = index
-        weight = torch.tensor(drawn.lam[row], dtype=images.dtype)
-        mixed[index] = weight * images[index] + (1 - weight) * images[(drawn.partner[row], *pixel)]
-    return mixed, drawn.lam
+def box(ratio, centre_x, centre_y, height, width):
+    cut_w, cut_h = math.floor(width * ratio), math.floor(height * ratio)
+    return (
+        max(centre_x - cut_w // 2, 0),
+        max(centre_y - cut_h // 2, 0),
+        min(centre_x + cut_w // 2, width),
+        min(centre_y + cut_h // 2, height),
+    )
 
 
-def cutmix(images, drawn):
-    mixed = torch.empty_like(images)
-    n, channels, height, width = images.shape
+def box_inside(ratio, centre_x, centre_y, height, width):
+    box_w, box_h = math.floor(width * ratio), math.floor(height * ratio)
+    x, y = centre_x - box_w // 2, centre_y - box_h // 2
+    while x < 0:
+        x += 1
+    while x + box_w > width:
+        x -= 1
+    while y < 0:
+        y += 1
+    while y + box_h > height:
+        y -= 1
+    return x, y, x + box_w, y + box_h
+
+
+def paste(images, boxes, partner, show):
+    """Inside its box, a row shows the pixel `show(box, y, x)` of its partner; lam is the share outside."""
+    mixed = images.clone()
+    n, _, height, width = images.shape
     own = [0] * n
     for row, y, x in np.ndindex(n, height, width):
-        x0, y0, x1, y1 = drawn.boxes[row]
-        pasted = x0 <= x < x1 and y0 <= y < y1
-        own[row] += not pasted
-        for channel in range(channels):
-            mixed[row, channel, y, x] = images[drawn.partner[row] if pasted else row, channel, y, x]
-    return mixed, [count / (height * width) for count in own]
+        x0, y0, x1, y1 = boxes[row]
+        if x0 <= x < x1 and y0 <= y < y1:
+            shown_y, shown_x = show(boxes[row], y, x)
+            mixed[row, :, y, x] = images[partner[row], :, shown_y, shown_x]
+        else:
+            own[row] += 1
+    return Expected(mixed, [count / (height * width) for count in own], partner)
 
 
-NAIVE = {"mixup": mixup, "cutmix": cutmix}
+def same_place(_, y, x):
+    return y, x
+
+
+def mixup(images, rng, _, settings):
+    drawn = redraw("mixup", rng, len(images), *images.shape[2:], settings)
+    mixed = images.clone()
+    for row, y, x in np.ndindex(len(images), *images.shape[2:]):
+        weight = torch.tensor(drawn.lam[row], dtype=images.dtype)
+        b = drawn.partner[row]
+        mixed[row, :, y, x] = weight * images[row, :, y, x] + (1 - weight) * images[b, :, y, x]
+    return Expected(mixed, drawn.lam, drawn.partner)
+
+
+def cutmix(images, rng, _, settings):
+    drawn = redraw("cutmix", rng, len(images), *images.shape[2:], settings)
+    return paste(images, drawn.boxes, drawn.partner, same_place)
+
+
+def mixup_or_cutmix(images, rng, noise, settings):
+    return (cutmix if rng.random() < 0.5 else mixup)(images, rng, noise, settings)
+
+
+def manifoldmix(images, rng, _, settings):
+    drawn = redraw("manifoldmix", rng, len(images), *images.shape[2:], settings)
+    return Expected(images, drawn.lam, drawn.partner, LAYERS[rng.integers(3)])
+
+
+def fmix(images, rng, noise, settings):
+    n, _, height, width = images.shape
+    total = height * width
+    lams = draw_lams(rng, settings)
+    coins = rng.random(settings.lam_groups).tolist()
+    partner = draw_partners(rng, n, settings)
+    fields = torch.randn(settings.lam_groups, height, width, generator=noise).double().numpy()
+    masks = []
+    for lam, coin, white in zip(lams, coins, fields, strict=True):
+        kept = math.floor(lam * total) if coin < 0.5 else math.ceil(lam * total)
+        field = low_frequency(white, DECAY)
+        highest_first = sorted(np.ndindex(height, width), key=lambda pixel, field=field: -field[pixel])
+        masks.append(set(highest_first[:kept]))
+    mixed = images.clone()
+    of_row = spread(masks, n)
+    for row, y, x in np.ndindex(n, height, width):
+        if (y, x) not in of_row[row]:
+            mixed[row, :, y, x] = images[partner[row], :, y, x]
+    return Expected(mixed, spread(lams, n), partner)
+
+
+def low_frequency(white, decay):
+    """Filter by the definition of the Fourier transform, over the full grid of frequencies."""
+    height, width = white.shape
+    dft_y, dft_x = dft(height), dft(width)
+    spectrum = dft_y @ white @ dft_x
+    for y, x in np.ndindex(height, width):
+        f_y, f_x = min(y, height - y) / height, min(x, width - x) / width
+        spectrum[y, x] /= max(math.hypot(f_y, f_x), 1 / max(height, width)) ** decay
+    field = dft_y.conj() @ spectrum @ dft_x.conj() / (height * width)
+    assert np.abs(field.imag).max() <= 1e-9 * np.abs(field.real).max() + 1e-12
+    return field.real
+
+
+def dft(side):
+    return np.array([[cmath.exp(-2j * cmath.pi * i * k / side) for i in range(side)] for k in range(side)])
+
+
+def resizemix(images, rng, _, settings, placement):
+    n, _, height, width = images.shape
+    groups = settings.lam_groups
+    beta = rng.beta(settings.alpha, settings.alpha, size=groups).tolist()
+    uniform = rng.uniform(0.1, 0.8, size=groups).tolist()
+    tau = spread([b if 0.1 <= b <= 0.8 else u for b, u in zip(beta, uniform, strict=True)], n)
+    if placement == "clipped":
+        centres, place = spread(draw_centres(rng, groups, height, width), n), box
+    else:
+        centres, place = draw_centres(rng, n, height, width), box_inside
+    boxes = [place(t, *centre, height, width) for t, centre in zip(tau, centres, strict=True)]
+
+    def show(the_box, y, x):
+        x0, y0, x1, y1 = the_box
+        return (y - y0) * height // (y1 - y0), (x - x0) * width // (x1 - x0)
+
+    return paste(images, boxes, draw_partners(rng, n, settings), show)
+
+
+def saliencymix(images, rng, _, settings, saliency_input, sharing):
+    n, _, height, width = images.shape
+    lam = spread(draw_lams(rng, settings), n)
+    partner = draw_partners(rng, n, settings)
+    first = [rows.start for rows in chunks(n, settings.lam_groups) for _ in rows]
+    boxes = []
+    for row in range(n):
+        source = images[partner[row if sharing == "image" else first[row]]]
+        y, x = peak(source, saliency_input)
+        boxes.append(box(math.sqrt(1 - lam[row]), x, y, height, width))
+    return paste(images, boxes, partner, same_place)
+
+
+def peak(image, saliency_input):
+    """Row and column of the highest byte of OpenCV's map, the first in row-major order."""
+    if saliency_input == "uint8":
+        values = [min(255, max(0, round(float(255 * v)))) for v in pixels(image).float().flatten()]
+        image = torch.tensor(values, dtype=torch.uint8).view(image.shape)
+    else:
+        image = image.float()
+    saliency = opencv_map(image).tolist()
+    best = (0, 0)
+    for y, x in np.ndindex(len(saliency), len(saliency[0])):
+        if saliency[y][x] > saliency[best[0]][best[1]]:
+            best = (y, x)
+    return best
+
+
+def opencv_map(image):
+    """OpenCV's map of one (3, H, W) image, (H, W) bytes."""
+    detector = cv2.saliency.StaticSaliencyFineGrained_create()
+    _, saliency = detector.computeSaliency(np.ascontiguousarray(image.numpy().transpose(1, 2, 0)))
+    return (saliency * 255).astype(np.uint8)
+
+
+NAIVE = {
+    "mixup": mixup,
+    "cutmix": cutmix,
+    "mixup_cutmix": mixup_or_cutmix,
+    "manifoldmix": manifoldmix,
+    "fmix": fmix,
+    "resizemix": resizemix,
+    "saliencymix": saliencymix,
+}

@@ -1,16 +1,18 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from montecarlo import assert_mean
 from naive_mixing import permutation
 from scipy import stats
 
+from dmix.mixups.box import box_around, cut_ratio, kept_share
 from dmix.mixups.cutmix import CutMix
-from dmix.mixups.draw import box_around, draw_lam, draw_partner, kept_share
+from dmix.mixups.draw import draw_lam, draw_partner
 
 GOLDENS = json.loads((Path(__file__).parents[1] / "math" / "goldens.json").read_text())
 SIZES = (32, 64, 224)
@@ -25,13 +27,6 @@ DEGENERATE = {
 }
 
 
-def assert_mean(sample, expected, rounding=0.0):
-    """The mean lies within five Monte-Carlo standard errors of `expected`, given to +-`rounding`."""
-    error = 5 * sample.std() / math.sqrt(len(sample))
-    # An event that never occurred has no spread; its rate is still below 10 / n at this confidence.
-    assert abs(sample.mean() - expected) <= max(error, 10 / len(sample)) + rounding
-
-
 def boxes(alpha, size, seed=0):
     return CutMix(alpha=alpha, lam_groups=N).draw_boxes(np.random.default_rng(seed), N, size, size)
 
@@ -39,15 +34,15 @@ def boxes(alpha, size, seed=0):
 @pytest.mark.parametrize("golden", GOLDENS["cutmix_boxes"], ids=lambda g: f"{g['lam']}-{g['centre']}")
 def test_box_is_the_golden_one(golden):
     width, height = golden["size"]
-    x, y = (np.array([c]) for c in golden["centre"])
-    found = box_around(x, y, np.array([golden["lam"]], np.float32), height, width)
+    x, y = (torch.tensor([c]) for c in golden["centre"])
+    found = box_around(x, y, cut_ratio(np.array([golden["lam"]], np.float32)), height, width)
     assert found.tolist() == [golden["box"]]
     assert kept_share(found, height, width).tolist() == [golden["lam_corrected"]]
 
 
 @pytest.mark.parametrize("size", SIZES)
 def test_mean_of_the_corrected_lam_is_the_golden_one(size):
-    lam = kept_share(boxes(1.0, size), size, size).astype(np.float64)
+    lam = kept_share(boxes(1.0, size), size, size)
     assert_mean(lam, GOLDENS["cutmix_mean_lambda_alpha1"][str(size)])
 
 

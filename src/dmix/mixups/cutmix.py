@@ -9,7 +9,8 @@ import torch
 from annotated_types import Ge, Gt
 from torch import Tensor
 
-from dmix.mixups.draw import Ints, box_around, box_mask, draw_lam, draw_partner, kept_share, to_device
+from dmix.mixups.box import box_around, cut_ratio, paste
+from dmix.mixups.draw import draw_lam, draw_partner, group_of_row, to_device
 from dmix.mixups.policy import Context, Draws, Mixed, Policy
 from dmix.part import part
 
@@ -31,21 +32,14 @@ class CutMix(Policy):
     def mix(self, images: Tensor, labels: Tensor, draws: Draws, context: Context) -> Mixed:
         """Paste each partner's box; lam is 1 where the box is empty."""
         n, _, height, width = images.shape
-        boxes = self.draw_boxes(draws.host, n, height, width)
+        boxes = to_device(self.draw_boxes(draws.host, n, height, width), images.device)
         partner = to_device(draw_partner(draws.host, n, self.lam_groups, self.derangement), images.device)
-        mask = box_mask(to_device(boxes, images.device), height, width)
-        return Mixed(
-            images=torch.where(mask, images, images[partner]),
-            y_a=labels,
-            y_b=labels[partner],
-            lam=to_device(kept_share(boxes, height, width), images.device),
-            mask=mask,
-        )
+        return paste(images, images[partner], labels, labels[partner], boxes)
 
-    def draw_boxes(self, rng: np.random.Generator, n: int, height: int, width: int) -> Ints:
-        """Return boxes (n, 4): one draw of lam and of a uniform centre per group of rows."""
+    def draw_boxes(self, rng: np.random.Generator, n: int, height: int, width: int) -> Tensor:
+        """Return boxes (n, 4) on the host: one draw of lam and of a uniform centre per group of rows."""
         lam = draw_lam(rng, self.alpha, n, self.lam_groups)
-        per_group = -(-n // self.lam_groups)
-        centre_x = np.repeat(rng.integers(width, size=self.lam_groups), per_group)[:n]
-        centre_y = np.repeat(rng.integers(height, size=self.lam_groups), per_group)[:n]
-        return box_around(centre_x, centre_y, lam, height, width)
+        group = group_of_row(n, self.lam_groups)
+        centre_x = torch.from_numpy(rng.integers(width, size=self.lam_groups)[group])
+        centre_y = torch.from_numpy(rng.integers(height, size=self.lam_groups)[group])
+        return box_around(centre_x, centre_y, cut_ratio(lam), height, width)
