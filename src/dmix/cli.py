@@ -80,6 +80,19 @@ def parser() -> argparse.ArgumentParser:
     table.add_argument("name", help="a table of params.yaml, such as table1")
     table.add_argument("--out", type=Path, help="folder to write to (default: paper_tables/<tier>)")
 
+    show = add("show", "draw what every mixing policy makes of the same pairs of images")
+    show.add_argument("what", choices=["mixups"], help="mixups: a grid of pictures, a column for each policy")
+    show.add_argument("--dataset", required=True, metavar="NAME", help="a data set of params.yaml")
+    show.add_argument(
+        "--lam", type=float, default=0.6, metavar="L", help="where a policy draws lam (default: 0.6)"
+    )
+    show.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="a .png or .pdf (default: results/<tier>/show/mixups-<dataset>.png)",
+    )
+
     collect = add("collect", "write one line per run to a CSV")
     collect.add_argument("--out", type=Path, help="file to write (default: results/<tier>/frame.csv)")
 

@@ -136,6 +136,22 @@ def table(options: argparse.Namespace) -> int:
     return 0
 
 
+def show(options: argparse.Namespace) -> int:
+    """Draw what the mixing policies make of the same pairs of images."""
+    grid = load_grid(options.tier)
+    from dmix.show.figure import check_format, draw, save
+    from dmix.show.mixups import gallery
+
+    target = options.out or RESULTS / grid.tier / "show" / f"mixups-{options.dataset}.png"
+    check_format(target)
+    found = gallery(grid, options.dataset, options.lam, RESULTS / grid.tier / "runs", DATA)
+    save(draw(found), target)
+    for line in found.left_out:
+        print(f"left out: {line}")
+    print(target)
+    return 0
+
+
 def collect(options: argparse.Namespace) -> int:
     """Write the tier's data frame."""
     grid = load_grid(options.tier)

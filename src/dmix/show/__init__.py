@@ -1,0 +1,1 @@
+"""Pictures of what a part does, apart from any table."""

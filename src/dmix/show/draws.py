@@ -1,0 +1,31 @@
+"""Random numbers with the two choices fixed that make policies comparable: lam, and who mixes with whom."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+
+class PairedDraws(np.random.Generator):
+    """A generator whose Beta draws are all `lam` and whose permutations swap neighbours (0 with 1, 2 with 3).
+
+    Everything else is random, from `seed`. Swapping neighbours also keeps the pairs in a policy that
+    permutes inside chunks of the batch. A permutation of an odd number leaves the last place alone.
+    """
+
+    def __init__(self, seed: int, lam: float) -> None:
+        super().__init__(np.random.PCG64(seed))
+        self.lam = lam
+
+    def beta(self, a: Any, b: Any, size: Any = None) -> Any:
+        """Return `lam`, or an array full of it."""
+        return self.lam if size is None else np.full(size, self.lam)
+
+    def permutation(self, x: Any, axis: int = 0) -> npt.NDArray[Any]:
+        """Return range(x), or the array x along `axis`, with neighbours swapped."""
+        values = np.arange(x) if np.ndim(x) == 0 else np.asarray(x)
+        last = values.shape[axis] - 1
+        swapped: npt.NDArray[Any] = np.take(values, np.minimum(np.arange(last + 1) ^ 1, last), axis=axis)
+        return swapped

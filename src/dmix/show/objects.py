@@ -1,0 +1,85 @@
+"""How much of what is seen in a mixed picture is the own object: the label that lam stands in for.
+
+Label mismatch (the paper, section 1 and Figure 1) is the difference between lam, the weight of the own
+class in the mixed label, and what the mixed picture shows. Where data come with object masks it is a
+number. A pixel p of an image x enters the mixed picture with a weight w_x(p), summed over all places at
+which it is seen: lam for Mixup, 0 or 1 for CutMix, less than 1 on average where an image is shrunk. With
+F_x(p) in [0, 1], the share of the pixel that x's object covers,
+
+    visible(x) = sum over p of w_x(p) F_x(p)        share of a = visible(a) / sum over all x of visible(x)
+
+so 1 means that only the own object can be seen. The weights are derivatives: w_x(p) = d mixed / d x(p),
+with the policy's decisions (boxes, masks, transport plans) held, as they are when they are constants of
+the autograd graph. That finds pixels wherever a policy moves them, and needs no word from the policy.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from dmix.data import marker, masks
+from dmix.data.dataset import Dataset
+from dmix.data.embedded import EDITIONS
+
+Floats = npt.NDArray[np.float32]
+
+
+def object_cover(dataset: Dataset, split: str, size: int, data_root: Path) -> Floats | None:
+    """Return the share of every pixel that the object covers, (N, size, size); None where it is not known.
+
+    Masks lie beside the images at the images' own size, and are reduced by block means like them.
+
+    Raises
+    ------
+    DmixError: the masks are missing or damaged.
+    """
+    if dataset.edition != "embedded":
+        return None
+    folder = data_root / "embedded" / EDITIONS[dataset.name].folder
+    if f"masks_{split}.npy" not in marker.read(folder).files:
+        return None
+    found = masks.read(folder, split)
+    block = found.shape[-1] // size
+    blocks = found.reshape(len(found), size, block, size, block)
+    cover: Floats = blocks.mean(axis=(2, 4), dtype=np.float32)
+    return cover
+
+
+class NumpySeesConstants(TorchFunctionMode):
+    """Lets tensors of the graph go to numpy, as they can in training, where images need no gradient."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Detach what is about to leave torch."""
+        if func in (Tensor.numpy, Tensor.__array__):
+            args = (args[0].detach(), *args[1:])
+        return func(*args, **(kwargs or {}))
+
+
+def own_share(mixed: Tensor, images: Tensor, cover: Tensor, row: int) -> float:
+    """Return the share of the own object among the objects visible in `mixed[row]`, as defined above.
+
+    NaN where no object is visible, and where the derivatives are not the weights: the mixed picture is
+    then no linear function of the images (it does not have the value that its weights give), or it is
+    outside the autograd graph.
+
+    Parameters
+    ----------
+    mixed: (N, 3, H, W), made from `images` with gradients on.
+    images: (N, 3, H, W), a leaf that requires a gradient. cover: (N, H, W) in [0, 1].
+    """
+    if not mixed.requires_grad:
+        return float("nan")
+    picture = mixed[row]
+    (gradient,) = torch.autograd.grad(picture.sum(), images, retain_graph=True)
+    explained = (gradient * images).detach().abs().sum()
+    if (picture.sum() - (gradient * images).sum()).abs() > 1e-3 * explained:
+        return float("nan")
+    visible = (gradient.mean(1) * cover).sum((1, 2))
+    return float(visible[row] / visible.sum())

@@ -1,0 +1,90 @@
+"""A policy as it stands in a run: its settings, its network, and the weights where the run is finished."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import safetensors.torch
+import torch
+
+from dmix.data.dataset import Dataset
+from dmix.engine.assemble import assemble
+from dmix.errors import DmixError
+from dmix.grid.expand import Grid
+from dmix.mixups.policy import Context, Policy
+from dmix.record import read_record
+from dmix.tasks.supervised import Supervised
+
+# Of several runs of a policy, the one nearest to these is shown.
+PREFERRED = {"backbone": "resnet18", "objective": "mce"}
+METHOD = "supervised"
+
+
+@dataclass(frozen=True)
+class Built:
+    """A policy, what it may see of its run, and whether the network it sees is trained."""
+
+    policy: Policy
+    context: Context
+    trained: bool
+
+
+def choose_run(grid: Grid, dataset: str, policy: str, runs_root: Path) -> str | None:
+    """Return the supervised run that shows `policy` on `dataset`, or None where the grids have none.
+
+    Runs whose parts all exist come first; then, for a dynamic policy, finished ones; then those of
+    `PREFERRED`; then the order of `params.yaml`.
+    """
+    dynamic = grid.params.policies[policy].kind == "dynamic"
+
+    def rank(name: str) -> tuple[bool, bool, int]:
+        if grid.missing(name):
+            return True, True, 0
+        axes = grid.runs[name].axes
+        untrained = dynamic and not _finished(runs_root / grid.folders[name])
+        return False, untrained, sum(axes[axis] != entry for axis, entry in PREFERRED.items())
+
+    candidates = (
+        name
+        for name, spec in grid.runs.items()
+        if (spec.axes["dataset"], spec.axes["policy"]) == (dataset, policy)
+        and spec.settings["method"]["use"] == METHOD
+    )
+    return min(candidates, key=rank, default=None)
+
+
+def build(grid: Grid, name: str, dataset: Dataset, runs_root: Path) -> Built:
+    """Return the policy of run `name` on the CPU, as the finished run left it, else as the run starts.
+
+    Raises
+    ------
+    DmixError: the run's weights are not those that its record names.
+    """
+    trainer = assemble(grid.runs[name], dataset, torch.device("cpu"))
+    task = trainer.task
+    assert isinstance(task, Supervised)
+    folder = runs_root / grid.folders[name]
+    trained = _finished(folder)
+    if trained:
+        task.load_state_dict(safetensors.torch.load(_weights(folder)))
+    step = trainer.total if trained else 0
+    return Built(
+        task.policy, Context(task.model, task.objective, step, trainer.total, task.pixels), trained=trained
+    )
+
+
+def _finished(folder: Path) -> bool:
+    return (folder / "record.json").exists() and (folder / "weights.safetensors").exists()
+
+
+def _weights(folder: Path) -> bytes:
+    path = folder / "weights.safetensors"
+    blob = path.read_bytes()
+    if hashlib.sha256(blob).hexdigest() != read_record(folder / "record.json").weights_sha256:
+        raise DmixError(
+            f"{path} is damaged: its sha256 is not the one in record.json",
+            f"delete {folder} and train the run again",
+        )
+    return blob
