@@ -1,0 +1,40 @@
+"""Gradient saliency: how much each pixel matters to the network's loss (Simonyan et al., 2014)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+
+def input_saliency(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+    """Return sqrt(mean over channels of (d CE / d x)^2), (N, H, W) float >= 0, with the model evaluating.
+
+    Computed in float32, also under autocast (in float64 for float64 images). Neither the model's gradients
+    nor its buffers nor its training flags change.
+
+    Parameters
+    ----------
+    images: (N, C, H, W) float, the model's input.
+    labels: (N,) int64.
+    """
+    leaf = images.detach().to(torch.promote_types(images.dtype, torch.float32)).requires_grad_()
+    with evaluating(model), torch.enable_grad(), torch.autocast(images.device.type, enabled=False):
+        loss = cross_entropy(model(leaf), labels, reduction="sum")
+        (gradient,) = torch.autograd.grad(loss, leaf)
+    return gradient.square().mean(1).sqrt()
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Put the model into evaluation mode for the block; every module then gets its own mode back."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
