@@ -3,8 +3,8 @@
 All combinations live in one process and take turns, one step each in a shuffled order per round, so that
 drift of the machine hits all alike. Printed and written as CSV: median step time, the median over rounds
 of the ratio to Mixup + MCE (each to its own round), the algorithmic floor (passes of the policy over the
-three of Mixup) and n. Data are noise: a step's time does not depend on what is in the pictures, but PuzzleMix's
-grid and ManifoldMix's layer are drawn anew in every step, so n should not be small.
+three of Mixup) and n. Data are noise: a step's time does not depend on what is in the pictures, but
+PuzzleMix's grid and ManifoldMix's layer are drawn anew in every step, so n should not be small.
 
     python benchmarks/step_time.py [--rounds N] [--device cpu|cuda] [--csv FILE]
 """
