@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from dmix.data import cifar_format, legacy_pickle, marker
-from dmix.data.cifar import block_means, cifar
+from dmix.data.block_means import block_means
+from dmix.data.cifar import cifar
 from dmix.data.cifar_format import CIFAR10, CIFAR100
 from dmix.errors import DmixError
 

@@ -3,6 +3,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -29,19 +30,19 @@ def contents(place: Path) -> dict[str, bytes]:
 
 def test_editions_read_back_with_the_real_reader(root):
     ten = cifar(root, folder="cifar-10-batches-py", edition="embedded", classes=10, train_size=1000,
-                test_size=797, image_size=32)  # fmt: skip
-    hundred = cifar(root, folder="cifar-100-python", edition="embedded", classes=100, train_size=3000,
-                    test_size=1000, image_size=16)  # fmt: skip
+                test_size=250, image_size=32)  # fmt: skip
+    hundred = cifar(root, folder="cifar-100-python", edition="embedded", classes=100, train_size=1400,
+                    test_size=400, image_size=16)  # fmt: skip
     assert np.bincount(ten.splits["train"].labels).tolist() == [100] * 10
-    assert np.bincount(hundred.splits["train"].labels).tolist() == [30] * 100
-    assert np.bincount(hundred.splits["test"].labels).tolist() == [10] * 100
-    assert hundred.splits["test"].images.shape == (1000, 3, 16, 16)
-    assert sum(path.stat().st_size for path in root.rglob("*") if path.is_file()) < 20e6
+    assert np.bincount(hundred.splits["train"].labels).tolist() == [14] * 100
+    assert np.bincount(hundred.splits["test"].labels).tolist() == [4] * 100
+    assert hundred.splits["test"].images.shape == (400, 3, 16, 16)
+    assert sum(path.stat().st_size for path in root.rglob("*") if path.is_file()) < 15e6
 
 
 def test_digits_are_each_used_once_and_keep_their_labels(root):
     ten = cifar(root, folder="cifar-10-batches-py", edition="embedded", classes=10, train_size=1000,
-                test_size=797, image_size=32)  # fmt: skip
+                test_size=250, image_size=32)  # fmt: skip
     found = [
         (int(label), image[0].tobytes())
         for split in ten.splits.values()
@@ -49,9 +50,11 @@ def test_digits_are_each_used_once_and_keep_their_labels(root):
     ]
     digits = load_digits()
     large = embedded.enlarge(digits.images.astype(np.int64), 4, 16)[:, 0]
-    assert sorted(found) == sorted(
+    genuine = Counter(
         (int(label), image.tobytes()) for label, image in zip(digits.target, large, strict=True)
     )
+    assert len(found) == 1250
+    assert Counter(found) <= genuine
 
 
 def test_enlarging_is_bilinear_with_aligned_centres():
@@ -67,7 +70,7 @@ def test_enlarging_is_bilinear_with_aligned_centres():
 
 def test_masks_lie_beside_the_images(root):
     folder = root / "embedded" / "cifar-100-python"
-    for split, count in (("train", 3000), ("test", 1000)):
+    for split, count in (("train", 1400), ("test", 400)):
         found = masks.read(folder, split)
         assert found.shape == (count, 32, 32)
         assert 0.14 < found.mean() < 0.20
@@ -101,8 +104,8 @@ def test_the_bytes_change_only_together_with_the_version(root):
         for folder in ("cifar-10-batches-py", "cifar-100-python")
     }
     assert (embedded.VERSION, digests) == (
-        1,
-        {"cifar-10-batches-py": "b3b3124ad7f8aa52", "cifar-100-python": "8629356730b03db9"},
+        2,
+        {"cifar-10-batches-py": "8f8301f49bf5983e", "cifar-100-python": "1029fa01522d1015"},
     )
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-import numpy as np
-import numpy.typing as npt
 from annotated_types import Gt
 
 from dmix.data import cifar_format, marker
-from dmix.data.dataset import Dataset, Split
+from dmix.data.block_means import reduced, require_divisor
+from dmix.data.dataset import Dataset
 from dmix.errors import DmixError
 from dmix.part import part
 
@@ -39,11 +38,7 @@ def cifar(
     DmixError: the data are missing, damaged, of the other edition, or not as the settings say.
     """
     layout = cifar_format.LAYOUTS[folder]
-    if cifar_format.SIZE % image_size:
-        raise DmixError(
-            f"image_size of {layout.name} is {image_size}; its images have {cifar_format.SIZE} pixels a side",
-            "set image_size to 32, 16 or 8 in params.yaml",
-        )
+    require_divisor(layout.name, cifar_format.SIZE, image_size)
     place = root / edition / folder
     way_out = (
         marker.WAY_OUT
@@ -69,21 +64,5 @@ def cifar(
                 f"{place} holds {found} {what}, the settings say {expected}",
                 f"correct the sizes of {layout.name} ({edition} edition) in params.yaml",
             )
-    splits = {"train": _reduced(train, image_size), "test": _reduced(test, image_size)}
+    splits = {"train": reduced(train, image_size), "test": reduced(test, image_size)}
     return Dataset(name=layout.name, edition=edition, classes=classes, splits=splits)
-
-
-def _reduced(split: Split, size: int) -> Split:
-    return Split(block_means(split.images, size), split.labels)
-
-
-def block_means(images: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.uint8]:
-    """Reduce uint8 (N, C, S, S) to (N, C, size, size) by exact block means, halves rounded up."""
-    count, channels, side, _ = images.shape
-    block = side // size
-    if block == 1:
-        return images
-    blocks = images.reshape(count, channels, size, block, size, block)
-    total = blocks.sum(axis=(3, 5), dtype=np.uint32)
-    means: npt.NDArray[np.uint8] = ((total + block * block // 2) // (block * block)).astype(np.uint8)
-    return means

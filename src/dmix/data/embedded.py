@@ -12,11 +12,25 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from dmix.data import cifar_format, cifar_write, marker, masks, procedural
+from dmix.data import (
+    aircraft,
+    cars,
+    cifar_format,
+    cifar_write,
+    cub,
+    finegrained_write,
+    imagenet,
+    imagenet_write,
+    marker,
+    masks,
+    procedural,
+    tiny_imagenet,
+    tiny_imagenet_write,
+)
 from dmix.data.dataset import Split
 from dmix.errors import DmixError
 
-VERSION = 1  # raise it whenever a writer's bytes change: older editions are then rewritten
+VERSION = 2  # raise it whenever a writer's bytes change: older editions are then rewritten
 CIFAR100_SEED = 20220101
 
 
@@ -39,24 +53,24 @@ class Edition:
 
 
 def write_digits(folder: Path) -> Written:
-    """Write scikit-learn's 1,797 real digits in the layout of CIFAR-10: 1,000 train, 797 test."""
+    """Write 1,250 of scikit-learn's real digits in the layout of CIFAR-10: 100 train, 25 test a class."""
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
     labels = np.asarray(bunch.target, np.int64)
     images = enlarge(np.asarray(bunch.images, np.int64), factor=4, top=16)
     order = np.random.Generator(np.random.PCG64(0)).permutation(len(labels))
-    first = order[_rank_in_class(labels[order]) < 100]
-    rest = order[_rank_in_class(labels[order]) >= 100]
-    train, test = Split(images[first], labels[first]), Split(images[rest], labels[rest])
+    rank = _rank_in_class(labels[order])
+    first, next_ones = order[rank < 100], order[(rank >= 100) & (rank < 125)]
+    train, test = Split(images[first], labels[first]), Split(images[next_ones], labels[next_ones])
     cifar_write.write_cifar10(folder, train, test, [str(digit) for digit in range(10)])
     return Written("the digits of scikit-learn, enlarged from 8 to 32 pixels", len(train), len(test), 10)
 
 
 def write_procedural(folder: Path) -> Written:
-    """Write the procedural set in the layout of CIFAR-100: 3,000 train, 1,000 test, and the masks."""
+    """Write the procedural set in the layout of CIFAR-100: 1,400 train, 400 test, and the masks."""
     classes, splits = 100, []
-    for number, (name, each) in enumerate((("train", 30), ("test", 10))):
+    for number, (name, each) in enumerate((("train", 14), ("test", 4))):
         seeds = np.random.SeedSequence([CIFAR100_SEED, number])
         rng = np.random.Generator(np.random.PCG64(seeds))
         labels = rng.permutation(np.repeat(np.arange(classes), each))
@@ -69,9 +83,42 @@ def write_procedural(folder: Path) -> Written:
     return Written("drawn by dmix: shapes with known masks", len(splits[0]), len(splits[1]), classes)
 
 
+def write_tiny_imagenet(folder: Path) -> Written:
+    """Write a procedural set in the layout of Tiny-ImageNet-200: 500 train, 200 val, and the masks."""
+    tiny_imagenet_write.write_tiny_imagenet(folder)
+    classes = tiny_imagenet_write.CLASSES
+    train, val = classes * tiny_imagenet_write.TRAIN, classes * tiny_imagenet_write.VAL
+    return Written("drawn by dmix: shapes with known masks", train, val, classes)
+
+
+def write_imagenet(folder: Path) -> Written:
+    """Write a procedural set in the class folders of ImageNet: 400 train, 100 val."""
+    imagenet_write.write_imagenet(folder)
+    classes = imagenet_write.CLASSES
+    train, val = classes * imagenet_write.TRAIN, classes * imagenet_write.VAL
+    return Written("drawn by dmix: shapes in pictures of many sizes", train, val, classes)
+
+
+def _finegrained(write: Callable[[Path], None]) -> Callable[[Path], Written]:
+    """Return a writer of a fine-grained set that also reports for the marker."""
+
+    def report(folder: Path) -> Written:
+        write(folder)
+        classes, train = finegrained_write.CLASSES, finegrained_write.TRAIN + finegrained_write.VAL
+        source = "drawn by dmix: shapes in landscape and portrait pictures of many sizes"
+        return Written(source, classes * train, classes * finegrained_write.TEST, classes)
+
+    return report
+
+
 EDITIONS: dict[str, Edition] = {
     "cifar10": Edition(cifar_format.CIFAR10.folder, write_digits),
     "cifar100": Edition(cifar_format.CIFAR100.folder, write_procedural),
+    "tiny_imagenet": Edition(tiny_imagenet.FOLDER, write_tiny_imagenet),
+    "imagenet": Edition(imagenet.FOLDER, write_imagenet),
+    "cub": Edition(cub.FOLDER, _finegrained(finegrained_write.write_cub)),
+    "aircraft": Edition(aircraft.FOLDER, _finegrained(finegrained_write.write_aircraft)),
+    "cars": Edition(cars.FOLDER, _finegrained(finegrained_write.write_cars)),
 }
 
 
@@ -142,13 +189,9 @@ def _ensure(place: Path, edition: Edition) -> Path:
 def _whole(folder: Path) -> bool:
     """Whether `folder` is an edition of this version with every file as its marker says."""
     try:
-        found = marker.read(folder)
+        return marker.check(folder).version == VERSION
     except DmixError:
         return False
-    return found.version == VERSION and all(
-        (folder / name).is_file() and marker.sha256(folder / name) == digest
-        for name, digest in found.files.items()
-    )
 
 
 def _rank_in_class(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

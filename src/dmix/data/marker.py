@@ -15,7 +15,7 @@ WAY_OUT = "run: dmix data embed"
 
 
 class Marker(BaseModel):
-    """What `DMIX_EMBEDDED.json` says; `files` maps a file name to its SHA-256 (64 hex digits)."""
+    """What `DMIX_EMBEDDED.json` says; `files` maps a path inside the edition to its SHA-256 (in hex)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -35,8 +35,12 @@ def sha256(path: Path) -> str:
 
 
 def write(folder: Path, source: str, version: int, train: int, test: int, classes: int) -> None:
-    """Write the marker of `folder`, listing every file already in it."""
-    files = {path.name: sha256(path) for path in sorted(folder.iterdir())}
+    """Write the marker of `folder`, listing every file already in it and in its subfolders."""
+    files = {
+        path.relative_to(folder).as_posix(): sha256(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
     marker = Marker(source=source, version=version, files=files, train=train, test=test, classes=classes)
     (folder / NAME).write_text(marker.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
@@ -59,3 +63,18 @@ def read(folder: Path) -> Marker:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "content"
         raise DmixError(f"{path} is damaged: {where}: {first['msg']}", WAY_OUT) from error
+
+
+def check(folder: Path) -> Marker:
+    """Return the marker of `folder` after comparing every file that it lists.
+
+    Raises
+    ------
+    DmixError: a file is missing or differs, or the marker itself is missing or damaged.
+    """
+    found = read(folder)
+    for name, digest in found.files.items():
+        path = folder / name
+        if not path.is_file() or sha256(path) != digest:
+            raise DmixError(f"{path} is missing or damaged", WAY_OUT)
+    return found

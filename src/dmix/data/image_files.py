@@ -1,0 +1,71 @@
+"""Images that stay encoded on disk: single files, or members of tar archives that are never unpacked."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from dmix.errors import DmixError
+
+
+class ImageFiles(Protocol):
+    """A sequence of encoded images. Picklable and small, because worker processes get a copy.
+
+    `names` are paths relative to the data set; they stand in messages and in the fingerprint.
+    """
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The path of each image relative to the data set, N of them."""
+        ...
+
+    def sizes(self) -> npt.NDArray[np.int64]:
+        """Return the number of bytes of each image, (N,)."""
+        ...
+
+    def read(self, index: int) -> bytes:
+        """Return the bytes of one image."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class LooseFiles:
+    """One file for each image, below `root`."""
+
+    root: Path
+    names: tuple[str, ...]
+
+    def sizes(self) -> npt.NDArray[np.int64]:
+        """Return the number of bytes of each file, (N,).
+
+        Raises
+        ------
+        OSError: a file is missing.
+        """
+        return np.fromiter(((self.root / name).stat().st_size for name in self.names), np.int64)
+
+    def read(self, index: int) -> bytes:
+        """Return the bytes of one file."""
+        return (self.root / self.names[index]).read_bytes()
+
+
+def decode(data: bytes, name: str) -> npt.NDArray[np.uint8]:
+    """Return an encoded image as RGB, uint8 (H, W, 3).
+
+    Raises
+    ------
+    DmixError: the bytes are no image, or end too early; `name` says which.
+    """
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            return np.asarray(image.convert("RGB"))
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise DmixError(
+            f"the image {name} is damaged: {error}", "get the data set again, or compare it with its source"
+        ) from error
