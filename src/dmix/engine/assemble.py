@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dmix.data.dataset import Dataset
+from dmix.data.dataset import Dataset, Split
 from dmix.data.loader import EvaluationSet, ResidentLoader
 from dmix.engine.seeding import derive
 from dmix.engine.task import Ingredients
@@ -46,14 +46,17 @@ def assemble(spec: RunSpec, dataset: Dataset, device: torch.device) -> Trainer:
     """Build the run's trainer on `device`, at step 0."""
     recipe = spec.settings["recipe"]
     feed = {"mean": recipe["mean"], "std": recipe["std"], "device": device}
+    train_split, test_split = dataset.splits["train"], dataset.splits["test"]
+    assert isinstance(train_split, Split)
+    assert isinstance(test_split, Split)
     loader = ResidentLoader(
-        dataset.splits["train"],
+        train_split,
         load_part("augment", spec.settings["augment"]),
         batch_size=recipe["batch_size"],
         seed=derive(spec.seed, "data"),
         **feed,
     )
-    test = EvaluationSet(dataset.splits["test"], batch_size=EVALUATION_BATCH, **feed)
+    test = EvaluationSet(test_split, batch_size=EVALUATION_BATCH, **feed)
     torch.manual_seed(derive(spec.seed, "init"))
     model = load_part("backbone", spec.settings["backbone"], dataset.classes)
     policy = load_part("policy", spec.settings["policy"])
