@@ -301,7 +301,7 @@ def test_cover_is_known_for_the_procedural_set_alone(here):
     dataset = load_dataset(grid, CUTMIX)
     cover = object_cover(dataset, "test", 16, DATA)
     drawn = masks.read(DATA / "embedded/cifar-100-python", "test")
-    assert cover.shape == (1000, 16, 16)
+    assert cover.shape == (400, 16, 16)
     assert cover[5, 7, 9] == drawn[5, 14:16, 18:20].mean()
     assert 0.1 < cover.mean() < 0.25
     assert object_cover(load_dataset(grid, CUTMIX.replace("cifar100", "cifar10")), "test", 16, DATA) is None
