@@ -17,7 +17,11 @@ SETTINGS = {
     "mbce_two": BINARY,
     "dm_bce": {"t": 0.5, "xi": 1.0, **BINARY},
 }
+NEUTRAL = {name: {"label_smoothing": 0.0} for name in ("ce", "mce", "dm_ce")}
 REFUSED = [
+    ("ce", {"label_smoothing": 1.0}),
+    ("mce", {"label_smoothing": -0.1}),
+    ("dm_ce", {"eta": 0.1, "label_smoothing": 1.0}),
     ("dm_ce", {"eta": -0.1}),
     ("dm_ce_asymmetric", {"eta": -0.1}),
     ("dm_ce_released", {**RELEASED, "eta": -0.1}),
@@ -36,8 +40,9 @@ REFUSED = [
 def test_objectives_take_their_settings_and_assume_none(name):
     part = read_part("objective", name)
     assert part is not None
-    assert part.model(**SETTINGS[name]).model_dump() == SETTINGS[name]
-    assert part.neutral == {}
+    neutral = NEUTRAL.get(name, {})
+    assert part.model(**SETTINGS[name]).model_dump() == {**SETTINGS[name], **neutral}
+    assert part.neutral == neutral
     for setting in SETTINGS[name]:
         with pytest.raises(ValidationError, match=setting):
             part.model(**{key: value for key, value in SETTINGS[name].items() if key != setting})

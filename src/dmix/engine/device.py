@@ -7,12 +7,16 @@ import torch
 from dmix.errors import DmixError
 
 
-def choose_device(wanted: str) -> torch.device:
+def choose_device(wanted: str, local_rank: int = 0) -> torch.device:
     """Return the device for "auto" (a GPU where there is one), "cpu" or "cuda"; one thread on a CPU.
+
+    Parameters
+    ----------
+    local_rank: which of the machine's GPUs, where several processes train one run.
 
     Raises
     ------
-    DmixError: "cuda" without a GPU that torch can see.
+    DmixError: a GPU is wanted that torch cannot see.
     """
     if wanted == "cuda" and not torch.cuda.is_available():
         raise DmixError("--device cuda: torch sees no GPU", "use --device cpu, or install a CUDA build")
@@ -21,6 +25,13 @@ def choose_device(wanted: str) -> torch.device:
         # The thread count changes results, so it is fixed; parallelism comes from running several runs.
         torch.set_num_threads(1)
         torch.use_deterministic_algorithms(True)
-    else:
-        torch.backends.cudnn.benchmark = True
-    return torch.device(kind)
+        return torch.device(kind)
+    seen = torch.cuda.device_count()
+    if local_rank >= seen:
+        raise DmixError(
+            f"process {local_rank} (from 0) of this machine has no GPU of its own: torch sees {seen}",
+            "start no more processes per machine than it has GPUs",
+        )
+    torch.backends.cudnn.benchmark = True
+    torch.cuda.set_device(local_rank)
+    return torch.device(kind, local_rank)

@@ -8,10 +8,14 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.utils import clip_grad_norm_
 
 from dmix.data.loader import EvaluationSet, ResidentLoader
+from dmix.engine.distributed import here
 from dmix.engine.evaluate import top1
-from dmix.engine.schedule import cosine, readings
+from dmix.engine.optimizer import build_optimizer, exempt_from_decay
+from dmix.engine.precision import autocast, gradient_scaler
+from dmix.engine.schedule import cosine, readings, warm_up
 from dmix.engine.seeding import device_generator, host_generator, host_state, restore_host
 from dmix.engine.task import Step, Task
 from dmix.errors import DmixError
@@ -23,6 +27,9 @@ Row = dict[str, float | int]
 
 class Trainer:
     """Trains one task to the end of its recipe, from wherever its state is.
+
+    In several processes (`dmix.engine.distributed`) each has a trainer of the same task, and all call the
+    same methods; `loader` and `test` give whole batches, of which each trainer takes its share.
 
     Attributes
     ----------
@@ -47,24 +54,24 @@ class Trainer:
         self.recipe = recipe
         self.label = label
         self.device = device
+        self.world = here()
+        self.world.rows(recipe["batch_size"])  # processes that cannot share a batch are told of it now
         self.total = recipe["epochs"] * loader.steps_per_epoch
         self.readings = readings(recipe["epochs"], recipe["eval_every"])
-        self.draws = Draws(host_generator(seed, "mix"), device_generator(device, seed, "mix"))
-        self.groups = [(group, {**recipe, **group.settings}) for group in task.parameter_groups()]
-        self.optimizer = torch.optim.SGD(
-            [
-                {"params": group.parameters, **{key: own[key] for key in ("momentum", "weight_decay")}}
-                for group, own in self.groups
-            ],
-            lr=recipe["lr"],
-            nesterov=recipe["nesterov"],
-        )
+        mix = self.world.purpose("mix")
+        self.draws = Draws(host_generator(seed, *mix), device_generator(device, seed, *mix))
+        groups = exempt_from_decay(task.parameter_groups(), task.named_parameters(), recipe["no_decay"])
+        self.groups = [{**recipe, **group.settings} for group in groups]
+        self.parameters = [parameter for group in groups for parameter in group.parameters]
+        self.optimizer = build_optimizer(groups, recipe)
+        self.scaler = gradient_scaler(recipe["precision"], device)
         self.step = 0
         self.history: list[Row] = []
+        self._losses = self.world.averaging(task)
         self._sums: dict[str, float] = {}
         self._pending: list[dict[str, Tensor]] = []
         # What torch draws by itself (dropout) has a generator of its own purpose too.
-        torch.manual_seed(host_generator(seed, "torch").integers(2**62))
+        torch.manual_seed(host_generator(seed, *self.world.purpose("torch")).integers(2**62))
 
     def run(self, after_step: Callable[[Trainer], bool]) -> bool:
         """Train until the end, or until `after_step` (called after every step) returns False.
@@ -87,31 +94,38 @@ class Trainer:
     def state_dict(self) -> dict[str, Any]:
         """Return everything the rest of the run depends on, in types a weights-only file can hold.
 
-        Order and augmentation of samples are functions of (seed, epoch) and need no state.
+        Order and augmentation of samples are functions of (seed, epoch) and need no state. The state of the
+        first of several processes is that of all; call this in all of them.
         """
         self._read_losses()
         return {
             "step": self.step,
             "task": self.task.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "host": host_state(self.draws.host),
-            "device": self.draws.device.get_state(),
-            "torch": torch.get_rng_state(),
-            "cuda": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
+            "scaler": self.scaler.state_dict(),
+            "generators": self.world.gather(self._generators()),
             "history": self.history,
             "sums": self._sums,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue from what `state_dict` returned."""
+        """Continue from what `state_dict` returned.
+
+        Raises
+        ------
+        DmixError: it is the state of another number of processes, whose random numbers are others.
+        """
+        if len(state["generators"]) != self.world.size:
+            raise DmixError(
+                f"{self.label}: the state of {len(state['generators'])} processes cannot be continued "
+                f"by {self.world.size}",
+                "start as many processes as before, or delete the checkpoint to train from the start",
+            )
         self.step = state["step"]
         self.task.load_state_dict(state["task"])
         self.optimizer.load_state_dict(state["optimizer"])
-        restore_host(self.draws.host, state["host"])
-        self.draws.device.set_state(state["device"].cpu())
-        torch.set_rng_state(state["torch"].cpu())
-        if state["cuda"] is not None and self.device.type == "cuda":
-            torch.cuda.set_rng_state(state["cuda"].cpu(), self.device)
+        self.scaler.load_state_dict(state["scaler"])
+        self._restore_generators(state["generators"][self.world.rank])
         self.history = list(state["history"])
         self._sums = dict(state["sums"])
 
@@ -122,19 +136,51 @@ class Trainer:
 
     def train_step(self) -> None:
         """Take one optimiser step. A loss that is not finite is noticed up to 50 steps later."""
-        for group, (_, own) in zip(self.optimizer.param_groups, self.groups, strict=True):
-            group["lr"] = cosine(self.step, self.total, own["lr"], own["lr_end"])
+        for group, own in zip(self.optimizer.param_groups, self.groups, strict=True):
+            group["lr"] = self._rate(self.step, own)
         step = Step(self.step, self.total, self.draws)
-        losses = self.task.losses(self.loader.batch(self.step), step)
+        batch = self.world.share(self.loader.batch(self.step))
+        with autocast(self.recipe["precision"], self.device):
+            losses = self._losses(batch, step)
         total = torch.stack(tuple(losses.values())).sum()
         self.optimizer.zero_grad(set_to_none=True)
-        total.backward()  # type: ignore[no-untyped-call]
-        self.optimizer.step()
+        self._descend(total)
         self.task.after_step(step)
         self.step += 1
         self._pending.append({"loss": total.detach(), **{k: v.detach() for k, v in losses.items()}})
         if len(self._pending) == CHECK_EVERY:
             self._read_losses()
+
+    def _descend(self, total: Tensor) -> None:
+        """Take the optimiser's step down the gradient of `total`."""
+        self.scaler.scale(total).backward()  # type: ignore[no-untyped-call]
+        if self.recipe["clip_norm"]:
+            self.scaler.unscale_(self.optimizer)
+            clip_grad_norm_(self.parameters, self.recipe["clip_norm"])
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+
+    def _rate(self, step: int, own: Mapping[str, Any]) -> float:
+        """Return the learning rate of a step for parameters with settings `own`."""
+        warm = own["warmup_epochs"] * self.loader.steps_per_epoch
+        scheduled = cosine(step, self.total, own["lr"], own["lr_end"])
+        return scheduled * warm_up(step, warm, own["warmup_start"])
+
+    def _generators(self) -> dict[str, Any]:
+        """Return the state of this process's random numbers."""
+        return {
+            "host": host_state(self.draws.host),
+            "device": self.draws.device.get_state(),
+            "torch": torch.get_rng_state(),
+            "cuda": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
+        }
+
+    def _restore_generators(self, state: Mapping[str, Any]) -> None:
+        restore_host(self.draws.host, state["host"])
+        self.draws.device.set_state(state["device"].cpu())
+        torch.set_rng_state(state["torch"].cpu())
+        if state["cuda"] is not None and self.device.type == "cuda":
+            torch.cuda.set_rng_state(state["cuda"].cpu(), self.device)
 
     def _read_losses(self) -> None:
         """Read the pending losses back, in one transfer, and refuse to go on from one that is not finite."""
@@ -142,16 +188,16 @@ class Trainer:
             return
         names = list(self._pending[0])
         first = self.step - len(self._pending)
-        table = torch.stack([torch.stack([row[name] for name in names]) for row in self._pending]).tolist()
+        table = torch.stack([torch.stack([row[name] for name in names]) for row in self._pending])
         self._pending.clear()
-        for offset, values in enumerate(table):
+        for offset, values in enumerate(self.world.mean(table).tolist()):
             if not all(map(math.isfinite, values)):
                 raise self._not_finite(first + offset, dict(zip(names, values, strict=True)))
             for name, value in zip(names, values, strict=True):
                 self._sums[name] = self._sums.get(name, 0.0) + value
 
     def _not_finite(self, step: int, losses: Mapping[str, float]) -> DmixError:
-        rate = cosine(step, self.total, self.recipe["lr"], self.recipe["lr_end"])
+        rate = self._rate(step, self.recipe)
         shown = ", ".join(f"{name}={value}" for name, value in losses.items())
         return DmixError(
             f"{self.label}: the loss is not finite at step {step} of {self.total} (lr {rate:.4g}): {shown}",
@@ -166,10 +212,11 @@ class Trainer:
         row: Row = {
             "epoch": epoch,
             "step": self.step,
-            "lr": cosine(self.step - 1, self.total, self.recipe["lr"], self.recipe["lr_end"]),
+            "lr": self._rate(self.step - 1, self.recipe),
             **{name: value / steps for name, value in self._sums.items()},
         }
         if epoch in self.readings:
-            row |= {f"top1_{name}": value for name, value in top1(self.task, self.test).items()}
+            found = top1(self.task, self.test, self.world)
+            row |= {f"top1_{name}": value for name, value in found.items()}
         self.history.append(row)
         self._sums = {}

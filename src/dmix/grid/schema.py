@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 from dmix.errors import DmixError
 from dmix.grid.yaml_lines import Document
@@ -84,19 +85,52 @@ class Recipe(_Closed):
     """
 
     epochs: int = Field(gt=0)
-    batch_size: int = Field(gt=0)
-    optimizer: Literal["sgd"]
+    batch_size: int = Field(gt=0, description="rows of a step, of all processes together")
+    optimizer: Literal["sgd", "adamw", "lamb"]
     lr: float = Field(gt=0)
-    momentum: float = Field(ge=0, lt=1)
-    nesterov: bool = False
+    momentum: float = Field(ge=0, lt=1, description="of sgd; of adamw and lamb the first beta")
+    nesterov: bool = Field(False, description="sgd alone")
+    beta2: float = Field(0.0, ge=0, lt=1, validate_default=True, description="adamw and lamb alone")
+    eps: float = Field(0.0, ge=0, validate_default=True, description="adamw and lamb alone")
     weight_decay: float = Field(ge=0)
+    no_decay: Literal["nothing", "vectors", "vectors_and_embeddings"] = Field(
+        "nothing", description="what weight decay leaves alone; see dmix.engine.optimizer.exempt_from_decay"
+    )
+    clip_norm: float = Field(0.0, ge=0, description="largest norm of the whole gradient; 0 is no limit")
     schedule: Literal["cosine"]
     lr_end: float = Field(0.0, ge=0)
-    precision: Literal["fp32"] = "fp32"
+    warmup_epochs: int = Field(0, ge=0, description="epochs in which the rate climbs to the schedule's")
+    warmup_start: float = Field(0.0, ge=0, lt=1, description="share of the schedule's rate in the first step")
+    precision: Literal["fp32", "bf16", "fp16"] = Field(
+        "fp32", description="of products and convolutions in training steps; all else is float32"
+    )
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     score: Literal["median_last10", "best", "last"]
     eval_every: int = Field(gt=0, description="epochs between readings before the last 10")
+
+    @field_validator("nesterov", "beta2", "eps")
+    @classmethod
+    def _fits_the_optimizer(cls, value: float, info: ValidationInfo) -> float:
+        """Refuse a setting that the optimiser has not, and want those that it cannot do without."""
+        if "optimizer" not in info.data:
+            return value  # refused itself
+        optimizer = info.data["optimizer"]
+        of_sgd = info.field_name == "nesterov"
+        if value and of_sgd != (optimizer == "sgd"):
+            raise PydanticCustomError("useless", f"{optimizer} has no {info.field_name}")
+        if not value and not of_sgd and optimizer != "sgd":
+            raise PydanticCustomError("needed", f"{optimizer} needs a {info.field_name} above 0")
+        return value
+
+    @field_validator("warmup_epochs")
+    @classmethod
+    def _leaves_something(cls, value: int, info: ValidationInfo) -> int:
+        """Refuse a warm-up that never ends."""
+        epochs = info.data.get("epochs")
+        if epochs is not None and value >= epochs:
+            raise PydanticCustomError("endless", f"a warm-up of {value} epochs never ends in {epochs}")
+        return value
 
 
 class RecipeEntry(BaseModel):

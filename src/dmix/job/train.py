@@ -6,8 +6,10 @@ import csv
 import hashlib
 import io
 import json
+import signal
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +21,7 @@ import torch
 from dmix.data.dataset import Dataset
 from dmix.engine.assemble import assemble, load_dataset
 from dmix.engine.device import choose_device
+from dmix.engine.distributed import World, joined, local_rank
 from dmix.engine.score import scores
 from dmix.engine.trainer import Row, Trainer
 from dmix.errors import DmixError
@@ -49,6 +52,7 @@ def train(grid: Grid, name: str, options: Options) -> int:
     """Train the run `name` of `grid` to its record, and return the exit status: 0, or 75 for "again".
 
     A finished run returns at once; a run with resume state continues from it, on a CPU bit-identically.
+    Started by torchrun, all processes call this together, and the first one writes.
 
     Raises
     ------
@@ -56,6 +60,18 @@ def train(grid: Grid, name: str, options: Options) -> int:
     """
     spec = grid.runs[name]
     paths = RunPaths(grid.tier, grid.folders[name])
+    with ExitStack() as held, joined(options.device) as world:
+        if not world.lead(lambda: _claim(spec, paths, held)):
+            return 0
+        try:
+            return _train_claimed(spec, paths, options, world)
+        except DmixError as error:
+            write_text(paths.failure, str(error) + "\n")
+            raise
+
+
+def _claim(spec: RunSpec, paths: RunPaths, held: ExitStack) -> bool:
+    """Make the run's folders, take its lock, which `held` releases, and say whether there is work to do."""
     try:
         paths.work.mkdir(parents=True, exist_ok=True)
         paths.results.mkdir(parents=True, exist_ok=True)
@@ -67,15 +83,11 @@ def train(grid: Grid, name: str, options: Options) -> int:
             "make results/ and work/ writable folders, then run the same command again",
             exit_code=1,
         ) from error
-    with lock.held(paths.lock, lambda text: print(text, flush=True)):
-        if _finished(paths):
-            return 0
-        paths.failure.unlink(missing_ok=True)
-        try:
-            return _train_locked(spec, paths, options)
-        except DmixError as error:
-            write_text(paths.failure, str(error) + "\n")
-            raise
+    held.enter_context(lock.held(paths.lock, lambda text: print(text, flush=True)))
+    if _finished(paths):
+        return False
+    paths.failure.unlink(missing_ok=True)
+    return True
 
 
 def _finished(paths: RunPaths) -> bool:
@@ -91,43 +103,49 @@ def _finished(paths: RunPaths) -> bool:
     return f"{record.name}-{record.spec_digest}-{record.code_digest}" == paths.folder
 
 
-def _train_locked(spec: RunSpec, paths: RunPaths, options: Options) -> int:
-    device = choose_device(options.device)
+def _train_claimed(spec: RunSpec, paths: RunPaths, options: Options, world: World) -> int:
+    device = choose_device(options.device, local_rank())
     dataset = load_dataset(spec, DATA)
     trainer = assemble(spec, dataset, device)
-    session = _Session(trainer, paths, options)
-    session.restore(device)
+    session = _Session(trainer, paths, options, world)
+    session.restore()
     # Signals stay noted until everything is written: a scheduler may send a second one during the save.
     with watched() as stop:
-        with session, Watch(spec.name, trainer, paths.progress) as watch:
+        with session, Watch(spec.name, trainer, paths.progress) if world.leads else nullcontext() as watch:
             finished = trainer.run(lambda _: session.after_step(stop, watch))
         if not finished:
             session.save()
-            assert stop.signal is not None
-            print(
-                f"{spec.name}: {stop.signal.name}: stopped at step {trainer.step} of {trainer.total}, "
-                "saved; the same command continues",
-                flush=True,
-            )
+            assert session.stopped_by is not None
+            if world.leads:
+                print(
+                    f"{spec.name}: {session.stopped_by.name}: stopped at step {trainer.step} of "
+                    f"{trainer.total}, saved; the same command continues",
+                    flush=True,
+                )
             return AGAIN
-        record = _write_products(spec, paths, dataset, session, device)
-    print(f"{spec.name}: top-1 {record.score:.2f} % ({record.seconds:.1f} s)")
+        if world.leads:
+            record = _write_products(spec, paths, dataset, session, device)
+            print(f"{spec.name}: top-1 {record.score:.2f} % ({record.seconds:.1f} s)")
+        # A process that leaves early may be taken for one that died, and torchrun then ends the others.
+        world.wait()
     return 0
 
 
 class _Session:
-    """Time, restarts and checkpoints of one run."""
+    """Time, restarts and checkpoints of one run. `stopped_by` is the signal on which all processes stop."""
 
-    def __init__(self, trainer: Trainer, paths: RunPaths, options: Options) -> None:
+    def __init__(self, trainer: Trainer, paths: RunPaths, options: Options, world: World) -> None:
         self.trainer = trainer
         self.paths = paths
         self.options = options
+        self.world = world
+        self.stopped_by: signal.Signals | None = None
         self.resumes = 0
         self.started = datetime.now(UTC).isoformat(timespec="seconds")
         self._seconds_before = 0.0
         self._clock = time.monotonic()
         self._saved = self._clock
-        self._board = _open_board(options.tensorboard, trainer.label)
+        self._board = _open_board(options.tensorboard, trainer.label) if world.leads else None
 
     def __enter__(self) -> _Session:
         return self
@@ -141,37 +159,49 @@ class _Session:
         """Seconds of training over all sessions."""
         return self._seconds_before + time.monotonic() - self._clock
 
-    def restore(self, device: torch.device) -> None:
+    def restore(self) -> None:
         """Continue from the checkpoint, where there is one."""
-        state = checkpoint.load(self.paths.checkpoint, device)
+        # To the host: an optimiser counts its steps there, and would wait for a device's count at every step.
+        state = checkpoint.load(self.paths.checkpoint, torch.device("cpu"))
         if state is None:
             return
         self.trainer.load_state_dict(state["trainer"])
         self.resumes = state["resumes"] + 1
         self.started = state["started"]
         self._seconds_before = state["seconds"]
-        print(f"{self.trainer.label}: continuing at step {self.trainer.step} of {self.trainer.total}")
+        if self.world.leads:
+            print(f"{self.trainer.label}: continuing at step {self.trainer.step} of {self.trainer.total}")
 
     def save(self) -> None:
-        """Write a checkpoint."""
+        """Write a checkpoint, in the first process, of all of them; return in each when it is written."""
         state = {
             "trainer": self.trainer.state_dict(),
             "resumes": self.resumes,
             "started": self.started,
             "seconds": self.seconds,
         }
-        checkpoint.save(self.paths.checkpoint, state)
+        if self.world.leads:
+            checkpoint.save(self.paths.checkpoint, state)
+        self.world.wait()
         self._saved = time.monotonic()
 
-    def after_step(self, stop: Stop, watch: Watch) -> bool:
-        """Report, save when it is time, and say whether to go on."""
-        watch.update()
+    def after_step(self, stop: Stop, watch: Watch | None) -> bool:
+        """Report, save when it is time, and say whether to go on.
+
+        Several processes agree on both in one small message a step, on the host: a signal may reach only
+        one of them, and their clocks differ.
+        """
+        if watch:
+            watch.update()
         trainer = self.trainer
         if self._board and trainer.history and trainer.history[-1]["step"] == trainer.step:
             _to_board(self._board, trainer.history[-1])
-        if stop.signal is not None:
+        due = time.monotonic() - self._saved >= self.options.checkpoint_seconds
+        number, save = self.world.agree(stop.signal or 0, due)
+        if number:
+            self.stopped_by = signal.Signals(number)
             return False
-        if time.monotonic() - self._saved >= self.options.checkpoint_seconds and trainer.step < trainer.total:
+        if save and trainer.step < trainer.total:
             self.save()
         return True
 
@@ -213,7 +243,7 @@ def _write_products(
         started=session.started,
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
         seconds=round(seconds, 3),
-        gpu_hours=round(seconds / 3600, 5) if device.type == "cuda" else 0.0,
+        gpu_hours=round(session.world.size * seconds / 3600, 5) if device.type == "cuda" else 0.0,
         images_per_second=round(images / seconds, 1),
         resumes=session.resumes,
         parameters=sum(p.numel() for p in trainer.task.parameters()),

@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
+from annotated_types import Ge, Lt
 from torch import Tensor
 
 from dmix.part import part
 
 
 @part
-def mce(logits: Tensor, y_a: Tensor, y_b: Tensor, lam: Tensor) -> Tensor:
+def mce(
+    logits: Tensor,
+    y_a: Tensor,
+    y_b: Tensor,
+    lam: Tensor,
+    *,
+    label_smoothing: Annotated[float, Ge(0), Lt(1)] = 0.0,
+) -> Tensor:
     """Return -lam log p_a - (1 - lam) log p_b per row, (N,) float32 or wider.
 
     Parameters
     ----------
     logits: (N, C). y_a, y_b: (N,) int64. lam: (N,) in [0, 1], weight of y_a.
+    label_smoothing: share of the target that is spread evenly over all C classes (Szegedy et al., 2016).
     """
     z = logits if logits.dtype == torch.float64 else logits.float()
     log_p = z.log_softmax(1)
     log_a = log_p.gather(1, y_a.unsqueeze(1)).squeeze(1)
     log_b = log_p.gather(1, y_b.unsqueeze(1)).squeeze(1)
-    return -lam * log_a - (1 - lam) * log_b
+    hard = -lam * log_a - (1 - lam) * log_b
+    if label_smoothing == 0:
+        return hard
+    return (1 - label_smoothing) * hard - label_smoothing * log_p.mean(1)

@@ -10,7 +10,10 @@ from torch import nn
 
 @dataclass(frozen=True)
 class ParameterGroup:
-    """Parameters and the keys of the recipe (lr, lr_end, momentum, weight_decay) that differ for them."""
+    """Parameters, and the keys of the recipe that differ for them.
+
+    Those that can: lr, lr_end, warmup_epochs, warmup_start, momentum, beta2, eps and weight_decay.
+    """
 
     parameters: tuple[nn.Parameter, ...]
     settings: Mapping[str, float]

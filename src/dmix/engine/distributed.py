@@ -1,0 +1,218 @@
+"""One run in several processes, as `torchrun` starts them: who does what, and what they tell each other.
+
+The batch size of a recipe is that of all processes together. Each takes an equal run of a batch's rows,
+mixes them by draws of its own and normalises them by its own statistics; gradients are averaged, so that
+parameters, momentum copies and the optimiser's state are equal in all. What differs from one process with
+the whole batch is therefore what released code does per process: batch norms see B / K rows, and a policy
+draws K times. `lam_groups` draws lam and partners as often in fewer processes (`World.share_of_groups`);
+nothing stands in for the statistics of batch norms, or for what a policy draws once for all of its rows.
+
+Running statistics are those of the first process, which hands them to the others before each step and each
+reading. So the state after a step is the state of the first process and every process's random numbers.
+
+Two kinds of messages: tensors on the device (gradients, statistics, losses once in 50 steps), by NCCL on
+GPUs, and small facts on the host (stop? save?), by gloo, for which no process has to wait for its device.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from itertools import islice
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from dmix.data.loader import Batch
+from dmix.engine.task import Step, Task
+from dmix.errors import DmixError
+
+T = TypeVar("T")
+
+# The first process may wait long for another job that trains the same run, and the others wait for it.
+PATIENCE = timedelta(days=7)
+
+
+@dataclass(frozen=True)
+class World:
+    """The processes of a run: this one's number and how many there are. A process alone is (0, 1).
+
+    Methods that speak to the other processes must be called in all of them, in the same order. `host` is the
+    group for small facts; tensors on the device go through torch's default group.
+    """
+
+    rank: int
+    size: int
+    host: dist.ProcessGroup | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def leads(self) -> bool:
+        """Whether this is the first process, which alone writes files."""
+        return self.rank == 0
+
+    def purpose(self, name: str) -> tuple[str | int, ...]:
+        """Return the purpose of this process's random numbers (`dmix.engine.seeding`).
+
+        The first process draws what a process alone draws.
+        """
+        return (name,) if self.rank == 0 else (name, self.rank)
+
+    def rows(self, n: int) -> slice:
+        """Return this process's rows of a batch of n.
+
+        Raises
+        ------
+        DmixError: n is not a multiple of the number of processes.
+        """
+        if n % self.size:
+            raise DmixError(
+                f"a batch of {n} rows cannot be shared evenly by {self.size} processes",
+                "start a number of processes that divides recipe.batch_size",
+            )
+        own = n // self.size
+        return slice(self.rank * own, (self.rank + 1) * own)
+
+    def share(self, batch: Batch) -> Batch:
+        """Return this process's rows of a batch."""
+        if self.size == 1:
+            return batch
+        rows = self.rows(len(batch.labels))
+        return Batch(batch.images[rows], batch.labels[rows], batch.index[rows])
+
+    def share_of_readings(self, batches: Iterable[T]) -> Iterable[T]:
+        """Return this process's batches of a split that is read: every size-th, from its own number on."""
+        return islice(batches, self.rank, None, self.size)
+
+    def share_of_groups(self, lam_groups: int) -> int:
+        """Return in how many groups this process mixes its rows, for all together to draw `lam_groups` times.
+
+        Raises
+        ------
+        DmixError: it is not a whole number; draws would be more or fewer than the run's settings say.
+        """
+        if lam_groups % self.size:
+            raise DmixError(
+                f"policy.lam_groups is {lam_groups}: {self.size} processes cannot draw so often together",
+                "start a number of processes that divides it, or change it in params.yaml",
+            )
+        return lam_groups // self.size
+
+    def averaging(self, task: Task) -> Callable[[Any, Step], Mapping[str, Tensor]]:
+        """Return the task's losses, as a function whose gradients are averages over the processes."""
+        if self.size == 1:
+            return task.losses
+        # Of a 1x1 convolution in channels_last memory, one stride is arbitrary: that costs a copy, no more.
+        warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides", UserWarning)
+        return DistributedDataParallel(_Losses(task), forward_sync_buffers=True)
+
+    def mean(self, tensor: Tensor) -> Tensor:
+        """Return the mean of a floating tensor over the processes, which may overwrite it."""
+        if self.size == 1:
+            return tensor
+        dist.all_reduce(tensor)  # a sum; gloo has no mean
+        return tensor / self.size
+
+    def agree(self, *numbers: int) -> list[int]:
+        """Return the largest of each number over the processes."""
+        if self.size == 1:
+            return list(numbers)
+        largest = torch.tensor(numbers)
+        dist.all_reduce(largest, dist.ReduceOp.MAX, group=self.host)
+        return [int(number) for number in largest]
+
+    def gather(self, mine: T) -> list[T]:
+        """Return what every process gave, in their order."""
+        found: list[Any] = [mine] * self.size
+        if self.size > 1:
+            dist.all_gather_object(found, mine, group=self.host)
+        return found
+
+    def wait(self) -> None:
+        """Return when every process has come here."""
+        self.agree(0)
+
+    def lead(self, work: Callable[[], T]) -> T:
+        """Do `work` in the first process alone, and return its result in all.
+
+        Raises
+        ------
+        DmixError: `work` did, in the first process; the others leave quietly with its exit code.
+        """
+        if self.size == 1:
+            return work()
+        outcome: list[Any] = [None, None]
+        failed: DmixError | None = None
+        if self.leads:
+            try:
+                outcome[0] = work()
+            except DmixError as error:
+                failed, outcome[1] = error, error.exit_code
+        dist.broadcast_object_list(outcome, src=0, group=self.host)
+        if failed:
+            raise failed
+        if outcome[1] is not None:
+            raise SystemExit(outcome[1])
+        result: T = outcome[0]
+        return result
+
+    def hand_on_buffers(self, module: nn.Module) -> None:
+        """Give every process the first one's buffers: the running statistics of batch norms."""
+        if self.size > 1:
+            for buffer in module.buffers():
+                dist.broadcast(buffer, src=0)
+
+
+_here = World(0, 1)
+
+
+def here() -> World:
+    """Return the processes of this run: those that `joined` has brought together, or this one alone."""
+    return _here
+
+
+def local_rank() -> int:
+    """Return this process's number on its machine, which is that of its GPU."""
+    return int(os.environ.get("LOCAL_RANK", "0"))
+
+
+@contextmanager
+def joined(device: str) -> Iterator[World]:
+    """Join the processes that torchrun started for this run, for the length of the block.
+
+    A process that was started otherwise is alone, and nothing is set up.
+
+    Parameters
+    ----------
+    device: "auto", "cpu" or "cuda", as for `dmix.engine.device.choose_device`.
+    """
+    global _here  # like the process group of torch, of which a process has one
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield _here
+        return
+    with_gpus = device != "cpu" and torch.cuda.is_available()
+    dist.init_process_group("nccl" if with_gpus else "gloo")
+    host = dist.new_group(backend="gloo", timeout=PATIENCE)
+    _here = World(dist.get_rank(), dist.get_world_size(), host)
+    try:
+        yield _here
+    finally:
+        _here = World(0, 1)
+        dist.destroy_process_group()
+
+
+class _Losses(nn.Module):
+    """A task's losses as a forward pass, for DistributedDataParallel takes nothing else."""
+
+    def __init__(self, task: Task) -> None:
+        super().__init__()
+        self.task = task
+
+    def forward(self, batch: Batch, step: Step) -> Mapping[str, Tensor]:
+        return self.task.losses(batch, step)
