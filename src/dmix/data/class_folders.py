@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from dmix.data.listed import Place
-from dmix.errors import DmixError
 
 
 def class_folders(place: Place, folder: str) -> list[str]:
@@ -41,19 +40,3 @@ def readable(place: Place) -> Iterator[None]:
         raise place.fault(f"{error.filename} is missing") from error
     except OSError as error:
         raise place.fault(f"cannot read {error.filename}: {error.strerror or error}") from error
-
-
-def require_sizes(place: Place, sizes: Mapping[str, tuple[int, int]]) -> None:
-    """Compare what was found with what the settings say; `sizes` maps "train images" to (found, expected).
-
-    Raises
-    ------
-    DmixError: they differ.
-    """
-    for what, (found, expected) in sizes.items():
-        if found != expected:
-            settings = f"the sizes of {place.name} ({place.edition} edition) in params.yaml"
-            raise DmixError(
-                f"{place.folder} holds {found} {what}, the settings say {expected}",
-                f"correct {settings}, or {place.way_out}",
-            )

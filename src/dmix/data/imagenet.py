@@ -13,10 +13,10 @@ import numpy.typing as npt
 from annotated_types import Gt
 
 from dmix.data import imagenet_devkit, tar_index
-from dmix.data.class_folders import class_folders, images_in, readable, require_sizes
+from dmix.data.class_folders import class_folders, images_in, readable
 from dmix.data.dataset import Dataset, FileSplit
 from dmix.data.image_files import ImageFiles, LooseFiles
-from dmix.data.listed import Place, locate
+from dmix.data.listed import Place, locate, require_sizes
 from dmix.data.tar_files import TarFiles
 from dmix.part import part
 

@@ -9,10 +9,10 @@ import numpy as np
 from annotated_types import Gt
 
 from dmix.data.block_means import reduced, require_divisor
-from dmix.data.class_folders import class_folders, images_in, readable, require_sizes
+from dmix.data.class_folders import class_folders, images_in, readable
 from dmix.data.dataset import Dataset, Split
 from dmix.data.image_files import LooseFiles, decode
-from dmix.data.listed import Place, Rows, locate, read_lines, read_pairs
+from dmix.data.listed import Place, Rows, locate, read_lines, read_pairs, require_sizes
 from dmix.part import part
 
 FOLDER = "tiny-imagenet-200"
