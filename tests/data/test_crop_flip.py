@@ -32,7 +32,7 @@ def test_batched_is_the_naive_reference_bit_for_bit(n, height, width, padding, f
     padding = min(padding, size - 1)
     images = rng.integers(0, 256, (n, 3, height, width), np.uint8)
     augment = CropFlip(padding=padding, flip=flip)
-    draws = augment.draw(n, size, rng)
+    draws = augment.draw(n, (height, width), rng)
     assert draws.dtype == np.int16
     assert draws.shape == (n, 3)
 
@@ -45,7 +45,7 @@ def test_batched_is_the_naive_reference_bit_for_bit(n, height, width, padding, f
 
 
 def test_every_shift_occurs_and_flips_have_their_probability():
-    draws = CropFlip(padding=2, flip=0.25).draw(20000, 32, np.random.default_rng(0))
+    draws = CropFlip(padding=2, flip=0.25).draw(20000, (32, 32), np.random.default_rng(0))
     for axis in (0, 1):
         values, counts = np.unique(draws[:, axis], return_counts=True)
         assert values.tolist() == [-2, -1, 0, 1, 2]
@@ -57,20 +57,20 @@ def test_every_shift_occurs_and_flips_have_their_probability():
 def test_no_padding_and_no_flip_change_nothing():
     images = torch.randint(0, 256, (4, 3, 5, 7), dtype=torch.uint8)
     augment = CropFlip(padding=0, flip=0.0)
-    draws = torch.from_numpy(augment.draw(4, 5, np.random.default_rng(0)))
+    draws = torch.from_numpy(augment.draw(4, (5, 7), np.random.default_rng(0)))
     assert torch.equal(augment.apply(images, draws), images)
 
 
 def test_padding_beyond_reflection_is_an_error():
     with pytest.raises(DmixError, match="padding 16") as caught:
-        CropFlip(padding=16, flip=0.5).draw(1, 16, np.random.default_rng(0))
+        CropFlip(padding=16, flip=0.5).draw(1, (20, 16), np.random.default_rng(0))
     assert "15" in caught.value.way_out
 
 
 def test_identity_draws_nothing_and_changes_nothing():
     rng = np.random.default_rng(0)
     before = rng.bit_generator.state
-    draws = Identity().draw(5, 32, rng)
+    draws = Identity().draw(5, (32, 32), rng)
     images = torch.randint(0, 256, (5, 3, 4, 4), dtype=torch.uint8)
     assert draws.shape == (5, 0)
     assert rng.bit_generator.state == before

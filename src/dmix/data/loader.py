@@ -5,20 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from dmix.data import epochs
 from dmix.data.augment.contract import Augment
 from dmix.data.dataset import Split
-from dmix.errors import DmixError
-
-# What an epoch's random numbers are for; changing a number changes every run.
-ORDER, AUGMENT = 0, 1
-
-
-def _rng(seed: int, epoch: int, purpose: int) -> np.random.Generator:
-    return np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, epoch, purpose])))
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +55,7 @@ class ResidentLoader:
     augment: drawn per sample and epoch, applied to uint8 batches.
     mean, std: per channel, of pixels scaled to 0..1.
     seed: 0 or more.
+    rows: the rows of each batch that are given; for a batch shared by several processes.
 
     Raises
     ------
@@ -79,17 +72,14 @@ class ResidentLoader:
         std: Sequence[float],
         seed: int,
         device: torch.device,
+        rows: slice = slice(None),
     ) -> None:
-        if len(split) < batch_size:
-            raise DmixError(
-                f"batch_size is {batch_size}, but the train split holds {len(split)} images",
-                f"set batch_size to at most {len(split)} in params.yaml",
-            )
-        self.steps_per_epoch = len(split) // batch_size
+        self.steps_per_epoch = epochs.steps_per_epoch(len(split), batch_size)
         self._images = torch.from_numpy(split.images).to(device)
         self._labels = torch.from_numpy(split.labels).to(device)
         self._augment = augment
         self._batch_size = batch_size
+        self._rows = rows
         self._normalise = Normaliser(mean, std, device)
         self._seed = seed
         self._epoch = -1
@@ -100,16 +90,16 @@ class ResidentLoader:
         epoch, place = divmod(step, self.steps_per_epoch)
         if epoch != self._epoch:
             self._enter(epoch)
-        index = self._order[place * self._batch_size : (place + 1) * self._batch_size]
+        index = self._order[place * self._batch_size : (place + 1) * self._batch_size][self._rows]
         images = self._augment.apply(self._images[index], self._draws[index])
         return Batch(self._normalise(images), self._labels[index], index)
 
     def _enter(self, epoch: int) -> None:
         """Draw an epoch's order and augmentation and send both to the device."""
-        n, device = len(self._labels), self._images.device
-        order = _rng(self._seed, epoch, ORDER).permutation(n)
-        draws = self._augment.draw(n, min(self._images.shape[2:]), _rng(self._seed, epoch, AUGMENT))
-        self._order = torch.from_numpy(order).to(device)
+        device = self._images.device
+        n, _, height, width = self._images.shape
+        draws = self._augment.draw(n, (height, width), epochs.augment_rng(self._seed, epoch))
+        self._order = torch.from_numpy(epochs.order(n, self._seed, epoch)).to(device)
         self._draws = torch.from_numpy(draws).to(device)
         self._epoch = epoch
 
@@ -119,6 +109,10 @@ class EvaluationSet:
 
     Images are float32 (B, 3, H, W), normalised, channels_last; labels int64 (B,). The split is copied
     to the device once, as uint8; iterate as often as needed.
+
+    Parameters
+    ----------
+    share: which of the batches are given; for a reading shared by several processes.
     """
 
     def __init__(
@@ -129,16 +123,18 @@ class EvaluationSet:
         mean: Sequence[float],
         std: Sequence[float],
         device: torch.device,
+        share: slice = slice(None),
     ) -> None:
         self._images = torch.from_numpy(split.images).to(device)
         self._labels = torch.from_numpy(split.labels).to(device)
-        self._batch_size = batch_size
+        self._batches = [
+            slice(start, start + batch_size) for start in range(0, len(split), batch_size)[share]
+        ]
         self._normalise = Normaliser(mean, std, device)
 
     def __len__(self) -> int:
-        return -(-len(self._labels) // self._batch_size)
+        return len(self._batches)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        for start in range(0, len(self._labels), self._batch_size):
-            part = slice(start, start + self._batch_size)
-            yield self._normalise(self._images[part]), self._labels[part]
+        for batch in self._batches:
+            yield self._normalise(self._images[batch]), self._labels[batch]

@@ -1,1 +1,1 @@
-"""Augmentations: drawn for a whole epoch at once, applied to batches on any device."""
+"""Augmentations: of batches on the device, drawn for a whole epoch at once, or of one image at a time."""

@@ -26,13 +26,14 @@ class CropFlip:
         self.padding = padding
         self.flip = flip
 
-    def draw(self, n: int, size: int, rng: np.random.Generator) -> npt.NDArray[np.int16]:
+    def draw(self, n: int, shape: tuple[int, int], rng: np.random.Generator) -> npt.NDArray[np.int16]:
         """Return int16 (n, 3): dy and dx in -padding..padding, and flip, 0 or 1.
 
         Raises
         ------
-        DmixError: `padding` is not below `size`, the images' shorter side, so nothing is left to reflect.
+        DmixError: `padding` is not below the images' shorter side, so nothing is left to reflect.
         """
+        size = min(shape)
         if self.padding >= size:
             raise DmixError(
                 f"crop_flip: padding {self.padding} needs images of more than {self.padding} pixels; "

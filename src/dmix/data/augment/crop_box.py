@@ -1,0 +1,43 @@
+"""Where a random resized crop is taken from (Szegedy et al., 2015), as torchvision draws it."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+RATIO = (3 / 4, 4 / 3)  # width over height
+ATTEMPTS = 10
+
+
+def draw_boxes(
+    n: int, shape: tuple[int, int], scale: tuple[float, float], rng: np.random.Generator
+) -> npt.NDArray[np.int64]:
+    """Return (n, 4): top, left, height and width of a box in an image of `shape` (height, width).
+
+    Area, uniform within `scale` of the image's, and ratio, log-uniform within RATIO, are drawn until the
+    box fits; after ten times that it did not, the box is the largest central one of a ratio within RATIO.
+    """
+    height, width = shape
+    area = rng.uniform(*scale, (n, ATTEMPTS)) * (height * width)
+    ratio = np.exp(rng.uniform(math.log(RATIO[0]), math.log(RATIO[1]), (n, ATTEMPTS)))
+    tall = np.rint(np.sqrt(area / ratio)).astype(np.int64)
+    wide = np.rint(np.sqrt(area * ratio)).astype(np.int64)
+    fits = (tall > 0) & (tall <= height) & (wide > 0) & (wide <= width)
+    row, first, found = np.arange(n), fits.argmax(1), fits.any(1)
+    central_height, central_width = _central(height, width)
+    tall = np.where(found, tall[row, first], central_height)
+    wide = np.where(found, wide[row, first], central_width)
+    top = np.where(found, rng.integers(0, height - tall, endpoint=True), (height - tall) // 2)
+    left = np.where(found, rng.integers(0, width - wide, endpoint=True), (width - wide) // 2)
+    return np.stack((top, left, tall, wide), axis=1)
+
+
+def _central(height: int, width: int) -> tuple[int, int]:
+    low, high = RATIO
+    if width < low * height:
+        return round(width / low), width
+    if width > high * height:
+        return height, round(height * high)
+    return height, width

@@ -1,0 +1,1 @@
+"""What test images go through before normalisation."""

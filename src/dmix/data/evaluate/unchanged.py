@@ -1,0 +1,17 @@
+"""Test images as they are."""
+
+from __future__ import annotations
+
+from dmix.data.resize import Image
+from dmix.part import part
+
+
+@part
+class Unchanged:
+    """Leave images as they are; those of a batch must have one size."""
+
+    first = None
+
+    def __call__(self, image: Image) -> Image:
+        """Return `image`."""
+        return image

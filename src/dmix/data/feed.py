@@ -1,0 +1,120 @@
+"""From a split to the loaders that feed a run: images in memory are resident, images on disk are streamed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from dmix.data.augment.contract import Augment, ImageAugment
+from dmix.data.cached import CachedSplit, cached
+from dmix.data.dataset import AnySplit, FileSplit, Split
+from dmix.data.evaluate.contract import View
+from dmix.data.evaluate.unchanged import Unchanged
+from dmix.data.loader import EvaluationSet, ResidentLoader
+from dmix.data.resize import ShorterSide
+from dmix.data.stream import StreamEvaluation, StreamLoader
+from dmix.errors import DmixError
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How images on disk are read. None of it changes a pixel.
+
+    Parameters
+    ----------
+    workers: processes that decode and augment, beside the one that trains.
+    cache: a folder for images after their first resize, where augmentation and test-time transform begin
+        with one; None keeps nothing.
+    """
+
+    workers: int = 0
+    cache: Path | None = None
+
+
+def train_loader(
+    split: AnySplit,
+    augment: Augment | ImageAugment,
+    reading: Reading,
+    *,
+    batch_size: int,
+    mean: Sequence[float],
+    std: Sequence[float],
+    seed: int,
+    device: torch.device,
+    rows: slice = slice(None),
+) -> ResidentLoader | StreamLoader:
+    """Return the training batches of `split`; for the parameters see `ResidentLoader` and `StreamLoader`.
+
+    Raises
+    ------
+    DmixError: the augmentation has no form for such images, or the split does not fill one batch.
+    """
+    if isinstance(split, Split):
+        if not isinstance(augment, Augment):
+            raise _unfit("augmentation", augment, "in memory")
+        return ResidentLoader(
+            split, augment, batch_size=batch_size, mean=mean, std=std, seed=seed, device=device, rows=rows
+        )
+    if not isinstance(augment, ImageAugment):
+        raise _unfit("augmentation", augment, "on disk")
+    return StreamLoader(
+        _kept(split, augment.first, reading),
+        augment,
+        batch_size=batch_size,
+        mean=mean,
+        std=std,
+        seed=seed,
+        device=device,
+        workers=reading.workers,
+        rows=rows,
+    )
+
+
+def evaluation(
+    split: AnySplit,
+    view: View,
+    reading: Reading,
+    *,
+    batch_size: int,
+    mean: Sequence[float],
+    std: Sequence[float],
+    device: torch.device,
+    share: slice = slice(None),
+) -> EvaluationSet | StreamEvaluation:
+    """Return the test batches of `split`; for the parameters see `EvaluationSet` and `StreamEvaluation`.
+
+    Raises
+    ------
+    DmixError: the test-time transform has no form for such images.
+    """
+    if isinstance(split, Split):
+        if not isinstance(view, Unchanged):
+            raise _unfit("test-time transform", view, "in memory")
+        return EvaluationSet(split, batch_size=batch_size, mean=mean, std=std, device=device, share=share)
+    return StreamEvaluation(
+        _kept(split, view.first, reading),
+        view,
+        batch_size=batch_size,
+        mean=mean,
+        std=std,
+        device=device,
+        workers=reading.workers,
+        share=share,
+    )
+
+
+def _kept(split: FileSplit, first: ShorterSide | None, reading: Reading) -> FileSplit | CachedSplit:
+    if first is None or reading.cache is None:
+        return split
+    return cached(split, first, reading.cache, workers=reading.workers)
+
+
+def _unfit(what: str, part: object, where: str) -> DmixError:
+    module = type(part).__module__.rpartition(".")[2]
+    return DmixError(
+        f"the {what} {module} is not for images {where}, as those of this data set are",
+        "choose another one in the recipe, in params.yaml",
+    )

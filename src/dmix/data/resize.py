@@ -1,0 +1,51 @@
+"""Resizing single images by Pillow, which is what the published recipes resize with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import PIL.Image
+
+Image = npt.NDArray[np.uint8]
+"""One image, uint8 (H, W, 3), RGB."""
+
+Interpolation = Literal["bilinear", "bicubic"]
+
+FILTERS = {
+    "bilinear": PIL.Image.Resampling.BILINEAR,
+    "bicubic": PIL.Image.Resampling.BICUBIC,
+}
+
+
+def resize(image: Image, height: int, width: int, interpolation: Interpolation) -> Image:
+    """Return `image` in another size, its width changed first and then its height.
+
+    Pillow up to 12 has this order by itself. Pillow 13 turns it round where that is faster, and as each of
+    the two results is rounded, pixels then differ; asked for one axis at a time, it has no choice.
+    """
+    narrowed = PIL.Image.fromarray(image).resize((width, image.shape[0]), FILTERS[interpolation])
+    return np.asarray(narrowed.resize((width, height), FILTERS[interpolation]))
+
+
+@dataclass(frozen=True)
+class ShorterSide:
+    """Resize an image so that its shorter side has `size` pixels; the longer side is rounded down.
+
+    As torchvision's `Resize(size)`. An image whose shorter side has `size` pixels is returned as it is.
+    """
+
+    size: int
+    interpolation: Interpolation
+
+    def __call__(self, image: Image) -> Image:
+        """Resize uint8 (H, W, 3)."""
+        height, width = image.shape[:2]
+        if min(height, width) == self.size:
+            return image
+        longer = int(self.size * max(height, width) / min(height, width))
+        if width <= height:
+            return resize(image, longer, self.size, self.interpolation)
+        return resize(image, self.size, longer, self.interpolation)
