@@ -67,7 +67,7 @@ def _results(
     with warnings.catch_warnings():
         # more processes than cores: the caller's choice
         warnings.filterwarnings("ignore", "This DataLoader will create", UserWarning)
-        results = iter(
+        results: Any = iter(
             DataLoader(
                 _Tasks(work),
                 batch_size=None,
@@ -80,18 +80,16 @@ def _results(
             )
         )
     _started.add(results)
-    result: Tensor | DmixError | None = None
     try:
         for result in results:
             if isinstance(result, DmixError):
                 raise result
             yield result
     finally:
-        # The last reference goes here, and with it the processes, though a traceback may hold this frame;
-        # and the frame holds no error, whose traceback would hold the frame in turn.
         _started.discard(results)
-        result = None
-        del results
+        if workers:
+            # torch would wait for the last reference, which a traceback may hold until Python ends
+            results._shutdown_workers()
 
 
 @atexit.register
