@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from dmix import __version__, verbs
+from dmix import __version__
 from dmix.errors import DmixError
 
 
@@ -20,7 +21,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from dmix.job import preload
 
             return preload.run([argument for argument in given if argument != "--preload"])
-        status: int = options.verb(options)
+        # Only now: a client of the preloaded helper needs none of what the verbs import.
+        verbs = importlib.import_module("dmix.verbs")
+        status: int = getattr(verbs, options.verb)(options)
     except DmixError as error:
         print(f"dmix: {error}", file=sys.stderr)
         return error.exit_code
@@ -43,7 +46,7 @@ def parser() -> argparse.ArgumentParser:
 
     def add(name: str, help: str, *, tier: bool = True) -> argparse.ArgumentParser:  # noqa: A002
         sub = verb.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".")
-        sub.set_defaults(verb=getattr(verbs, name.replace("-", "_")))
+        sub.set_defaults(verb=name.replace("-", "_"))
         if tier:
             sub.add_argument("--tier", default="embedded", help="scale to run at (default: embedded)")
         return sub
@@ -57,6 +60,12 @@ def parser() -> argparse.ArgumentParser:
         default=60.0,
         metavar="S",
         help="save resume state this often (default: 60; 0: after every step)",
+    )
+    train.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="processes that decode images on disk (default: none on a CPU, all cores on a GPU)",
     )
     train.add_argument("--promise", help="what the workflow submitted this job for; refused if it changed")
     train.add_argument("--tensorboard", type=Path, metavar="FOLDER", help="also write event files")
@@ -72,9 +81,28 @@ def parser() -> argparse.ArgumentParser:
     status = add("status", "show what is done, running, failed and missing, by table")
     status.add_argument("--json", action="store_true", help="for scripts")
 
-    data = add("data", "write the data sets that ship with dmix", tier=False)
-    data.add_argument("action", choices=["embed"], help="embed: write the embedded editions below data/")
-    data.add_argument("names", nargs="*", help="data sets (default: all)")
+    text = "get data sets and pretrained weights, and check them"
+    data = verb.add_parser("data", help=text, description=f"{text[0].upper()}{text[1:]}. See docs/data.md.")
+    action = data.add_subparsers(title="actions", metavar="ACTION", required=True)
+
+    def add_action(name: str, help: str) -> argparse.ArgumentParser:  # noqa: A002
+        sub = action.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".")
+        sub.set_defaults(verb=f"data_{name}")
+        return sub
+
+    embed = add_action("embed", "write the data sets that ship with dmix below data/embedded/")
+    embed.add_argument("names", nargs="*", metavar="NAME", help="data sets (default: all)")
+    fetch = add_action("fetch", "download what needs no account, check it, and put it below data/real/")
+    fetch.add_argument("names", nargs="+", metavar="NAME", help="a name that dmix doctor lists")
+    bring = add_action("import", "check archives or a folder that you have, and put them below data/real/")
+    bring.add_argument("name", metavar="NAME", help="a name that dmix doctor lists")
+    bring.add_argument("path", type=Path, metavar="PATH", help="an archive, a folder of them, or of images")
+    verify = add_action("verify", "read everything and decode every image; damaged ones are named")
+    verify.add_argument("names", nargs="+", metavar="NAME", help="a name that dmix doctor lists")
+    verify.add_argument("--edition", choices=["real", "embedded"], default="real", help="(default: real)")
+
+    doctor = add("doctor", "show what is on this machine and the command for what is missing", tier=False)
+    doctor.add_argument("--json", action="store_true", help="for scripts")
 
     table = add("table", "render a table from the records that exist; gaps are shown as gaps")
     table.add_argument("name", help="a table of params.yaml, such as table1")

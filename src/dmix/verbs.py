@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import difflib
+import functools
 import json
+import os
 import shutil
+import sys
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dmix.errors import DmixError
-from dmix.grid import cost
 from dmix.grid.expand import Grid, load_grid
+from dmix.grid.plan import make_plan
 from dmix.grid.promise import check
+from dmix.grid.sources import Item, read_sources
 from dmix.grid.spec import SECTIONS
-from dmix.grid.state import STATES, Standing, standing, why_stale
+from dmix.grid.state import standing
 from dmix.job.paths import DATA, RESULTS, WORK
+
+if TYPE_CHECKING:
+    from dmix.data.dataset import Dataset
 
 PAPER = Path("paper_tables")
 
@@ -30,10 +39,13 @@ def train(options: argparse.Namespace) -> int:
     _known(grid, options.name)
     if absent := grid.missing(options.name):
         raise DmixError(f"{options.name} is not yet implemented: it needs {', '.join(absent)}")
+    if way_out := grid.blocked(options.name):
+        raise DmixError(f"{options.name} is blocked: what it needs is not on this machine", f"run: {way_out}")
     from dmix.job.train import Options
     from dmix.job.train import train as run
 
-    return run(grid, options.name, Options(options.device, options.checkpoint_seconds, options.tensorboard))
+    how = Options(options.device, options.checkpoint_seconds, options.tensorboard, options.workers)
+    return run(grid, options.name, how)
 
 
 def resolve(options: argparse.Namespace) -> int:
@@ -43,7 +55,8 @@ def resolve(options: argparse.Namespace) -> int:
     spec = grid.runs[options.name]
     origins = grid.origins(options.name)
     print(f"{spec.name}   spec {spec.digest()}")
-    print(f"folder: results/{grid.tier}/runs/{grid.folders.get(spec.name, '(not yet implemented)')}")
+    absent = f"(blocked: run {way_out})" if (way_out := grid.blocked(spec.name)) else "(not yet implemented)"
+    print(f"folder: results/{grid.tier}/runs/{grid.folders.get(spec.name, absent)}")
     for section in SECTIONS:
         for key, value in spec.settings[section].items():
             setting = origins.get((section, key))
@@ -59,37 +72,32 @@ def resolve(options: argparse.Namespace) -> int:
 def plan(options: argparse.Namespace) -> int:
     """Print what would train, by table."""
     grid = load_grid(options.tier)
-    measured = cost.measured_seconds(grid, RESULTS)
-    now = time.time()
-    stands = {name: standing(grid, name, RESULTS, WORK, now) for name in grid.runs}
-    rows = []
-    for table, definition in grid.params.tables.items():
-        here = [stands[name] for name in grid.table_runs(definition)]
-        counts = Counter("train" if s.state not in ("done", "not yet implemented") else s.state for s in here)
-        hours = {
-            kind: sum(cost.seconds(grid, s.name, measured) for s in here if s.state in kinds) / 3600
-            for kind, kinds in (("left", STATES[1:5]), ("unbuilt", STATES[5:]))
-        }
-        rows.append((table, len(here), counts, hours))
+    found = make_plan(grid, RESULTS, WORK)
     if options.json:
-        listed = [
-            {"table": table, "runs": total, **dict(counts), "hours": hours}
-            for table, total, counts, hours in rows
-        ]
-        print(json.dumps({"tier": grid.tier, "tables": listed}))
+        listed = [dataclasses.asdict(line) for line in found.lines]
+        print(json.dumps({"tier": grid.tier, "tables": listed, "blocked": found.blocked}))
         return 0
     print(f"tier {grid.tier}: {grid.params.tiers[grid.tier].title}")
-    print(f"{'table':<10}{'runs':>6}{'done':>6}{'to train':>10}{'hours left':>12}   not yet implemented")
-    for table, total, counts, hours in rows:
-        unbuilt = counts["not yet implemented"]
-        note = f"{unbuilt} runs, about {hours['unbuilt']:.2f} h" if unbuilt else "none"
-        print(f"{table:<10}{total:>6}{counts['done']:>6}{counts['train']:>10}{hours['left']:>12.2f}   {note}")
-    basis = "measured on this tier where it has run, else estimated"
-    print(f"hours of one device ({basis}); a run that two tables share is counted in both")
+    headings = ("runs", "done", "to train", "blocked", "hours")
+    print("table".ljust(10) + "".join(f"{heading:>10}" for heading in headings) + "   not yet implemented")
+    for line in found.lines:
+        counts = (line.runs, line.done, line.to_train, line.blocked, f"{line.hours:,.1f}")
+        unbuilt = f"{line.unimplemented} runs" if line.unimplemented else "none"
+        print(line.table.ljust(10) + "".join(f"{count:>10}" for count in counts) + f"   {unbuilt}")
+    print("hours of one device: measured on this tier where it has run, else estimated")
+    print("a run that two tables share is counted in both, and once in all")
+    for way_out, runs in found.blocked.most_common():
+        print(f"{runs} blocked: run {way_out}")
     missing = sorted({part for name in grid.runs for part in grid.missing(name)})
     if missing:
         print(f"not yet implemented: {', '.join(missing)}")
-    _print_reasons(grid, stands.values(), every=options.why)
+    reasons = found.reasons(grid, RESULTS)
+    if options.why:
+        for name, reason in reasons.items():
+            print(f"  {name}: {reason}")
+    else:
+        for reason, count in Counter(reasons.values()).most_common():
+            print(f"  {count} to train: {reason}")
     return 0
 
 
@@ -99,7 +107,7 @@ def status(options: argparse.Namespace) -> int:
     now = time.time()
     by_table = {
         table: [standing(grid, name, RESULTS, WORK, now) for name in grid.table_runs(definition)]
-        for table, definition in grid.params.tables.items()
+        for table, definition in grid.tables.items()
     }
     if options.json:
         tables = {
@@ -114,13 +122,60 @@ def status(options: argparse.Namespace) -> int:
     return 0
 
 
-def data(options: argparse.Namespace) -> int:
+def data_embed(options: argparse.Namespace) -> int:
     """Write embedded editions."""
     from dmix.data.embedded import embed
 
     for path in embed(DATA, options.names or None):
         print(path)
     return 0
+
+
+def data_fetch(options: argparse.Namespace) -> int:
+    """Download data sets and weights."""
+    items = _items(options.names)
+    from dmix.data.obtain.fetch import fetch
+
+    return _each(items, lambda item: fetch(item, DATA, _loader(item, "real"), _tell))
+
+
+def data_import(options: argparse.Namespace) -> int:
+    """Take over a data set or weights that somebody has got."""
+    (item,) = _items([options.name])
+    from dmix.data.obtain.bring import bring
+
+    bring(item, options.path, DATA, _loader(item, "real"), _tell)
+    return 0
+
+
+def data_verify(options: argparse.Namespace) -> int:
+    """Decode every image of data sets, and check weights."""
+    items = _items(options.names)
+    from dmix.data.obtain.verify import verify, verify_weights
+
+    def check(item: Item) -> None:
+        load = _loader(item, options.edition)
+        if load is None:
+            print(verify_weights(item, DATA))
+        else:
+            folder = DATA / options.edition / item.path
+            print(verify(item.name, folder, functools.partial(load, DATA), os.cpu_count() or 1))
+
+    return _each(items, check)
+
+
+def doctor(options: argparse.Namespace) -> int:
+    """Show what is on this machine."""
+    from dmix.doctor.finding import as_text
+    from dmix.doctor.machine import machine
+    from dmix.doctor.store import store
+
+    found = [*machine((DATA, RESULTS, WORK)), *store(DATA)]
+    if options.json:
+        print(json.dumps({"findings": [dataclasses.asdict(each) for each in found]}))
+    else:
+        print(as_text(found))
+    return int(any(each.state == "broken" for each in found))
 
 
 def table(options: argparse.Namespace) -> int:
@@ -194,6 +249,52 @@ def gc(options: argparse.Namespace) -> int:
     return 0
 
 
+def _tell(line: str) -> None:
+    """Print a line at once, also into a pipe: the next one may be an hour away."""
+    print(line, flush=True)
+
+
+def _items(names: Iterable[str]) -> list[Item]:
+    """Return the named items of reference/datasets.csv, each once."""
+    known = read_sources()
+    for name in names:
+        if name not in known:
+            raise DmixError(f"there is no item {name!r} to get", f"choose of {', '.join(known)}")
+    return [known[name] for name in dict.fromkeys(names)]
+
+
+def _each(items: Iterable[Item], do: Callable[[Item], None]) -> int:
+    """Go on with the next item where one fails; return the worst exit status."""
+    status = 0
+    for item in items:
+        try:
+            do(item)
+        except DmixError as error:
+            print(f"dmix: {error}", file=sys.stderr)
+            status = max(status, error.exit_code)
+    return status
+
+
+def _loader(item: Item, edition: str) -> Callable[[Path], Dataset] | None:
+    """Return what reads an edition of a data set, given the folder of editions; None for weights.
+
+    Settings are those of `params.yaml`, but the sizes of an embedded edition are in its own marker.
+    """
+    if item.kind == "weights":
+        return None
+    entry = load_grid("full").params.datasets.get(item.name)
+    if entry is None:
+        raise DmixError(f"params.yaml has no datasets.{item.name}, which has its sizes", "add the entry")
+    from dmix.data import marker
+    from dmix.engine.assemble import load_part
+
+    values = {"use": entry.use or item.name, **entry.settings, "edition": edition}
+    if edition == "embedded":
+        found = marker.read(DATA / edition / item.path)
+        values |= {"classes": found.classes, "train_size": found.train, "test_size": found.test}
+    return functools.partial(load_part, "dataset", values)
+
+
 def _known(grid: Grid, name: str) -> None:
     if name not in grid.runs:
         near = difflib.get_close_matches(name, grid.runs, n=1)
@@ -207,15 +308,3 @@ def _why(grid: Grid, origin: tuple[str | int, ...]) -> str:
     for key in origin[: origin.index("set")] if "set" in origin else ():
         value = value[key]  # type: ignore[index]
     return f"  ({value['why']})" if isinstance(value, dict) and "why" in value and "set" in origin else ""
-
-
-def _print_reasons(grid: Grid, stands: Iterable[Standing], *, every: bool) -> None:
-    """Print why runs would train: each run, or the number of runs by reason."""
-    would = [s for s in stands if s.state in STATES[1:5]]
-    reasons = {s.name: s.state if s.state != "missing" else why_stale(grid, s.name, RESULTS) for s in would}
-    if every:
-        for name, reason in reasons.items():
-            print(f"  {name}: {reason}")
-        return
-    for reason, count in Counter(reasons.values()).most_common():
-        print(f"  {count} to train: {reason}")

@@ -1,0 +1,1 @@
+"""Getting genuine data sets and pretrained weights: download, check, unpack, read once, put in place."""

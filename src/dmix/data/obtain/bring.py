@@ -1,0 +1,82 @@
+"""`dmix data import`: what a person has got: archives, an unpacked folder, or a file of weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from dmix.data.obtain import checksum
+from dmix.data.obtain.fetch import RIGHT
+from dmix.data.obtain.lay import Load, checked, lay
+from dmix.data.obtain.place import Tell, draft, locked, require_absent, writable
+from dmix.errors import DmixError
+from dmix.grid.sources import File, Item
+
+
+def bring(item: Item, path: Path, data: Path, load: Load | None, tell: Tell) -> None:
+    """Put an item in place from `path`; nothing is put there that its loader does not read.
+
+    Archives are checked and unpacked, those that are read as they are become links; so does a folder that
+    is unpacked already. A file of weights is copied.
+
+    Parameters
+    ----------
+    path: the archive; a folder with all archives of a form; the unpacked folder; or the file of weights.
+    data, load, tell: as in `fetch`.
+
+    Raises
+    ------
+    DmixError: the item is there already; `path` is missing, damaged or something else.
+    """
+    target = item.target(data)
+    if not path.exists():
+        raise DmixError(f"there is no {path}", f"give a path to {_wanted(item)}")
+    with locked(data, item, tell):
+        require_absent(item, data)
+        files = published(item, path)
+        with draft(data, item) as made:
+            if files:
+                for file, source in files.items():
+                    checksum.check(source, file, f"give a path to {_wanted(item)}")
+                lay(item, files, made, tell)
+            else:
+                with writable(made.parent):
+                    made.symlink_to(path.resolve())
+            if load is not None:
+                way_out = RIGHT.format(item.name) if files else f"give a path to {_wanted(item)}"
+                checked(item, made, load, path, way_out, tell)
+    links = target.is_symlink() or any(file.place == "link" for file in files)
+    at = f" (linked to {path.resolve()}: leave that where it is)" if links else ""
+    tell(f"{item.name}: {target}{at}; to check all of it: dmix data verify {item.name}")
+
+
+def published(item: Item, path: Path) -> Mapping[File, Path]:
+    """Return the published files of an item that `path` is or holds; none where it is an unpacked folder.
+
+    A single file counts whatever its name is: its checksum says what it is.
+
+    Raises
+    ------
+    DmixError: it is a single file, and the item consists of several.
+    """
+    for files in item.forms.values():
+        if path.is_file() and len(files) == 1:
+            return {files[0]: path}
+        found = {file: path / file.name for file in files}
+        if all(place.is_file() for place in found.values()):
+            return found
+    if path.is_file() or item.kind == "weights":
+        raise DmixError(f"{path} is not all of {item.name}", f"give a path to {_wanted(item)}")
+    return {}
+
+
+def _wanted(item: Item) -> str:
+    """Return what a path may lead to, in words."""
+    forms = list(item.forms.values())
+    if item.kind == "weights":
+        return item.files[0].name
+    single = [files[0].name for files in forms if len(files) == 1]
+    several = [
+        f"a folder with {' + '.join(file.name for file in files)}" for files in forms if len(files) > 1
+    ]
+    return ", or ".join([*single, *several, f"the unpacked folder ({item.path.name})"])

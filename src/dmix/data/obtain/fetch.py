@@ -1,0 +1,120 @@
+"""`dmix data fetch`: what can be had without an account, from the first source that gives it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+from dmix.data.obtain import checksum, weights
+from dmix.data.obtain.download import download
+from dmix.data.obtain.lay import UNPACKED, Load, checked, lay
+from dmix.data.obtain.place import (
+    Tell,
+    downloads,
+    draft,
+    locked,
+    require_absent,
+    require_space,
+    writable,
+)
+from dmix.data.obtain.request import Part, SourceError
+from dmix.errors import DmixError
+from dmix.grid.sources import File, Item
+
+RIGHT = "the checksum is right, so look at datasets.{} in params.yaml"
+
+
+def fetch(item: Item, data: Path, load: Load | None, tell: Tell) -> None:
+    """Get an item, unless it is there.
+
+    Archives and what has arrived of them stay in `data`/downloads, so that nothing is downloaded twice.
+
+    Parameters
+    ----------
+    data: the folder that holds the editions.
+    load: the data set's loader with the genuine sizes; None for weights, whose checksum says all.
+    tell: takes a line for people.
+
+    Raises
+    ------
+    DmixError: it needs an account or is gone; no source gives it; it is damaged; the disk is full.
+    """
+    if not item.fetchable:
+        raise _by_hand(item)
+    with locked(data, item, tell):
+        if item.present(data):
+            tell(f"{item.name}: {item.target(data)} is there; to check it: dmix data verify {item.name}")
+            return
+        require_absent(item, data)
+        _require_space(item, data)
+        folder = downloads(data)
+        files = {file: _file(item, file, folder, tell) for file in item.files}
+        with draft(data, item) as made:
+            lay(item, files, made, tell)
+            if load is not None:
+                checked(item, made, load, folder / item.files[0].name, RIGHT.format(item.name), tell)
+    tell(f"{item.name}: {item.target(data)}")
+
+
+def _by_hand(item: Item) -> DmixError:
+    forms = ", or ".join(" + ".join(file.name for file in files) for files in item.forms.values())
+    notes = dict.fromkeys(note for file in item.files for note in file.notes)
+    return DmixError(
+        f"{item.name} cannot be fetched ({'; '.join(notes)}): {forms}",
+        f"get these files into one folder PATH, then run: {item.command}",
+    )
+
+
+def _require_space(item: Item, data: Path) -> None:
+    """Check that the disk has room for what is still to be downloaded, and to be unpacked."""
+    folder = downloads(data)
+    there = sum(path.stat().st_size for file in item.files for path in folder.glob(f"*{file.name}*"))
+    size = sum(file.bytes or 0 for file in item.files)
+    rest, unpacked = max(0, size - there), UNPACKED * size
+    real = item.target(data).parent
+    if real.exists() and real.stat().st_dev != folder.stat().st_dev:
+        require_space(folder, rest, item.name)
+        require_space(real, unpacked, item.name)
+    else:
+        require_space(folder, rest + unpacked, item.name)
+
+
+def _file(item: Item, file: File, folder: Path, tell: Tell) -> Path:
+    """Return the file in `folder`, from the first source that gives it."""
+    if item.kind == "weights":
+        return weights.get(item, file, folder)
+    target = folder / file.name
+    if target.exists():
+        if checksum.right(target, file):
+            return target
+        tell(f"{target} is not {file.name}, or damaged; it is downloaded anew")
+        target.unlink()
+    failures = []
+    for source in file.sources:
+        part = Part(folder / f".{file.name}.{hashlib.sha256(source.encode()).hexdigest()[:8]}.part")
+        try:
+            _take(source, part, file)
+        except SourceError as error:
+            failures.append(f"{source}: {error}")
+            tell(f"{file.name}: no success with {failures[-1]}")
+            continue
+        with writable(folder):
+            os.replace(part.path, target)
+            part.discard()
+        return target
+    raise DmixError(
+        f"no source gave {file.name}: {'; '.join(failures)}",
+        f"run the same command again later: it continues; or get the file by other means and run: "
+        f"dmix data import {item.name} PATH",
+        exit_code=1,
+    )
+
+
+def _take(source: str, part: Part, file: File) -> None:
+    download(source, part, file.name, file.bytes)
+    try:
+        checksum.check(part.path, file, "")
+    except DmixError as error:
+        part.discard()
+        raise SourceError(error.message) from error

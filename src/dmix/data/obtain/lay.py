@@ -1,0 +1,68 @@
+"""From published files to the item as its loader expects it, in a draft."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from dmix.data.dataset import Dataset
+from dmix.data.obtain.place import Tell, editions, require_space, writable
+from dmix.data.obtain.unpack import unpack, usual
+from dmix.errors import DmixError
+from dmix.grid.sources import File, Item
+
+UNPACKED = 2  # times the size of an archive: small files take whole blocks
+Load = Callable[[Path], Dataset]  # reads the real edition below a folder of editions, with the genuine sizes
+
+
+def lay(item: Item, files: Mapping[File, Path], made: Path, tell: Tell) -> None:
+    """Make the draft `made` of an item from its files, whose checksums are right.
+
+    Raises
+    ------
+    DmixError: an archive must not be unpacked, is damaged, or does not hold the item's folder; the disk is
+        full.
+    """
+    sizes = {file: source.stat().st_size for file, source in files.items() if file.place != "link"}
+    require_space(made.parent, UNPACKED * sum(sizes.values()), item.name)
+    for file, source in files.items():
+        inside = made / file.name if item.kind == "data" else made
+        if file.place in ("folder", "into"):
+            tell(f"{item.name}: unpacking {source}")
+        if file.place == "folder":
+            _folder_of(source, made, editions(item, made) / "unpacked")
+        elif file.place == "into":
+            unpack(source, made, usual(source))
+        else:
+            with writable(inside.parent):
+                inside.parent.mkdir(parents=True, exist_ok=True)
+                if file.place == "link":
+                    inside.symlink_to(source.resolve())
+                else:
+                    shutil.copyfile(source, inside)
+
+
+def checked(item: Item, made: Path, load: Load, given: Path, way_out: str, tell: Tell) -> None:
+    """Read the draft by the loader; its errors speak of what the person gave, not of the draft.
+
+    Raises
+    ------
+    DmixError: the loader's, with `way_out` in the place of its own.
+    """
+    tell(f"{item.name}: reading it by its loader")
+    try:
+        found = load(editions(item, made))
+    except DmixError as error:
+        raise DmixError(error.message.replace(str(made), str(given)), way_out, exit_code=1) from error
+    assert found.edition == "real"
+
+
+def _folder_of(archive: Path, made: Path, scratch: Path) -> None:
+    """Unpack an archive, of which nothing but its folder of the draft's name is kept."""
+    unpack(archive, scratch, usual(archive))
+    if not (scratch / made.name).is_dir():
+        raise DmixError(f"{archive} holds no folder {made.name}", "get the published archive")
+    with writable(made.parent):
+        (scratch / made.name).rename(made)
+        shutil.rmtree(scratch)

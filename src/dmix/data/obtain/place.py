@@ -1,0 +1,114 @@
+"""Where things lie while they are got, and how they appear in data/real: whole, or not at all."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from dmix.errors import DmixError
+from dmix.grid.sources import Item
+
+Tell = Callable[[str], None]
+
+
+def downloads(data: Path) -> Path:
+    """Return the folder of archives and of what has arrived of them; made where it is missing."""
+    folder = data / "downloads"
+    with writable(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@contextmanager
+def writable(folder: Path) -> Iterator[None]:
+    """Turn a folder that cannot be written into an error for people.
+
+    Raises
+    ------
+    DmixError: in place of OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise DmixError(
+            f"cannot write {error.filename or folder}: {error.strerror or error}",
+            f"make {folder} writable and free some disk space, then run the same command again",
+            exit_code=1,
+        ) from error
+
+
+@contextmanager
+def locked(data: Path, item: Item, tell: Tell) -> Iterator[None]:
+    """Let one process get an item at a time; another one waits, after telling so."""
+    path = downloads(data) / f".{item.name}.lock"
+    with writable(path.parent):
+        stream = open(path, "w")  # noqa: SIM115
+    with stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            tell(f"{item.name}: waiting for another process that is getting it")
+            fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def draft(data: Path, item: Item) -> Iterator[Path]:
+    """Yield the path, not yet there, at which to make the item; where that succeeds it moves to its place.
+
+    It lies below a folder of editions of its own, in which a loader finds it (`editions`). Whoever asks for
+    it holds the item's lock, so a leftover of an earlier attempt is surely nobody's.
+    """
+    target = item.target(data)
+    root = data / "real" / f".{item.name}.part"
+    made = item.target(root)
+    with writable(data / "real"):
+        shutil.rmtree(root, ignore_errors=True)
+        made.parent.mkdir(parents=True)
+    try:
+        yield made
+        with writable(data / "real"):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            made.rename(target)
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+
+
+def editions(item: Item, made: Path) -> Path:
+    """Return the folder of editions in which the draft `made` is the real one of `item`."""
+    return made.parents[len(item.path.parts)]
+
+
+def require_absent(item: Item, data: Path) -> None:
+    """Check that nothing lies in the item's place, not even a link to what is gone.
+
+    Raises
+    ------
+    DmixError: something does.
+    """
+    target = item.target(data)
+    if os.path.lexists(target):
+        link = f" (a link to {target.readlink()})" if target.is_symlink() else ""
+        raise DmixError(
+            f"{target} is there already{link}", f"remove it first, or check it: dmix data verify {item.name}"
+        )
+
+
+def require_space(folder: Path, needed: int, what: str) -> None:
+    """Check that the disk of `folder`, which exists, has room.
+
+    Raises
+    ------
+    DmixError: it has less than `needed` bytes left.
+    """
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise DmixError(
+            f"{what} needs about {needed / 1e9:.1f} GB of disk, {folder} has {free / 1e9:.1f} GB left",
+            "free some disk space, or make data/ a link to a folder on a larger disk",
+            exit_code=1,
+        )

@@ -1,0 +1,124 @@
+"""Asking a server for a file, or for the rest of it, and seeing which of the two it sends."""
+
+from __future__ import annotations
+
+import http
+import http.client
+import re
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from dmix import __version__
+from dmix.files import write_text
+
+TIMEOUT = 60.0  # seconds without a byte
+RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
+PASSING = (http.HTTPStatus.REQUEST_TIMEOUT, http.HTTPStatus.TOO_MANY_REQUESTS)
+
+
+class SourceError(Exception):
+    """This address does not give the file; another one may."""
+
+
+class BrokenError(SourceError):
+    """The connection failed, or the server did, which may pass."""
+
+
+class Answer(NamedTuple):
+    """An open response: where in the file its bytes begin, and the size of the whole file, where known."""
+
+    response: Any
+    begin: int
+    total: int | None
+
+
+@dataclass(frozen=True)
+class Part:
+    """What has arrived of a file from one address, and beside it what identifies the file on that server."""
+
+    path: Path
+
+    @property
+    def tag(self) -> Path:
+        """The file that holds the server's ETag, or the time of its last change."""
+        return self.path.with_name(f"{self.path.name}.tag")
+
+    def size(self) -> int:
+        """Return how many bytes have arrived."""
+        return self.path.stat().st_size if self.path.exists() else 0
+
+    def discard(self) -> None:
+        """Forget what has arrived."""
+        self.path.unlink(missing_ok=True)
+        self.tag.unlink(missing_ok=True)
+
+    def remember(self, response: Any) -> None:
+        """Keep the tag of a file that is about to be written from its first byte."""
+        self.discard()
+        tag = response.headers.get("ETag", "")
+        if not tag or tag.startswith("W/"):  # a weak one does not promise the same bytes
+            tag = response.headers.get("Last-Modified", "")
+        if tag:
+            write_text(self.tag, tag)
+
+
+def ask(url: str, part: Part) -> Answer:
+    """Ask for what `part` lacks, or for the whole file where it cannot be continued.
+
+    It cannot without a tag: nothing then says that the server's file is still the same.
+
+    Raises
+    ------
+    BrokenError: the connection or the server failed.
+    SourceError: the server refuses.
+    """
+    start = part.size() if part.tag.exists() else 0
+    if start:
+        tag = part.tag.read_text(encoding="utf-8")
+        response = _open(url, {"Range": f"bytes={start}-", "If-Range": tag})
+        answer = None if response is None else _answer(response)
+        if answer is not None and answer.begin in (0, start):
+            return answer
+        if response is not None:
+            response.close()
+        part.discard()
+    answer = _answer(_open(url, {}))
+    if answer.begin:
+        answer.response.close()
+        raise SourceError("it does not send the file from its first byte")
+    return answer
+
+
+def reason(error: Exception) -> str:
+    """Return in a few words why a connection failed."""
+    inner = getattr(error, "reason", error)
+    return str(getattr(inner, "strerror", None) or inner) or type(inner).__name__
+
+
+def _open(url: str, headers: dict[str, str]) -> Any:
+    """Return the open response, or None where a range lies behind the end of the server's file."""
+    own = {"User-Agent": f"dmix/{__version__}", "Accept-Encoding": "identity"}
+    request = urllib.request.Request(url, headers=own | headers)  # noqa: S310 (http and https, by the table)
+    try:
+        return urllib.request.urlopen(request, timeout=TIMEOUT)  # noqa: S310
+    except urllib.error.HTTPError as error:
+        with error:
+            if headers and error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+                return None
+            kind = BrokenError if error.code >= 500 or error.code in PASSING else SourceError
+            raise kind(f"HTTP {error.code} {error.reason}") from error
+    except (OSError, http.client.HTTPException) as error:
+        raise BrokenError(reason(error)) from error
+
+
+def _answer(response: Any) -> Answer:
+    if response.status == http.HTTPStatus.PARTIAL_CONTENT:
+        found = RANGE.fullmatch(response.headers.get("Content-Range", ""))
+        if found is None:
+            return Answer(response, -1, None)
+        return Answer(response, int(found[1]), None if found[2] == "*" else int(found[2]))
+    length = response.headers.get("Content-Length")
+    return Answer(response, 0, int(length) if length else None)

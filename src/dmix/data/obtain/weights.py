@@ -1,0 +1,40 @@
+"""Pretrained weights, through torchvision's own loader."""
+
+from __future__ import annotations
+
+import http.client
+import sys
+from pathlib import Path
+
+from dmix.data.obtain import checksum
+from dmix.errors import DmixError
+from dmix.grid.sources import File, Item
+from dmix.vision import torchvision
+
+SCHEME = "torchvision:"  # of a source: the name of an entry of torchvision's weights
+
+
+def get(item: Item, file: File, folder: Path) -> Path:
+    """Return the file in `folder`, downloaded there unless it is there already and whole.
+
+    Raises
+    ------
+    DmixError: there is no connection, or what came is not the file.
+    """
+    target = folder / file.name
+    if target.exists() and not checksum.right(target, file):
+        target.unlink()  # torchvision takes a file that exists for whole
+    name = file.sources[0].removeprefix(SCHEME)
+    try:
+        entry = torchvision().models.get_weight(name)
+        entry.get_state_dict(
+            progress=sys.stderr.isatty(), check_hash=True, model_dir=str(folder), weights_only=True
+        )
+    except (OSError, http.client.HTTPException, RuntimeError, ValueError) as error:
+        raise DmixError(
+            f"cannot get {file.name} (torchvision's {name}): {error}",
+            f"on a machine without a connection, copy it there and run: dmix data import {item.name} PATH",
+            exit_code=1,
+        ) from error
+    checksum.check(target, file, f"remove it, then run: {item.command}")
+    return target

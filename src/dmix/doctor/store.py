@@ -1,0 +1,51 @@
+"""Data sets and weights: which are there, and the one command that gets each of the others."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from dmix.data import embedded, marker
+from dmix.doctor.finding import Finding
+from dmix.errors import DmixError
+from dmix.grid.sources import Item, read_sources
+
+
+def store(data: Path) -> Iterator[Finding]:
+    """Look at everything below `data`, the folder that holds the editions."""
+    for name, edition in embedded.EDITIONS.items():
+        yield _edition(name, data / "embedded" / edition.folder)
+    try:
+        items = read_sources()
+    except DmixError as error:
+        yield Finding("genuine data", "reference/datasets.csv", "broken", error.message, error.way_out)
+        return
+    for item in items.values():
+        yield _item(item, data)
+
+
+def _edition(name: str, folder: Path) -> Finding:
+    """Return whether an embedded edition is whole; the workflow writes what is not before its first job."""
+    group, command = "embedded data (ships with dmix)", "dmix data embed"
+    if not folder.exists():
+        return Finding(group, name, "missing", "written when it is needed, or by", command)
+    try:
+        version = marker.check(folder).version
+    except DmixError as error:
+        return Finding(group, name, "missing", f"{error.message}; written anew by", command)
+    if version != embedded.VERSION:
+        return Finding(group, name, "missing", f"{folder} is of an older dmix; written anew by", command)
+    return Finding(group, name, "ok", str(folder))
+
+
+def _item(item: Item, data: Path) -> Finding:
+    group = "genuine data" if item.kind == "data" else "pretrained weights"
+    target = item.target(data)
+    if item.present(data):
+        link = f" -> {target.readlink()}" if target.is_symlink() else ""
+        return Finding(group, item.name, "ok", f"{target}{link}")
+    if os.path.lexists(target):
+        detail = f"{target} is a link to {target.readlink()}, which is gone; remove it, then"
+        return Finding(group, item.name, "missing", detail, item.command)
+    return Finding(group, item.name, "missing", "", item.command)
