@@ -32,6 +32,7 @@ def test_values_of_a_record(toy):
     assert (done["score"], done["best"], done["primary"], done["resumes"]) == (72.3, 73.3, "student", 1)
     assert done["folder"] == f"{done.name}-{done['spec_digest']}-{done['code_digest']}"
     assert (done["data_edition"], done["device"], done["git_commit"]) == ("embedded", "cpu", "")
+    assert done["recipe"] == "toy"
 
 
 def test_not_implemented_names_the_files(toy):
@@ -105,6 +106,20 @@ def test_extra_axes_are_columns(toy):
     frame = toy.frame(grid)
     assert list(frame["objective.eta"]) == [0.1, 2, ""]
     assert [line["objective.eta"] for line in csv.DictReader(io.StringIO(to_csv(frame)))] == ["0.1", "2", ""]
+
+
+def test_a_run_at_the_usual_value_has_it_in_the_column(toy):
+    usual = toy.spec_of("mix", "r18", "dm_ce", 0, eta=1.0)
+    grid = toy.make_grid([usual, toy.spec_of("mix", "r18", "dm_ce", 0, [("objective.eta", 2)])])
+    frame = toy.frame(grid)
+    assert list(frame["objective.eta"]) == [1.0, 2]
+    assert [type(value) for value in frame["objective.eta"]] == [float, int]
+
+
+def test_settings_that_are_asked_for_are_columns(toy):
+    frame = toy.frame(toy.make_grid([toy.spec_of("mix", "r18", "mce", 0)]), ["policy.alpha", "view.none"])
+    assert list(frame[["policy.alpha", "view.none"]].iloc[0]) == [0.2, ""]
+    assert tuple(frame.columns) == (*LEADING, "policy.alpha", "view.none", *TRAILING)
 
 
 def test_csv_is_deterministic_and_keeps_every_digit(toy):

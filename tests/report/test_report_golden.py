@@ -4,8 +4,9 @@ import pytest
 
 from dmix.report.build import render
 
-FILES = [f"toy.{suffix}" for suffix in ("tex", "csv", "md", "txt")]
-FILES += [f"toy_comparison.{suffix}" for suffix in ("csv", "md", "tex")]
+SUFFIXES = (".tex", ".csv", ".md", ".txt", "_comparison.csv", "_comparison.md", "_comparison.tex")
+FILES = [f"toy{suffix}" for suffix in SUFFIXES]
+SWEEP_FILES = [f"sweep{suffix}" for suffix in SUFFIXES]
 
 
 def test_render_returns_what_it_writes(toy, tmp_path):
@@ -17,6 +18,12 @@ def test_render_returns_what_it_writes(toy, tmp_path):
 @pytest.mark.parametrize("name", FILES)
 def test_golden(toy, tmp_path, name):
     render(toy.grid, "toy", toy.root, tmp_path / "out", toy.reference)
+    assert (tmp_path / "out" / name).read_bytes() == (toy.expected / name).read_bytes()
+
+
+@pytest.mark.parametrize("name", SWEEP_FILES)
+def test_golden_of_a_sweep(toy, tmp_path, name):
+    render(toy.sweep(), "sweep", toy.root, tmp_path / "out", toy.reference)
     assert (tmp_path / "out" / name).read_bytes() == (toy.expected / name).read_bytes()
 
 

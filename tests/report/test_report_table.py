@@ -15,7 +15,6 @@ from dmix.report.latex import to_latex
 from dmix.report.layout import rules, spans
 from dmix.report.longform import to_csv
 from dmix.report.numbers import signed
-from dmix.report.table import build_table
 from dmix.report.text import to_text
 
 
@@ -75,15 +74,13 @@ def test_gain_over_an_objective_that_another_one_displaced(toy):
 
 
 def test_no_gain_asked_for(toy):
-    entry = toy.grid.params.tables["toy"].model_copy(update={"gain": None})
-    data = build_table("toy", toy.frame(toy.grid), entry, toy.grid.params, "toy")
+    data = toy.table(toy.grid, gain=None)
     assert all(cell.gain is None for row in data.cells for cell in row)
     assert "parentheses" not in caption(data, "bold")
 
 
 def test_gain_over_itself_is_zero(toy):
-    entry = toy.grid.params.tables["toy"].model_copy(update={"gain": Gain(of="mce", over="mce")})
-    data = build_table("toy", toy.frame(toy.grid), entry, toy.grid.params, "toy")
+    data = toy.table(toy.grid, gain=Gain(of="mce", over="mce"))
     assert cell(data, "mix", "r18", "mce").gain == 0
 
 

@@ -1,22 +1,33 @@
 """What `params.yaml` may say. The schema is the source; the file is checked against it.
 
 Sections whose entries are parts (`datasets`, `backbones`, `policies`, `objectives`, `methods` and the
-`augment` of a recipe) carry, beside the keys below, the settings of the part they `use`; those are
+`augment` and `view` of a recipe) carry, beside the keys below, the settings of the part they `use`; those are
 checked against the part's own signature (`dmix.grid.parts`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from annotated_types import Gt
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from dmix.errors import DmixError
+from dmix.grid.spec import SECTIONS
 from dmix.grid.yaml_lines import Document
 
 Scalar = bool | int | float | str
+COLUMN_AXES = ("dataset", "backbone", "objective")
 Settings = Mapping[str, Any]
 
 
@@ -42,9 +53,12 @@ class DatasetEntry(PartEntry):
 
 
 class BackboneEntry(PartEntry):
-    """A network; `forward_gflop` (multiply-adds x 2, one image) serves `dmix plan` alone."""
+    """A network; `forward_gflop` serves `dmix plan` alone.
 
-    forward_gflop: float = Field(gt=0)
+    It maps the side of an image in pixels to the operations of a forward pass (multiply-adds x 2).
+    """
+
+    forward_gflop: Mapping[int, Annotated[float, Gt(0)]] = Field(min_length=1)
 
 
 class PolicyEntry(PartEntry):
@@ -67,8 +81,8 @@ class ObjectiveEntry(PartEntry):
     """
 
     group: Literal["clean", "softmax", "sigmoid", "released"]
-    by_kind: Mapping[Literal["static", "dynamic"], Mapping[str, Scalar]] = {}
-    by_family: Mapping[Literal["interpolation", "cutting"], Mapping[str, Scalar]] = {}
+    by_kind: Mapping[Literal["static", "dynamic", "recipe"], Mapping[str, Scalar]] = {}
+    by_family: Mapping[Literal["none", "interpolation", "cutting"], Mapping[str, Scalar]] = {}
 
 
 class MethodEntry(PartEntry):
@@ -106,6 +120,12 @@ class Recipe(_Closed):
     )
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+    init: str = Field(
+        "random",
+        pattern=r"^(random|weights/[\w.-]+\.pth|[a-z_]+/[\w/{}.=-]+/s\d+)$",
+        description="weights a run starts from: random, a file below data/real/, or those of another run, by "
+        "its name, in which {backbone} and other axes stand for the run's own",
+    )
     score: Literal["median_last10", "best", "last"]
     eval_every: int = Field(gt=0, description="epochs between readings before the last 10")
 
@@ -139,6 +159,7 @@ class RecipeEntry(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True)
     base: str | None = None
     augment: Mapping[str, Any] | None = None
+    view: Mapping[str, Any] | None = None
 
 
 class Override(_Closed):
@@ -157,6 +178,8 @@ class Tier(_Closed):
     seeds: tuple[int, ...] | None = None
     estimate_seconds: float | None = Field(None, gt=0, description="cost of a run never measured here")
     overrides: tuple[Override, ...] = ()
+    omit: tuple[str, ...] = Field((), description="grids that this tier leaves out")
+    narrow: Mapping[str, Mapping[str, Any]] = Field({}, description="grid -> axis -> the entries it keeps")
 
 
 class Gain(_Closed):
@@ -170,20 +193,44 @@ class Reported(_Closed):
     """Which rows of reference/reported.csv stand beside ours."""
 
     table: str
-    setting: str
+    settings: tuple[str, ...] = Field(min_length=1, description="data sets are trained for different times")
+
+
+def _column(level: str) -> str:
+    """Refuse a header level that is neither an axis nor a setting; its key is checked against the runs."""
+    section, _, key = level.partition(".")
+    if level not in COLUMN_AXES and not (section in SECTIONS and key):
+        raise PydanticCustomError(
+            "column",
+            f"{level!r} is no column: write {', '.join(COLUMN_AXES)}, or a setting such as objective.eta "
+            f"with a section of {', '.join(SECTIONS)}",
+        )
+    return level
 
 
 class Table(_Closed):
-    """A table of the paper: which grids it reads and how they are laid out."""
+    """A table of the paper: which grids it reads and how they are laid out.
+
+    A column is an axis, or a setting such as objective.eta: one column for each value that the runs have.
+    """
 
     title: str
     number: str
     grids: tuple[str, ...] = Field(min_length=1)
     rows: Literal["policy"]
-    columns: tuple[Literal["dataset", "backbone", "objective"], ...] = Field(min_length=1)
+    columns: tuple[Annotated[str, AfterValidator(_column)], ...] = Field(min_length=1)
     place: Mapping[str, str] = Field({}, description="objective shown in the column of another one")
     gain: Gain | None = None
-    reported: Reported
+    reported: Reported | None = Field(None, description="nothing where no source prints such numbers")
+
+    @field_validator("reported")
+    @classmethod
+    def _can_be_told_apart(cls, value: Reported | None, info: ValidationInfo) -> Reported | None:
+        """Refuse printed numbers beside columns by setting, which reference/reported.csv cannot name."""
+        settings = [level for level in info.data.get("columns", ()) if level not in COLUMN_AXES]
+        if value is not None and settings:
+            raise PydanticCustomError("ambiguous", f"no reported number says its {settings[0]}")
+        return value
 
 
 class Params(_Closed):

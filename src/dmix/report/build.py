@@ -10,7 +10,8 @@ from dmix.files import write_text
 from dmix.grid.expand import Grid
 from dmix.grid.schema import Table
 from dmix.report import compare_files
-from dmix.report.compare import compare
+from dmix.report.columns import setting_levels
+from dmix.report.compare import Comparison, compare
 from dmix.report.deviations import concerning, read_deviations
 from dmix.report.frame import load_frame
 from dmix.report.latex import to_latex
@@ -50,10 +51,12 @@ def render(
     DmixError: there is no such table, records of different data meet, or a file cannot be read or written.
     """
     table = _table(grid, table_name)
-    frame = load_frame(grid, grid.table_runs(table), runs_root)
+    frame = load_frame(grid, grid.table_runs(table), runs_root, setting_levels(table.columns))
     deviations = concerning(read_deviations(reference / "deviations.csv"), frame)
     data = build_table(table_name, frame, table, grid.params, grid.tier, deviations)
-    rows = compare(data, grid.params, read_reported(reference / "reported.csv", table.reported))
+    rows: tuple[Comparison, ...] = ()
+    if table.reported is not None:
+        rows = compare(data, grid.params, read_reported(reference / "reported.csv", table.reported))
     texts = {f"{table_name}.{suffix}": form(data) for suffix, form in TABLE_FORMATS.items()}
     texts |= {f"{table_name}_comparison.{suffix}": form(rows) for suffix, form in COMPARISON_FORMATS.items()}
     for name, text in texts.items():

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from dmix.report.layout import column_labels
+from dmix.report.cells import State
 from dmix.report.table import TableData
+from dmix.report.whereabouts import whereabouts
 
 NAMED = 5
+GAPS: Mapping[State, str] = {"not yet implemented": "not yet implemented", "missing": "without a record"}
 
 
 def caption(data: TableData, best: str) -> str:
@@ -38,12 +40,11 @@ def notes(data: TableData) -> tuple[str, ...]:
 def _notes(data: TableData) -> Iterator[str]:
     if any(cell.state == "partial" for row in data.cells for cell in row):
         yield f"[n=k]: k of the {data.expected} seeds are complete."
-    count, which = _where(data, "not yet implemented")
-    if count:
-        yield f"{_cells(count)} not yet implemented: {which}."
-    count, which = _where(data, "missing")
-    if count:
-        yield f"{_cells(count)} without a record: {which}."
+    for state, what in GAPS.items():
+        for _, count, which in whereabouts(data, state):
+            yield f"{_cells(count)} {what}: {which}."
+    for way_out, count, which in whereabouts(data, "blocked"):
+        yield f"{_cells(count)} blocked ({way_out}): {which}."
     if data.invalid:
         more = len(data.invalid) - NAMED
         names = ", ".join(data.invalid[:NAMED]) + (f" and {more} more" if more > 0 else "")
@@ -55,16 +56,3 @@ def _notes(data: TableData) -> Iterator[str]:
 
 def _cells(count: int) -> str:
     return "1 cell" if count == 1 else f"{count} cells"
-
-
-def _where(data: TableData, state: str) -> tuple[int, str]:
-    """Return how many cells are in `state` and which: whole rows by title, others with their columns."""
-    labels = column_labels(data)
-    count, rows = 0, []
-    for row, cells in zip(data.rows, data.cells, strict=True):
-        there = [label for label, cell in zip(labels, cells, strict=True) if cell.state == state]
-        count += len(there)
-        if there:
-            whole = len(there) == sum(cell.state != "absent" for cell in cells)
-            rows.append(row.title if whole else f"{row.title} ({', '.join(there)})")
-    return count, ", ".join(rows)

@@ -7,12 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from dmix.report.frame import DONE, INVALID, UNIMPLEMENTED
+from dmix.report.frame import BLOCKED, DONE, INVALID, UNIMPLEMENTED
 from dmix.report.numbers import printed
 
 Runs = Mapping[int, Mapping[str, Any]]
-Pool = Mapping[tuple[str, tuple[str, ...]], Runs]
-State = Literal["done", "partial", "missing", "invalid", "not yet implemented", "absent"]
+State = Literal["done", "partial", "missing", "invalid", "blocked", "not yet implemented", "absent"]
 
 
 @dataclass(frozen=True)
@@ -28,6 +27,7 @@ class TableCell:
     best: the highest mean of its column at the printed precision.
     method, dataset, backbone, objective: of the runs; `place` may show an objective in the column of another.
     editions: of the data behind the number, "real" or "embedded".
+    way_out: of a blocked cell, how to get what this machine lacks.
     """
 
     mean: float | None
@@ -43,6 +43,7 @@ class TableCell:
     gain: float | None = None
     gain_n: int = 0
     best: bool = False
+    way_out: str = ""
 
 
 def build_cell(runs: Runs, over: Runs) -> TableCell:
@@ -50,12 +51,13 @@ def build_cell(runs: Runs, over: Runs) -> TableCell:
     ours, theirs = _scores(runs), _scores(over)
     differences = [ours[seed] - theirs[seed] for seed in sorted(ours.keys() & theirs.keys())]
     values = [ours[seed] for seed in sorted(ours)]
+    state = _state(len(values), [run["state"] for run in runs.values()])
     return TableCell(
         mean=statistics.fmean(values) if values else None,
         std=statistics.stdev(values) if len(values) > 1 else None,
         n=len(values),
         expected=len(runs),
-        state=_state(len(values), [run["state"] for run in runs.values()]),
+        state=state,
         editions=tuple(sorted({run["data_edition"] for run in runs.values() if run["state"] == DONE})),
         method=_only(runs, "method"),
         dataset=_only(runs, "dataset"),
@@ -63,6 +65,7 @@ def build_cell(runs: Runs, over: Runs) -> TableCell:
         objective=_only(runs, "objective"),
         gain=statistics.fmean(differences) if differences else None,
         gain_n=len(differences),
+        way_out=_way_out(runs) if state == BLOCKED else "",
     )
 
 
@@ -91,6 +94,10 @@ def _only(runs: Runs, axis: str) -> str:
     return found.pop() if len(found) == 1 else ""
 
 
+def _way_out(runs: Runs) -> str:
+    return next(str(run["problem"]) for run in runs.values() if run["state"] == BLOCKED)
+
+
 def _state(n: int, states: Sequence[str]) -> State:
     if not states:
         return "absent"
@@ -98,4 +105,6 @@ def _state(n: int, states: Sequence[str]) -> State:
         return "done" if n == len(states) else "partial"
     if INVALID in states:
         return "invalid"
+    if BLOCKED in states:
+        return "blocked"
     return "not yet implemented" if set(states) == {UNIMPLEMENTED} else "missing"

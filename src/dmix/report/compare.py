@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from dmix.grid.schema import Params
+from dmix.grid.schema import ObjectiveEntry, Params
 from dmix.report.cells import TableCell
 from dmix.report.reported import Key, Published
 from dmix.report.table import TableData
@@ -70,10 +70,14 @@ def _compare(
                 row.title,
                 objective.title,
             )
-            # Sources write "none" for training on unmixed samples, whatever its loss.
-            key = (*shown[:3], "none" if objective.group == "clean" else objective.title)
+            key = (*shown[:3], reported_objective(objective))
             for published in reported.get(key, (None,)):
                 yield _beside(shown, cell, published)
+
+
+def reported_objective(objective: ObjectiveEntry) -> str:
+    """Return what sources call an objective: "none" for training on unmixed samples, whatever its loss."""
+    return "none" if objective.group == "clean" else objective.title
 
 
 def _beside(shown: Key, cell: TableCell, published: Published | None) -> Comparison:

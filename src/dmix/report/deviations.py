@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,26 +11,21 @@ import pandas as pd
 
 from dmix.errors import DmixError
 from dmix.report.frame import UNIMPLEMENTED
+from dmix.report.scope import KEYS, Scope, in_scope, parse_scope
 
 HEADER = ("id", "scope", "paper", "ours", "reason", "where")
-KEYS = ("dataset", "backbone", "policy", "objective", "method")
 
 
 @dataclass(frozen=True)
 class Deviation:
-    """One line of reference/deviations.csv; `scope` is "all", "key=value" or "key=value|value"."""
+    """One line of reference/deviations.csv."""
 
     id: str
-    scope: str
+    scope: Scope
     paper: str
     ours: str
     reason: str
     where: str
-
-    def concerns(self, run: Mapping[str, str]) -> bool:
-        """Return whether the run with these axes is in scope."""
-        key, _, value = self.scope.partition("=")
-        return self.scope == "all" or run[key] in value.split("|")
 
 
 def read_deviations(path: Path) -> tuple[Deviation, ...]:
@@ -51,16 +46,13 @@ def read_deviations(path: Path) -> tuple[Deviation, ...]:
     for number, row in enumerate(rows[1:], start=1):
         if len(row) != len(HEADER):
             raise DmixError(f"{path}: deviation {number} has {len(row)} fields, expected {len(HEADER)}")
-        deviation = Deviation(*row)
-        key, equals, value = deviation.scope.partition("=")
-        if deviation.scope != "all" and not (key in KEYS and equals and value):
-            raise DmixError(
-                f"{path}: {deviation.id}: {deviation.scope!r} is no scope",
-                f"write all, or key=value|value with a key of {', '.join(KEYS)}",
-            )
-        if deviation.id in found:
-            raise DmixError(f"{path}: the id {deviation.id} is given twice")
-        found[deviation.id] = deviation
+        name, scope, *words = row
+        if name in found:
+            raise DmixError(f"{path}: the id {name} is given twice")
+        try:
+            found[name] = Deviation(name, parse_scope(scope), *words)
+        except DmixError as error:
+            raise DmixError(f"{path}: {name}: {error.message}", error.way_out) from error
     return tuple(found.values())
 
 
@@ -69,4 +61,4 @@ def concerning(deviations: Iterable[Deviation], frame: pd.DataFrame) -> tuple[st
     there = frame[frame["state"] != UNIMPLEMENTED]
     runs = there[list(KEYS)].drop_duplicates().to_dict("records")
     axes = [{str(key): str(value) for key, value in run.items()} for run in runs]
-    return tuple(item.id for item in deviations if any(item.concerns(run) for run in axes))
+    return tuple(item.id for item in deviations if any(in_scope(item.scope, run) for run in axes))

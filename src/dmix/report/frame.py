@@ -20,8 +20,10 @@ DONE = "done"
 MISSING = "missing"
 UNIMPLEMENTED = "not yet implemented"
 INVALID = "invalid"
+BLOCKED = "blocked"
+NO_SETTING = ""
 
-LEADING = ("name", "task", *AXES, "seed")
+LEADING = ("name", "task", *AXES, "recipe", "seed")
 NUMBERS = ("score", "median_last10", "best", "last")
 COSTS = ("seconds", "gpu_hours", "images_per_second")
 DIGESTS = ("spec_digest", "code_digest")
@@ -29,26 +31,31 @@ TEXTS = ("data_edition", "data_fingerprint", "precision", "device", "git_commit"
 TRAILING = ("state", "problem", *NUMBERS, "primary", *COSTS, "resumes", *DIGESTS, *TEXTS, "folder")
 
 
-def load_frame(grid: Grid, names: Iterable[str], runs_root: Path) -> pd.DataFrame:
+def load_frame(
+    grid: Grid, names: Iterable[str], runs_root: Path, settings: Iterable[str] = ()
+) -> pd.DataFrame:
     """Return one row for each run of `names`, in that order, also for those without a record.
 
-    Columns are `LEADING`, the extra axes of these runs by name, and `TRAILING`. Text that does not exist
-    is "", a number that does not exist is missing. `state` is "done", "missing", "not yet implemented"
-    (`problem` names the source files) or "invalid" (`problem` says why; no number of it is in the frame).
+    Columns are `LEADING`, the extra axes of these runs and `settings` by name, and `TRAILING`. Text that
+    does not exist is "", a number that does not exist is missing. `state` is "done", "missing", "blocked"
+    (`problem` says how to get what is not on this machine), "not yet implemented" (`problem`
+    names the source files) or "invalid" (`problem` says why; no number of it is in the frame).
 
     Parameters
     ----------
     runs_root: the folder that holds the run folders, results/<tier>/runs.
+    settings: further settings, such as objective.eta, that are to be columns.
 
     Raises
     ------
     DmixError: two records of one data set were made from different bytes.
     """
     names = tuple(names)
-    extra = sorted({key for name in names for key, _ in grid.runs[name].variation})
-    rows = [dict.fromkeys(extra, "") | _row(grid, name, runs_root) for name in names]
+    extra = sorted({key for name in names for key, _ in grid.runs[name].variation}.union(settings))
+    rows = [_row(grid, name, runs_root) | _settings(grid.runs[name], extra) for name in names]
     _check_fingerprints(rows, grid)
-    frame = pd.DataFrame(rows, columns=[*LEADING, *extra, *TRAILING])
+    # As objects first: a column of whole and other numbers would otherwise turn 2 into 2.0.
+    frame = pd.DataFrame(rows, columns=[*LEADING, *extra, *TRAILING], dtype="object")
     kinds = {"seed": "int64", "resumes": "Int64"} | dict.fromkeys((*NUMBERS, *COSTS), "float64")
     return frame.astype(dict.fromkeys(frame.columns, "object") | kinds)
 
@@ -71,14 +78,25 @@ def _text(value: Any) -> str:
     return repr(float(value)) if isinstance(value, float) else str(value)
 
 
+def _settings(spec: RunSpec, keys: Iterable[str]) -> dict[str, Any]:
+    """Return the resolved settings, so that a run at a cell's own value has it as those that vary it do."""
+    split = {key: key.partition(".") for key in keys}
+    return {
+        key: spec.settings.get(section, {}).get(name, NO_SETTING) for key, (section, _, name) in split.items()
+    }
+
+
 def _row(grid: Grid, name: str, runs_root: Path) -> dict[str, Any]:
     spec = grid.runs[name]
     row: dict[str, Any] = {"name": name, "task": spec.task, **spec.axes, "seed": spec.seed}
-    row |= dict(spec.variation)
+    row["recipe"] = grid.cells[name].recipe
     row |= dict.fromkeys(("problem", "primary", *DIGESTS, *TEXTS, "folder"), "")
     row["spec_digest"] = spec.digest()
     if files := grid.missing(name):
         return row | {"state": UNIMPLEMENTED, "problem": ", ".join(files)}
+    way_out = grid.blocked(name)
+    if way_out is not None:
+        return row | {"state": BLOCKED, "problem": way_out}
     folder = grid.folders[name]
     row |= {"folder": folder, "code_digest": folder.rpartition("-")[2]}
     return {**row, **_result(runs_root / folder / RECORD, spec)}

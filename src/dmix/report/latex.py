@@ -1,4 +1,4 @@
-"""A table as a complete LaTeX `table` environment that needs booktabs and nothing else."""
+"""A table as a complete LaTeX `table` environment that needs booktabs and, where it is wide, graphicx."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from dmix.report.cells import TableCell
 from dmix.report.escape import latex as escape
 from dmix.report.escape import latex_row
 from dmix.report.layout import ROW_TITLE, Rule, rules, spans
+from dmix.report.mathematics import title_latex
 from dmix.report.numbers import fixed, signed
 from dmix.report.table import TableData
 
+FITTING = 4
+SHRUNK = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
 RULES: dict[Rule, tuple[str, ...]] = {"": (), "single": (r"\midrule",), "double": (r"\midrule", r"\midrule")}
 
 
@@ -31,6 +34,9 @@ def _lines(data: TableData) -> Iterator[str]:
     yield r"\centering"
     yield r"\small"
     yield r"\setlength{\tabcolsep}{4pt}"
+    wide = len(data.columns) > FITTING
+    if wide:
+        yield SHRUNK
     yield rf"\begin{{tabular}}{{@{{}}l{'c' * len(data.columns)}@{{}}}}"
     yield r"\toprule"
     yield from _header(data)
@@ -39,7 +45,7 @@ def _lines(data: TableData) -> Iterator[str]:
         yield from RULES[rule]
         yield latex_row((escape(row.title), *map(cell_latex, cells)))
     yield r"\bottomrule"
-    yield r"\end{tabular}"
+    yield r"\end{tabular}" + ("}" if wide else "")
     below = notes(data)
     if below:
         yield r"\par\smallskip"
@@ -54,10 +60,9 @@ def _header(data: TableData) -> Iterator[str]:
     for level in range(len(data.levels)):
         found = spans(data, level)
         titles = [
-            escape(span.title)
-            if span.width == 1
-            else rf"\multicolumn{{{span.width}}}{{c}}{{{escape(span.title)}}}"
+            title if span.width == 1 else rf"\multicolumn{{{span.width}}}{{c}}{{{title}}}"
             for span in found
+            for title in (title_latex(data.levels[level], span.title),)
         ]
         yield latex_row((ROW_TITLE if level == last else "", *titles))
         if level < last:

@@ -42,9 +42,8 @@ def rules(data: TableData) -> tuple[Rule, ...]:
     return tuple(above)
 
 
-def column_labels(data: TableData) -> tuple[str, ...]:
-    """Return one short name for each column: the titles of the levels in which columns differ."""
-    varying = [
-        level for level in range(len(data.levels)) if len({column.keys[level] for column in data.columns}) > 1
-    ]
+def column_labels(data: TableData, last: int | None = None) -> tuple[str, ...]:
+    """Return one short name for each column: the titles of the levels, up to `last`, that differ."""
+    levels = range(len(data.levels) if last is None else last + 1)
+    varying = [level for level in levels if len({column.keys[level] for column in data.columns}) > 1]
     return tuple(" ".join(column.titles[level] for level in varying) for column in data.columns)

@@ -5,27 +5,32 @@ from __future__ import annotations
 import csv
 import io
 
+from dmix.report.columns import setting_levels
 from dmix.report.numbers import exact
 from dmix.report.table import TableData
 
-COLUMNS = (
-    *("dataset", "backbone", "policy", "objective", "mean", "std", "n", "expected"),
-    *("gain", "gain_n", "state", "tier", "edition"),
-)
+AXES = ("dataset", "backbone", "policy", "objective")
+NUMBERS = ("mean", "std", "n", "expected", "gain", "gain_n", "state", "tier", "edition")
 
 
 def to_csv(data: TableData) -> str:
-    """Return every cell of the grid, gaps included, by the entry names of `params.yaml`."""
+    """Return every cell of the grid, gaps included, by the entry names of `params.yaml`.
+
+    Settings that are header levels stand beside the axes.
+    """
+    settings = setting_levels(data.levels)
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    writer.writerow([*AXES, *settings, *NUMBERS])
     for row, cells in zip(data.rows, data.cells, strict=True):
-        for cell in cells:
+        for column, cell in zip(data.columns, cells, strict=True):
             if cell.state == "absent":
                 continue
+            keys = dict(zip(data.levels, column.keys, strict=True))
             writer.writerow(
                 [
                     *(cell.dataset, cell.backbone, row.key, cell.objective),
+                    *(keys[level] for level in settings),
                     *(exact(cell.mean), exact(cell.std), cell.n, cell.expected),
                     *(exact(cell.gain), cell.gain_n or "", cell.state, data.tier, "+".join(cell.editions)),
                 ]

@@ -22,6 +22,11 @@ def signed(value: float) -> str:
     return f"{printed(value) + 0.0:+.{DECIMALS}f}"
 
 
+def shortest(value: bool | int | float | str) -> str:
+    """Return a setting as headers print it: 1 for 1.0, and every digit of 0.25."""
+    return str(value).removesuffix(".0") if isinstance(value, float) else str(value)
+
+
 def exact(value: float | None) -> str:
     """Return a number for CSV, which reads back equal; "" where there is none."""
     return "" if value is None else repr(float(value))

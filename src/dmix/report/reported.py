@@ -29,7 +29,7 @@ class Published:
 
 
 def read_reported(path: Path, wanted: schema.Reported) -> Mapping[Key, tuple[Published, ...]]:
-    """Return (dataset, backbone, policy, objective) titles -> numbers of one table and setting.
+    """Return (dataset, backbone, policy, objective) titles -> numbers of one table in its settings.
 
     Only accuracies of whole training sets are read: no gains from running text, no label fractions.
 
@@ -43,7 +43,7 @@ def read_reported(path: Path, wanted: schema.Reported) -> Mapping[Key, tuple[Pub
             raise DmixError(
                 f"{path}:{number}: unknown source {row['source']!r}", f"choose one of {', '.join(SOURCES)}"
             )
-        if (row["table"], row["setting"], row["labels"]) != (wanted.table, wanted.setting, ""):
+        if row["table"] != wanted.table or row["setting"] not in wanted.settings or row["labels"]:
             continue
         if not row["metric"].startswith("top1"):
             continue

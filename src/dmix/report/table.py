@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -10,10 +10,12 @@ import pandas as pd
 
 from dmix.errors import DmixError
 from dmix.grid.schema import Params, Table
-from dmix.report.cells import Pool, TableCell, build_cell, mark_best
+from dmix.report.cells import Runs, TableCell, build_cell, mark_best
+from dmix.report.columns import Column, Keys, Run, build_columns, column_keys
+from dmix.report.frame import NO_SETTING
 
 KINDS = ("none", "recipe", "static", "dynamic")
-SECTIONS = {"dataset": "datasets", "backbone": "backbones", "policy": "policies", "objective": "objectives"}
+Pool = Mapping[tuple[str, Keys], Runs]
 
 
 @dataclass(frozen=True)
@@ -26,14 +28,6 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Column:
-    """One entry name and one title for each header level."""
-
-    keys: tuple[str, ...]
-    titles: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class TableData:
     """What a table shows.
 
@@ -41,7 +35,7 @@ class TableData:
     ----------
     name, number, title: as in `params.yaml`.
     tier, tier_note: the tier and what it prints in every caption.
-    levels: the axis of each header level.
+    levels: the axis or setting of each header level.
     cells: cells[row][column].
     gain: titles of the two objectives whose difference is shown, if any.
     invalid: names of runs whose record is not used.
@@ -79,13 +73,13 @@ def build_table(
 
     Raises
     ------
-    DmixError: two runs with one seed would stand in one cell.
+    DmixError: two runs with one seed would stand in one cell, or no run has the setting of a column.
     """
     runs: list[dict[str, Any]] = [
         {str(key): value for key, value in row.items()} for row in frame.to_dict("records")
     ]
     rows = _rows(runs, params)
-    columns = _columns(runs, table, params)
+    columns = build_columns(name, runs, table, params)
     pool = _pool(name, runs, table)
     cells = [[_cell(pool, row, column, table) for column in columns] for row in rows]
     gain = table.gain
@@ -105,47 +99,22 @@ def build_table(
     )
 
 
-def _rows(runs: list[dict[str, Any]], params: Params) -> tuple[Row, ...]:
+def _rows(runs: Sequence[Run], params: Params) -> tuple[Row, ...]:
     used = {run["policy"] for run in runs}
     ranked = sorted(params.policies.items(), key=lambda item: KINDS.index(item[1].kind))
     return tuple(Row(key, entry.title, entry.kind) for key, entry in ranked if key in used)
 
 
-def _columns(runs: list[dict[str, Any]], table: Table, params: Params) -> tuple[Column, ...]:
-    """Return the columns that occur, each level in the order of `params.yaml`."""
-    order = {axis: list(getattr(params, SECTIONS[axis])) for axis in table.columns}
-    used = {_column_keys(run, table) for run in runs}
-    ranked = sorted(
-        used, key=lambda keys: [order[axis].index(key) for axis, key in zip(table.columns, keys, strict=True)]
-    )
-    return tuple(
-        Column(
-            keys,
-            tuple(
-                getattr(params, SECTIONS[axis])[key].title
-                for axis, key in zip(table.columns, keys, strict=True)
-            ),
-        )
-        for keys in ranked
-    )
-
-
-def _column_keys(run: Mapping[str, Any], table: Table) -> tuple[str, ...]:
-    """Return the column that a run stands in; `place` moves an objective into the column of another."""
-    placed = {**run, "objective": table.place.get(run["objective"], run["objective"])}
-    return tuple(placed[axis] for axis in table.columns)
-
-
-def _pool(name: str, runs: list[dict[str, Any]], table: Table) -> Pool:
+def _pool(name: str, runs: Sequence[Run], table: Table) -> Pool:
     """Return (policy, column) -> seed -> run, refusing two runs in one place."""
-    pool: dict[tuple[str, tuple[str, ...]], dict[int, dict[str, Any]]] = {}
+    pool: dict[tuple[str, Keys], dict[int, Run]] = {}
     for run in runs:
-        seeds = pool.setdefault((run["policy"], _column_keys(run, table)), {})
+        seeds = pool.setdefault((run["policy"], column_keys(run, table)), {})
         other = seeds.setdefault(int(run["seed"]), run)
         if other is not run:
             raise DmixError(
                 f"table {name}: {other['name']} and {run['name']} would stand in one cell",
-                f"give tables.{name} other grids, or more of dataset, backbone, objective as columns",
+                f"give tables.{name} other grids, or more axes and settings as columns",
             )
     return pool
 
@@ -155,12 +124,19 @@ def _cell(pool: Pool, row: Row, column: Column, table: Table) -> TableCell:
     gain = table.gain
     if gain is None or {run["objective"] for run in runs.values()} != {gain.of}:
         return build_cell(runs, {})
-    placed = table.place.get(gain.over, gain.over)
-    beside = tuple(
-        placed if axis == "objective" else key for axis, key in zip(table.columns, column.keys, strict=True)
-    )
-    # That column may show another objective in this row, one that `place` put there.
+    beside = {"objective": table.place.get(gain.over, gain.over)}
+    wanted = tuple(beside.get(level, key) for level, key in zip(table.columns, column.keys, strict=True))
+    # The column found may show another objective in this row, one that `place` put there.
     over = {
-        seed: run for seed, run in pool.get((row.key, beside), {}).items() if run["objective"] == gain.over
+        seed: run
+        for (policy, keys), others in pool.items()
+        if policy == row.key and _beside(keys, wanted)
+        for seed, run in others.items()
+        if run["objective"] == gain.over
     }
     return build_cell(runs, over)
+
+
+def _beside(keys: Keys, wanted: Keys) -> bool:
+    """Return whether a column is the wanted one, but for settings that its objective does not have."""
+    return all(key in (NO_SETTING, other) for key, other in zip(keys, wanted, strict=True))

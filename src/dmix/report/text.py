@@ -9,26 +9,39 @@ from dmix.report.caption import caption, notes
 from dmix.report.cells import TableCell
 from dmix.report.layout import ROW_TITLE, Rule, rules, spans
 from dmix.report.numbers import GAP, fixed, signed
+from dmix.report.panels import panels
 from dmix.report.table import TableData
 
 BETWEEN = "   "
 RULES: dict[Rule, str] = {"single": "─", "double": "═"}
 LEAST_WIDTH = 72
+MOST_WIDTH = 120
 
 
 def to_text(data: TableData) -> str:
-    """Return caption, table and notes; the best mean of a column is followed by *."""
+    """Return caption, table and notes; the best mean of a column is followed by *.
+
+    A table that is too wide for a terminal is continued below itself, with the row titles again.
+    """
     return "\n".join(line.rstrip() for line in _lines(data)) + "\n"
 
 
 def _lines(data: TableData) -> Iterator[str]:
-    columns = [_column([row[index] for row in data.cells]) for index in range(len(data.columns))]
-    widths = _widths(data, [max(map(len, column), default=0) for column in columns])
-    first = max(len(title) for title in (ROW_TITLE, *(row.title for row in data.rows)))
-    total = first + sum(len(BETWEEN) + width for width in widths)
-    room = max(total, LEAST_WIDTH)
+    parts = panels(data, _total, MOST_WIDTH)
+    room = max(LEAST_WIDTH, *map(_total, parts))
     yield from textwrap.wrap(f"Table {data.number}. {caption(data, 'marked *')}", room)
-    yield ""
+    for part in parts:
+        yield ""
+        yield from _panel(part)
+    for line in notes(data):
+        yield from textwrap.wrap(line, room, subsequent_indent="  ", break_on_hyphens=False)
+
+
+def _panel(data: TableData) -> Iterator[str]:
+    columns = _columns(data)
+    widths = _widths(data, columns)
+    first = _first(data)
+    total = _total(data)
     yield from _header(data, widths, first)
     yield "─" * total
     for index, (row, rule) in enumerate(zip(data.rows, rules(data), strict=True)):
@@ -37,8 +50,16 @@ def _lines(data: TableData) -> Iterator[str]:
         cells = [column[index].ljust(width) for column, width in zip(columns, widths, strict=True)]
         yield BETWEEN.join((row.title.ljust(first), *cells))
     yield "─" * total
-    for line in notes(data):
-        yield from textwrap.wrap(line, room, subsequent_indent="  ", break_on_hyphens=False)
+
+
+def _first(data: TableData) -> int:
+    """Return the width of the row titles."""
+    return max(len(title) for title in (ROW_TITLE, *(row.title for row in data.rows)))
+
+
+def _total(data: TableData) -> int:
+    """Return the width of the table in one piece."""
+    return _first(data) + sum(len(BETWEEN) + width for width in _widths(data, _columns(data)))
 
 
 def _header(data: TableData, widths: Sequence[int], first: int) -> Iterator[str]:
@@ -54,8 +75,12 @@ def _header(data: TableData, widths: Sequence[int], first: int) -> Iterator[str]
             yield BETWEEN.join((" " * first, *lines))
 
 
-def _widths(data: TableData, widths: list[int]) -> list[int]:
-    """Widen the last column under a title that is longer than its columns; inner levels first."""
+def _widths(data: TableData, columns: Sequence[Sequence[str]]) -> list[int]:
+    """Return the width of each column.
+
+    The last one under a title that is longer than its columns is widened; inner levels first.
+    """
+    widths = [max(map(len, column), default=0) for column in columns]
     for level in reversed(range(len(data.levels))):
         for span in spans(data, level):
             lacking = len(span.title) - _span_width(widths, span.start, span.width)
@@ -65,6 +90,10 @@ def _widths(data: TableData, widths: list[int]) -> list[int]:
 
 def _span_width(widths: Sequence[int], start: int, width: int) -> int:
     return sum(widths[start : start + width]) + len(BETWEEN) * (width - 1)
+
+
+def _columns(data: TableData) -> list[list[str]]:
+    return [_column([row[index] for row in data.cells]) for index in range(len(data.columns))]
 
 
 def _column(cells: Sequence[TableCell]) -> list[str]:
