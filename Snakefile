@@ -1,5 +1,7 @@
 # The pipeline's table of contents. What runs and with which settings is in params.yaml; where and how
 # many at a time is in workflows/profiles.
+from pathlib import Path
+
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
@@ -19,7 +21,7 @@ except DmixError as error:
 
 RUNS = f"results/{TIER}/runs"
 BUILD = f"results/{TIER}/build"
-TABLES = {name: table_digest(GRID, name) for name in GRID.params.tables}
+TABLES = {name: table_digest(GRID, name) for name in GRID.tables}
 PUBLISHED = f"{BUILD}/published"
 
 

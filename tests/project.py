@@ -18,20 +18,8 @@ POLICIES = "policy: [mixup, cutmix, ghost]"
 
 
 def small_params() -> str:
-    """Return params.yaml with two of its policies, one that has no file, no overrides and three seeds."""
-    text = (ROOT / "params.yaml").read_text()
-    for pattern, replacement, count in (
-        (r"(?ms)^overrides:.*?(?=^grids:)", f"{NO_RULES}\n\n", 1),
-        (r"policy: \{kind: \[static, dynamic\]\}", POLICIES, 2),
-        (r"(?ms)^  cifar100_released:.*?(?=^\S)", "", 1),
-        (r"(?ms)^  tableS2:.*\Z", "", 1),
-        (r"    seeds: \[0, 1\].*\n", "", 1),
-        (r"      - when: \{policy: .*\n.*\n.*\n", "", 4),
-        (r"(?m)^policies:\n", "policies:\n  ghost: {title: Ghost, kind: dynamic, family: cutting}\n", 1),
-    ):
-        text, found = re.subn(pattern, replacement, text)
-        assert found == count, (pattern, found)
-    return text
+    """Return the params.yaml of test projects."""
+    return (ROOT / "tests/small_params.yaml").read_text()
 
 
 @dataclass(frozen=True)

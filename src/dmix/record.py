@@ -66,6 +66,7 @@ class Record(_Frozen):
     primary: str
     score: float = Field(ge=0, le=100, description="the number a table shows: the recipe's score")
     weights_sha256: str
+    init_sha256: str | None = Field(None, description="of the file the run started from; none: from random")
 
     def write(self, path: Path) -> None:
         """Write the record as JSON to `path`, whole or not at all."""

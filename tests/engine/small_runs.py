@@ -9,6 +9,7 @@ from torch import nn
 from dmix.data.augment.identity import Identity
 from dmix.data.dataset import Split
 from dmix.data.loader import EvaluationSet, ResidentLoader
+from dmix.engine.distributed import here
 from dmix.engine.task import Ingredients
 from dmix.engine.trainer import Trainer
 from dmix.grid.schema import Recipe
@@ -95,17 +96,15 @@ def make_task(model=None, policy=None, objective=mce):
 
 def loader_for(settings, n=24):
     feed = {"mean": settings["mean"], "std": settings["std"], "device": CPU}
-    return ResidentLoader(split(n), Identity(), batch_size=settings["batch_size"], seed=SEED, **feed)
-
-
-def small_batch(n):
-    return loader_for(recipe(batch_size=n)).batch(0)
+    rows = here().rows(settings["batch_size"])
+    size = {"batch_size": settings["batch_size"], "rows": rows}
+    return ResidentLoader(split(n), Identity(), seed=SEED, **size, **feed)
 
 
 def make_trainer(settings, task=None, n=24, tests=13, test_batch=4):
     """A trainer of 3 steps an epoch, if not told otherwise, read on 13 images in 4 batches."""
     feed = {"mean": settings["mean"], "std": settings["std"], "device": CPU}
-    test = EvaluationSet(split(tests, seed=1), batch_size=test_batch, **feed)
+    test = EvaluationSet(split(tests, seed=1), batch_size=test_batch, share=here().batches(), **feed)
     task = make_task() if task is None else task
     return Trainer(task, loader_for(settings, n), test, settings, SEED, CPU, label="small")
 

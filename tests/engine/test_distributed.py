@@ -17,7 +17,6 @@ from small_runs import (
     make_trainer,
     norm_free,
     recipe,
-    small_batch,
     values,
     with_norms,
 )
@@ -221,12 +220,9 @@ def test_what_they_refuse(two):
 
 
 def test_shares_are_equal_runs_of_rows():
-    batch = small_batch(8)
-    parts = [world.share(batch) for world in TWO]
-    assert torch.equal(torch.cat([part.index for part in parts]), batch.index)
-    assert torch.equal(parts[1].images, batch.images[4:])
-    assert torch.equal(parts[1].labels, batch.labels[4:])
-    assert [list(World(rank, 3).share_of_readings(range(7))) for rank in range(3)] == [
+    rows = range(8)
+    assert [list(rows[world.rows(8)]) for world in TWO] == [[0, 1, 2, 3], [4, 5, 6, 7]]
+    assert [list(range(7)[World(rank, 3).batches()]) for rank in range(3)] == [
         [0, 3, 6],
         [1, 4],
         [2, 5],
@@ -240,8 +236,8 @@ def test_a_process_alone_sets_nothing_up(monkeypatch):
         with joined("auto") as world:
             assert world == here() == World(0, 1)
             assert world.leads
-            batch = small_batch(7)
-            assert world.share(batch) is batch
+            assert range(7)[world.rows(7)] == range(7)
+            assert range(7)[world.batches()] == range(7)
             assert world.purpose("mix") == ("mix",)
             task = make_task(norm_free())
             assert world.averaging(task) == task.losses

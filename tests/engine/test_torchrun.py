@@ -12,7 +12,7 @@ from two_processes import free_port
 
 from dmix.record import read_record
 from job.conftest import NAME, lengthen
-from project import Project
+from project import NO_RULES, Project
 
 TRAIN = ("train", NAME, "--tier", "smoke", "--device", "cpu", "--preload")
 
@@ -22,6 +22,8 @@ def project(tmp_path_factory, embedded_data) -> Project:
     """One for all tests: its preloaded helper takes seconds to start."""
     project = Project.create(tmp_path_factory.mktemp("torchrun") / "project", embedded_data)
     lengthen(project)
+    rule = "{set: {policy.lam_groups: 2}, when: {policy: [mixup, cutmix]}, why: two draws for two processes}"
+    project.edit("params.yaml", NO_RULES, f"overrides: [{rule}] # ordered")
     return project
 
 

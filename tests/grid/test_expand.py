@@ -14,12 +14,25 @@ ROW = "supervised/cifar100/resnet18"
 
 def test_counts_are_those_of_the_paper(expanded):
     grid = expanded()
-    # Table 1, left half: 9 policies x 2 objectives x 2 backbones and 2 vanilla cells, three trials each.
-    assert len(grid.table_runs(grid.params.tables["table1"])) == (9 * 2 * 2 + 2) * 3
-    assert len(grid.table_runs(grid.params.tables["tableS1"])) == (9 * 2 + 1) * 3
-    # Six static policies with DM(CE) as released, beside the cells of Table 1.
-    assert len(grid.table_runs(grid.params.tables["tableS2"])) == 6 * 3 * 2 * 3
-    assert len(grid.runs) == len(set(grid.runs)) == 114 + 57 + 36
+    counts = {name: len(grid.table_runs(table)) for name, table in grid.tables.items()}
+    assert counts == {
+        "table1": (9 * 2 * 4 + 4) * 3,  # policies x objectives x (data set, backbone), and vanilla
+        "table2": (9 * 2 * 3 + 3) * 3,
+        "table3": (9 * 2 * 2 + 2) * 3,  # eight policies and the recipe's own
+        "table4": 10 * 3 * 3,  # nine policies and the recipe's own, three binary objectives
+        "table5": 8 * 2 * 4 * 3,
+        "tableS1": (9 * 2 + 1) * 2 * 3,
+        "tableS2": 6 * 3 * 2 * 3,
+        "tableS3": 4 * 5,  # policies x eta, one trial
+        "tableS4": 2 * 8,  # policies x (t, xi)
+        "tableS5": 2 * 8,
+        "tableS6": 4 * 5 * 3,
+    }
+    assert len(grid.runs) == len(set(grid.runs))
+    # A setting at the value that the cell has anyway is no cell of its own: S3 shares four runs with Table 2,
+    # S6 eleven with Tables 1 and 5 (which has no PuzzleMix), S4 and S5 four settings of each policy.
+    shared = sum(counts.values()) - len(grid.runs)
+    assert shared == 6 * 2 * 2 * 3 + 4 + 11 + 4 * 2
 
 
 def test_name_reads_like_a_sentence(expanded):
@@ -65,7 +78,7 @@ def test_an_extra_axis_becomes_a_segment_of_the_name(expanded):
         small=True,
     )
     names = [name for name in grid.runs if "/cifar10/" in name and name.endswith("/s0") and "eta" in name]
-    assert names == [f"supervised/cifar10/resnet18/cutmix/dm_ce/eta={eta}/s0" for eta in ("0.01", "2")]
+    assert names == [f"supervised/cifar10/resnet18/cutmix/dm_ce/eta={eta}/s0" for eta in ("0.01", "2.0")]
     assert [grid.runs[name].settings["objective"]["eta"] for name in names] == [0.01, 2.0]
 
 

@@ -12,7 +12,7 @@ for table, digest in TABLES.items():
         input:
             [
                 f"{RUNS}/{GRID.folders[run]}/record.json"
-                for run in GRID.table_runs(GRID.params.tables[table])
+                for run in GRID.table_runs(GRID.tables[table])
                 if run in GRID.folders
             ],
         output:

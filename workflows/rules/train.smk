@@ -10,7 +10,19 @@ def run_name(wildcards):
         ) from None
 
 
+# A run that starts from the weights of another one waits for it. Asked for only while the run itself is not
+# there: whatever happens to its source later (a new clone, another time stamp) is no reason to train again,
+# because the source's settings and code are part of the run's own identity.
+def source_record(wildcards):
+    source = GRID.runs[run_name(wildcards)].source
+    if source is None or Path(f"{RUNS}/{wildcards.folder}/record.json").exists():
+        return []
+    return f"{RUNS}/{GRID.folders[source.name]}/record.json"
+
+
 rule train:
+    input:
+        source_record,
     output:
         record=f"{RUNS}/{{folder}}/record.json",
         history=f"{RUNS}/{{folder}}/history.csv",

@@ -1,4 +1,4 @@
-"""From a specification to a trainer: the parts it names, built in one fixed order."""
+"""From a specification to a trainer: parts found by their names, built in one fixed order."""
 
 from __future__ import annotations
 
@@ -11,16 +11,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dmix.data.dataset import Dataset, Split
-from dmix.data.loader import EvaluationSet, ResidentLoader
+from dmix.data import feed
+from dmix.data.dataset import Dataset
+from dmix.engine.distributed import World, here
 from dmix.engine.seeding import derive
 from dmix.engine.task import Ingredients
 from dmix.engine.trainer import Trainer
 from dmix.errors import DmixError
 from dmix.grid.parts import read_part
 from dmix.grid.spec import RunSpec
+from dmix.models import pretrained
+from dmix.models.backbone import Backbone
 
-EVALUATION_BATCH = 1000
+EVALUATION_PIXELS = 1000 * 32 * 32
+"""Of a batch of test images, about: small images are read by the thousand, large ones in fewer."""
 
 
 def load_part(section: str, values: Mapping[str, Any], *given: Any, call: bool = True) -> Any:
@@ -42,24 +46,45 @@ def load_dataset(spec: RunSpec, data_root: Path) -> Dataset:
     return dataset
 
 
-def assemble(spec: RunSpec, dataset: Dataset, device: torch.device) -> Trainer:
-    """Build the run's trainer on `device`, at step 0."""
-    recipe = spec.settings["recipe"]
-    feed = {"mean": recipe["mean"], "std": recipe["std"], "device": device}
-    train_split, test_split = dataset.splits["train"], dataset.splits["test"]
-    assert isinstance(train_split, Split)
-    assert isinstance(test_split, Split)
-    loader = ResidentLoader(
-        train_split,
+def assemble(
+    spec: RunSpec,
+    dataset: Dataset,
+    device: torch.device,
+    reading: feed.Reading = feed.Reading(),  # noqa: B008 - frozen
+    weights: Path | None = None,
+) -> Trainer:
+    """Build the run's trainer on `device`, at step 0.
+
+    Parameters
+    ----------
+    reading: how images on disk are read; it changes no number.
+    weights: the file that `recipe.init` speaks of, where it is not "random".
+    """
+    recipe, world = spec.settings["recipe"], here()
+    shared = {"mean": recipe["mean"], "std": recipe["std"], "device": device}
+    loader = feed.train_loader(
+        dataset.splits["train"],
         load_part("augment", spec.settings["augment"]),
+        reading,
         batch_size=recipe["batch_size"],
         seed=derive(spec.seed, "data"),
-        **feed,
+        rows=world.rows(recipe["batch_size"]),
+        **shared,
     )
-    test = EvaluationSet(test_split, batch_size=EVALUATION_BATCH, **feed)
+    side = spec.settings["view"].get("size") or spec.settings["dataset"]["image_size"]
+    test = feed.evaluation(
+        dataset.splits["test"],
+        load_part("view", spec.settings["view"]),
+        reading,
+        batch_size=max(1, EVALUATION_PIXELS // side**2),
+        share=world.batches(),
+        **shared,
+    )
     torch.manual_seed(derive(spec.seed, "init"))
     model = load_part("backbone", spec.settings["backbone"], dataset.classes)
-    policy = load_part("policy", spec.settings["policy"])
+    if weights is not None:
+        start_from(model, weights, from_run=spec.source is not None)
+    policy = load_part("policy", shared_out(spec.settings["policy"], world))
     policy.attach(model)
     ingredients = Ingredients(
         model=model,
@@ -70,6 +95,32 @@ def assemble(spec: RunSpec, dataset: Dataset, device: torch.device) -> Trainer:
     task = load_part("method", spec.settings["method"], ingredients)
     task.to(device=device, memory_format=torch.channels_last)
     return Trainer(task, loader, test, recipe, spec.seed, device, label=spec.name)
+
+
+def start_from(model: Backbone, weights: Path, *, from_run: bool) -> None:
+    """Fill all but the head of `model` from a file, and draw its classifier anew.
+
+    Raises
+    ------
+    DmixError: the file is missing or damaged, or is of another network.
+    """
+    if from_run:
+        pretrained.load_run(model, weights)
+    else:
+        pretrained.load_torchvision(model, weights)
+    pretrained.fresh_classifier(model)
+
+
+def shared_out(policy: Mapping[str, Any], world: World) -> Mapping[str, Any]:
+    """Return a policy's settings for one process of several, which together draw `lam_groups` times.
+
+    Raises
+    ------
+    DmixError: they cannot.
+    """
+    if world.size == 1 or "lam_groups" not in policy:
+        return policy
+    return {**policy, "lam_groups": world.share_of_groups(policy["lam_groups"])}
 
 
 def _to_pixels(mean: list[float], std: list[float], device: torch.device) -> functools.partial[Tensor]:

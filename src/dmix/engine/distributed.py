@@ -18,11 +18,10 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from itertools import islice
 from typing import Any, TypeVar
 
 import torch
@@ -79,16 +78,9 @@ class World:
         own = n // self.size
         return slice(self.rank * own, (self.rank + 1) * own)
 
-    def share(self, batch: Batch) -> Batch:
-        """Return this process's rows of a batch."""
-        if self.size == 1:
-            return batch
-        rows = self.rows(len(batch.labels))
-        return Batch(batch.images[rows], batch.labels[rows], batch.index[rows])
-
-    def share_of_readings(self, batches: Iterable[T]) -> Iterable[T]:
+    def batches(self) -> slice:
         """Return this process's batches of a split that is read: every size-th, from its own number on."""
-        return islice(batches, self.rank, None, self.size)
+        return slice(self.rank, None, self.size)
 
     def share_of_groups(self, lam_groups: int) -> int:
         """Return in how many groups this process mixes its rows, for all together to draw `lam_groups` times.

@@ -15,14 +15,14 @@ from dmix.engine.task import Task
 def top1(task: Task, batches: Iterable[tuple[Tensor, Tensor]], world: World) -> Mapping[str, float]:
     """Return top-1 accuracy in percent for everything that the task predicts, in evaluation mode.
 
-    Counts stay on the device until the end; the task is left in training mode. Each process reads its share
-    of the batches, with the running statistics of the first, and has the accuracy on all of them.
+    Counts stay on the device until the end; the task is left in training mode. Each process reads its own
+    `batches`, with the running statistics of the first, and has the accuracy on all of them.
     """
     world.hand_on_buffers(task)
     task.eval()
     correct: dict[str, Tensor] = {}
     total = 0
-    for images, labels in world.share_of_readings(batches):
+    for images, labels in batches:
         total += len(labels)
         for name, logits in task.predict(images).items():
             hits = (logits.argmax(1) == labels).sum()

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
 from dmix.data.loader import EvaluationSet, ResidentLoader
+from dmix.data.stream import StreamEvaluation, StreamLoader
 from dmix.engine.distributed import here
 from dmix.engine.evaluate import top1
 from dmix.engine.optimizer import build_optimizer, exempt_from_decay
@@ -29,7 +30,7 @@ class Trainer:
     """Trains one task to the end of its recipe, from wherever its state is.
 
     In several processes (`dmix.engine.distributed`) each has a trainer of the same task, and all call the
-    same methods; `loader` and `test` give whole batches, of which each trainer takes its share.
+    same methods; its `loader` gives this process's rows of each batch, its `test` this process's batches.
 
     Attributes
     ----------
@@ -41,8 +42,8 @@ class Trainer:
     def __init__(
         self,
         task: Task,
-        loader: ResidentLoader,
-        test: EvaluationSet,
+        loader: ResidentLoader | StreamLoader,
+        test: EvaluationSet | StreamEvaluation,
         recipe: Mapping[str, Any],
         seed: int,
         device: torch.device,
@@ -55,7 +56,6 @@ class Trainer:
         self.label = label
         self.device = device
         self.world = here()
-        self.world.rows(recipe["batch_size"])  # processes that cannot share a batch are told of it now
         self.total = recipe["epochs"] * loader.steps_per_epoch
         self.readings = readings(recipe["epochs"], recipe["eval_every"])
         mix = self.world.purpose("mix")
@@ -139,7 +139,7 @@ class Trainer:
         for group, own in zip(self.optimizer.param_groups, self.groups, strict=True):
             group["lr"] = self._rate(self.step, own)
         step = Step(self.step, self.total, self.draws)
-        batch = self.world.share(self.loader.batch(self.step))
+        batch = self.loader.batch(self.step)
         with autocast(self.recipe["precision"], self.device):
             losses = self._losses(batch, step)
         total = torch.stack(tuple(losses.values())).sum()

@@ -6,9 +6,9 @@ import hashlib
 from functools import cache
 from pathlib import Path
 
+from dmix import PACKAGE
 from dmix.grid.code import module_digest
 from dmix.grid.expand import Grid
-from dmix.grid.parts import PACKAGE
 from dmix.grid.spec import digest_of
 
 REFERENCE = Path("reference")
@@ -24,7 +24,7 @@ def table_digest(grid: Grid, table: str) -> str:
     names = grid.table_runs(definition)
     return digest_of(
         [
-            [grid.folders.get(name, name) for name in names],
+            [_whereabouts(grid, name) for name in names],
             definition.model_dump(mode="json"),
             _printed(grid),
             _report_code(),
@@ -35,7 +35,14 @@ def table_digest(grid: Grid, table: str) -> str:
 
 def frame_digest(grid: Grid) -> str:
     """Return 8 hexadecimal digits over all that the tier's data frame depends on."""
-    return digest_of([[grid.folders.get(name, name) for name in grid.runs], _report_code()])
+    return digest_of([[_whereabouts(grid, name) for name in grid.runs], _report_code()])
+
+
+def _whereabouts(grid: Grid, name: str) -> list[str]:
+    """Return what a run that cannot be read yet contributes: its settings and what it waits for."""
+    if name in grid.folders:
+        return [grid.folders[name]]
+    return [name, grid.runs[name].digest(), grid.blocked(name) or ""]
 
 
 def _printed(grid: Grid) -> list[object]:

@@ -13,7 +13,8 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 
-from dmix.grid.parts import PACKAGE, module_of
+from dmix import PACKAGE
+from dmix.grid.parts import module_of
 from dmix.grid.spec import DIGEST_LENGTH, RunSpec, digest_of
 
 NUMERIC_ROOMS = ("data", "models", "mixups", "losses", "tasks", "engine")
@@ -22,11 +23,15 @@ ENGINE = ("dmix.engine.assemble", "dmix.engine.device", "dmix.engine.score")
 
 
 def code_modules(spec: RunSpec) -> Mapping[str, str]:
-    """Return module name -> digest for every module that the numbers of this run depend on."""
+    """Return module name -> digest for every module that the numbers of this run depend on.
+
+    Those of the run whose weights it starts from are among them.
+    """
     roots = tuple(
         module_of(section, values["use"]) for section, values in spec.settings.items() if "use" in values
     )
-    return closure((*ENGINE, *roots))
+    before = {} if spec.source is None else code_modules(spec.source)
+    return {**before, **closure((*ENGINE, *roots))}
 
 
 def code_digest(spec: RunSpec) -> str:
@@ -39,11 +44,18 @@ def _combined(modules: tuple[tuple[str, str], ...]) -> str:
     return digest_of(modules)
 
 
-@cache
-def closure(roots: tuple[str, ...]) -> Mapping[str, str]:
+def closure(roots: Iterable[str]) -> Mapping[str, str]:
     """Return module -> digest for `roots` and all they import, directly or not, among the numeric rooms."""
     found: dict[str, str] = {}
-    queue = list(roots)
+    for root in roots:
+        found |= _closure(root)
+    return dict(sorted(found.items()))
+
+
+@cache
+def _closure(root: str) -> Mapping[str, str]:
+    found: dict[str, str] = {}
+    queue = [root]
     while queue:
         module = queue.pop()
         if module in found:
@@ -53,9 +65,10 @@ def closure(roots: tuple[str, ...]) -> Mapping[str, str]:
             continue
         found[module], imported = module_digest(path, module)
         queue += [name for name in imported if name.split(".")[1:2] and name.split(".")[1] in NUMERIC_ROOMS]
-    return dict(sorted(found.items()))
+    return found
 
 
+@cache
 def _path(module: str) -> Path | None:
     base = PACKAGE.joinpath(*module.split(".")[1:])
     if base.with_suffix(".py").is_file():

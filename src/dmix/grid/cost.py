@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 from statistics import mean
 
 from dmix.grid.expand import Grid
+from dmix.grid.spec import RunSpec
 
 # A sustained rate that ordinary training of small networks reached on one A100; see docs/reproduce.md.
 ASSUMED_TFLOPS = 20.0
@@ -36,8 +38,19 @@ def estimated_seconds(grid: Grid, name: str, tflops: float = ASSUMED_TFLOPS) -> 
     spec = grid.runs[name]
     images = spec.settings["recipe"]["epochs"] * spec.settings["dataset"]["train_size"]
     passes = grid.params.policies[spec.axes["policy"]].passes
-    gflop = grid.params.backbones[spec.axes["backbone"]].forward_gflop
+    gflop = forward_gflop(grid.params.backbones[spec.axes["backbone"]].forward_gflop, image_side(spec))
     return float(images * passes * gflop / (tflops * 1000))
+
+
+def image_side(spec: RunSpec) -> int:
+    """Return the side in pixels of the images that a run trains on."""
+    return int(spec.settings["augment"].get("size") or spec.settings["dataset"]["image_size"])
+
+
+def forward_gflop(known: Mapping[int, float], side: int) -> float:
+    """Return the operations of a forward pass at `side` pixels: those at the nearest known side, by area."""
+    nearest = min(known, key=lambda other: abs(math.log(other / side)))
+    return known[nearest] * (side / nearest) ** 2
 
 
 def seconds(grid: Grid, name: str, measured: Mapping[Like, float]) -> float:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from dmix.errors import DmixError
+from dmix.grid.cells import cells_of
 from dmix.grid.code import code_digest
+from dmix.grid.init import with_sources
 from dmix.grid.parts import ROOMS, read_part
-from dmix.grid.resolve import PART_SECTIONS, Cell, Resolver, Setting
+from dmix.grid.presence import RESULTS, way_to_get
+from dmix.grid.references import check_possible, check_references
+from dmix.grid.resolve import Cell, Resolver, Setting, as_list
 from dmix.grid.schema import Params, Table, validate
-from dmix.grid.spec import AXES, RunSpec
-from dmix.grid.yaml_lines import Document, KeyPath, load
+from dmix.grid.sources import Item, read_sources
+from dmix.grid.spec import RunSpec
+from dmix.grid.yaml_lines import Document, load
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,7 @@ class Grid:
     Attributes
     ----------
     runs: name -> specification, in the order of `params.yaml`.
-    grids: name of a grid -> the names of its runs.
+    grids: name of a grid -> the names of its runs; without the grids that the tier omits.
     """
 
     tier: str
@@ -38,8 +42,22 @@ class Grid:
 
     @cached_property
     def folders(self) -> Mapping[str, str]:
-        """Folder of each implemented run below results/<tier>/runs: its name and its two digests."""
+        """Folder of each run that can be trained or is, below results/<tier>/runs."""
+        return {name: place for name, place in self._places.items() if self.blocked(name) is None}
+
+    @cached_property
+    def _places(self) -> Mapping[str, str]:
+        """Folder of each implemented run: its name and its two digests."""
         return {name: folder(spec) for name, spec in self.runs.items() if not self.missing(name)}
+
+    @cached_property
+    def _items(self) -> Mapping[str, Item]:
+        return read_sources()
+
+    @property
+    def tables(self) -> Mapping[str, Table]:
+        """The tables of `params.yaml` that have a run at this tier."""
+        return {name: table for name, table in self.params.tables.items() if self.table_runs(table)}
 
     @cached_property
     def names(self) -> Mapping[str, str]:
@@ -54,9 +72,21 @@ class Grid:
             if "use" in values and read_part(section, values["use"]) is None
         )
 
+    def blocked(self, name: str) -> str | None:
+        """Return the command that gets what the run needs and this machine lacks, or None.
+
+        A run that has its record is not blocked: a clone with pulled records needs no data.
+        """
+        place = self._places.get(name)
+        if place is None or (RESULTS / self.tier / "runs" / place / "record.json").exists():
+            return None
+        spec = self.runs[name]
+        return way_to_get(spec, self._items) or (self.blocked(spec.source.name) if spec.source else None)
+
     def table_runs(self, table: Table) -> tuple[str, ...]:
         """Return the names of all runs that a table reads, without repetition."""
-        return tuple(dict.fromkeys(name for grid in table.grids for name in self.grids[grid]))
+        grids = [self.grids[grid] for grid in table.grids if grid in self.grids]
+        return tuple(dict.fromkeys(name for names in grids for name in names))
 
     def origins(self, name: str) -> Mapping[tuple[str, str], Setting]:
         """Return (section, key) -> setting with its origin, for `dmix resolve`."""
@@ -88,20 +118,29 @@ def load_grid(tier: str, path: Path = Path("params.yaml")) -> Grid:
 
 
 def expand(params: Params, document: Document, tier: str) -> Grid:
-    """Expand checked parameters; see `load_grid`."""
-    _check_references(params, document)
+    """Expand checked parameters; see `load_grid`.
+
+    Cells that the tier leaves out are resolved too, so that a wrong setting or a useless override is found
+    at every tier.
+    """
+    check_references(params, document, tier)
     resolver = Resolver(params, document, tier)
     runs: dict[str, RunSpec] = {}
     cells: dict[str, Cell] = {}
     grids: dict[str, tuple[str, ...]] = {}
-    for grid in params.grids:
+    omitted, narrow = params.tiers[tier].omit, params.tiers[tier].narrow
+    for grid, entry in params.grids.items():
         names: list[str] = []
-        for cell in _cells(params, document, grid):
-            _check_possible(params, document, cell)
+        kept = {axis: as_list(entries) for axis, entries in narrow.get(grid, {}).items()}
+        for cell in cells_of(params, document, grid):
+            check_possible(params, document, cell)
             settings, neutral = resolver.sections(cell)
+            if grid in omitted or any(cell.axes[axis] not in entries for axis, entries in kept.items()):
+                continue
             task = params.methods[cell.axes["method"]].task
-            for seed in resolver.seeds:
-                spec = RunSpec(task, cell.axes, settings, cell.variation, neutral, seed)
+            variation = _told_apart(resolver, cell, settings)
+            for seed in as_list(entry.get("seeds", list(resolver.seeds))):
+                spec = RunSpec(task, cell.axes, settings, variation, neutral, seed)
                 name = spec.name
                 if name in runs and runs[name].identity() != spec.identity():
                     raise DmixError(
@@ -112,93 +151,26 @@ def expand(params: Params, document: Document, tier: str) -> Grid:
                 runs.setdefault(name, spec)
                 cells.setdefault(name, cell)
                 names.append(name)
-        grids[grid] = tuple(names)
+        if grid not in omitted:
+            grids[grid] = tuple(names)
     for message in resolver.useless_rules():
         raise DmixError(message)
-    return Grid(tier, params, document, runs, grids, resolver, cells)
+    return Grid(tier, params, document, with_sources(runs, cells, document), grids, resolver, cells)
 
 
-def _cells(params: Params, document: Document, grid: str) -> Iterator[Cell]:
-    entry = params.grids[grid]
-    where: KeyPath = ("grids", grid)
-    for needed in (*AXES, "recipe"):
-        if needed not in entry:
-            raise DmixError(f"{document.where(*where)}: the grid does not say which {needed}")
-    extra = [key for key in entry if key not in (*AXES, "recipe")]
-    for key in extra:
-        if "." not in key:
-            raise DmixError(
-                f"{document.where(*where, key)}: unknown key",
-                f"a grid takes {', '.join(AXES)}, recipe, and settings such as objective.eta as axes",
-            )
-    choices = [_choose(params, document, (*where, axis), axis, entry[axis]) for axis in AXES]
-    recipes = _choose(params, document, (*where, "recipe"), "recipe", entry["recipe"])
-    values = [entry[key] if isinstance(entry[key], list) else [entry[key]] for key in extra]
-    for picked in itertools.product(*choices, recipes, *values):
-        axes = dict(zip(AXES, picked, strict=False))
-        variation = tuple(zip(extra, picked[len(AXES) + 1 :], strict=True))
-        yield Cell(axes, str(picked[len(AXES)]), variation, where)
+def _told_apart(
+    resolver: Resolver, cell: Cell, settings: Mapping[str, Mapping[str, Any]]
+) -> tuple[tuple[str, Any], ...]:
+    """Return the extra axes that make the cell another one; at its usual value an axis changes nothing.
 
-
-def _choose(params: Params, document: Document, where: KeyPath, axis: str, wanted: Any) -> list[str]:
-    """Return the entries an axis names: a name, a list of names, or a selector {attribute: values}."""
-    section = "recipes" if axis == "recipe" else PART_SECTIONS[axis]
-    entries: Mapping[str, Any] = getattr(params, section)
-    if isinstance(wanted, Mapping):
-        unknown = [key for key in wanted if key not in ("kind", "family", "group", "task")]
-        if unknown or not all(hasattr(entry, key) for key in wanted for entry in entries.values()):
-            raise DmixError(f"{document.where(*where)}: {section} cannot be selected by {', '.join(wanted)}")
-        chosen = [
-            name
-            for name, entry in entries.items()
-            if all(
-                getattr(entry, key) in (value if isinstance(value, list) else [value])
-                for key, value in wanted.items()
-            )
-        ]
-        if not chosen:
-            raise DmixError(f"{document.where(*where)}: no entry of {section} matches")
-        return chosen
-    names = wanted if isinstance(wanted, list) else [wanted]
-    for name in names:
-        if name not in entries:
-            raise DmixError(f"{document.where(*where)}: there is no {axis} named {name!r}")
-    return names
-
-
-def _check_references(params: Params, document: Document) -> None:
-    for name, recipe in params.recipes.items():
-        if recipe.base is None:
-            continue
-        if recipe.base not in params.recipes:
-            raise DmixError(f"{document.where('recipes', name, 'base')}: no recipe named {recipe.base!r}")
-        if params.recipes[recipe.base].base is not None:
-            raise DmixError(
-                f"{document.where('recipes', name, 'base')}: {recipe.base!r} has a base itself; "
-                "one level of base, never two"
-            )
-    for name, table in params.tables.items():
-        for grid in table.grids:
-            if grid not in params.grids:
-                raise DmixError(f"{document.where('tables', name, 'grids')}: no grid named {grid!r}")
-        for key, values in (("place", (*table.place, *table.place.values())), ("gain", _gain(table))):
-            for objective in values:
-                if objective not in params.objectives:
-                    raise DmixError(f"{document.where('tables', name, key)}: no objective {objective!r}")
-
-
-def _gain(table: Table) -> tuple[str, ...]:
-    return (table.gain.of, table.gain.over) if table.gain else ()
-
-
-def _check_possible(params: Params, document: Document, cell: Cell) -> None:
-    """Refuse a cell that has no meaning: a mixed loss without mixing, or the reverse."""
-    policy, objective = cell.axes["policy"], cell.axes["objective"]
-    mixes = params.policies[policy].kind != "none"
-    mixed = params.objectives[objective].group != "clean"
-    if mixes != mixed:
-        reason = f"{policy} mixes no samples" if mixed else f"{objective} has no second label"
-        raise DmixError(
-            f"{document.where(*cell.origin)}: impossible cell {policy} x {objective}: {reason}",
-            "pair policies of kind none with objectives of group clean, and the others with each other",
-        )
+    So a grid that varies a setting shares the run at the usual value with the tables that have it.
+    """
+    if not cell.variation:
+        return ()
+    usual, _ = resolver.sections(replace(cell, variation=()))
+    dotted = [(key, key.split(".", 1)) for key, _ in cell.variation]
+    return tuple(
+        (key, settings[section][name])
+        for key, (section, name) in dotted
+        if settings[section][name] != usual[section].get(name)
+    )

@@ -13,13 +13,14 @@ from typing import Any
 import annotated_types
 from pydantic import BaseModel, ConfigDict, create_model
 
+from dmix import PACKAGE
 from dmix.errors import DmixError
 
-PACKAGE = Path(__file__).resolve().parents[1]
 ROOMS: Mapping[str, str] = {
     "dataset": "data",
     "backbone": "models",
     "augment": "data/augment",
+    "view": "data/evaluate",
     "policy": "mixups",
     "objective": "losses",
     "method": "tasks",

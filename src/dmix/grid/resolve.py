@@ -47,6 +47,9 @@ class Cell:
 
 Table = dict[tuple[str, str], Setting]
 
+NO_VIEW = {"use": "unchanged"}
+"""The test-time transform of a recipe that names none."""
+
 
 class Resolver:
     """Resolves cells of one `params.yaml` at one tier, and remembers which overrides were of use."""
@@ -114,7 +117,7 @@ class Resolver:
         settings: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
         for (section, key), setting in table.items():
             settings[section][key] = setting.value
-        neutral: dict[str, Mapping[str, Any]] = {"recipe": RECIPE_NEUTRAL}
+        neutral: dict[str, Mapping[str, Any]] = {"recipe": RECIPE_NEUTRAL, "view": NO_VIEW}
         for section, values in settings.items():
             if section == "recipe":
                 settings[section] = self._checked(Recipe, "the recipe", section, values, table, cell)
@@ -123,7 +126,7 @@ class Resolver:
             part = read_part(section, use)
             if part is not None:
                 values = self._checked(part.model, part.source, section, values, table, cell)
-                neutral[section] = part.neutral
+                neutral[section] = {**neutral.get(section, {}), **part.neutral}
             settings[section] = {"use": use, **values}
         return settings, neutral
 
@@ -149,22 +152,25 @@ class Resolver:
 
     def _recipe_settings(self, table: Table, name: str) -> None:
         recipe = self.params.recipes[name]
+        table.update({("view", key): Setting(value, ("recipes", name)) for key, value in NO_VIEW.items()})
         for owner in (recipe.base, name) if recipe.base else (name,):
             entry = self.params.recipes[owner]
             for key, value in (entry.model_extra or {}).items():
                 table["recipe", key] = Setting(value, ("recipes", owner, key))
-            if entry.augment is not None:
-                for stale in [key for key in table if key[0] == "augment"]:
-                    del table[stale]
-                for key, value in entry.augment.items():
-                    table["augment", key] = Setting(value, ("recipes", owner, "augment", key))
+            for section in ("augment", "view"):
+                settings = getattr(entry, section)
+                if settings is not None:
+                    for stale in [key for key in table if key[0] == section]:
+                        del table[stale]
+                    for key, value in settings.items():
+                        table[section, key] = Setting(value, ("recipes", owner, section, key))
 
     def _apply(
         self, table: Table, path: KeyPath, rules: tuple[Override, ...], tags: Mapping[str, str]
     ) -> None:
         winners: dict[str, KeyPath] = {}
         for index, rule in enumerate(rules):
-            if all(tags[key] in _as_list(wanted) for key, wanted in rule.when.items()):
+            if all(tags[key] in as_list(wanted) for key, wanted in rule.when.items()):
                 self.matched.add((*path, index))
                 for key, value in rule.set.items():
                     self._put(table, key, value, (*path, index, "set", key))
@@ -220,7 +226,7 @@ class Resolver:
                 where = self.document.where(*path, index, "when", key)
                 if key not in known:
                     raise DmixError(f"{where}: unknown key; `when` takes {', '.join(known)}")
-                for name in _as_list(wanted):
+                for name in as_list(wanted):
                     if name not in known[key]:
                         raise DmixError(f"{where}: there is no {key} named {name!r}")
 
@@ -231,5 +237,6 @@ class Resolver:
         return self.params.seeds if own is None else own
 
 
-def _as_list(value: Any) -> list[Any]:
+def as_list(value: Any) -> list[Any]:
+    """Return `value`, or a list of it alone."""
     return value if isinstance(value, list) else [value]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 AXES = ("method", "dataset", "backbone", "policy", "objective")
-SECTIONS = ("dataset", "backbone", "recipe", "augment", "policy", "objective", "method")
+SECTIONS = ("dataset", "backbone", "recipe", "augment", "view", "policy", "objective", "method")
 DIGEST_LENGTH = 8
 
 
@@ -24,6 +24,7 @@ class RunSpec:
     settings: section -> key -> value, JSON values only. The sections of parts name their module as `use`.
     variation: extra grid axes ("objective.eta" -> 0.5), which become segments of the name.
     neutral: section -> key -> the value at which an option changes nothing.
+    source: the run whose weights this one starts from, if any.
     """
 
     task: str
@@ -32,6 +33,7 @@ class RunSpec:
     variation: tuple[tuple[str, Any], ...]
     neutral: Mapping[str, Mapping[str, Any]]
     seed: int
+    source: RunSpec | None = None
 
     @property
     def cell(self) -> str:
@@ -46,7 +48,7 @@ class RunSpec:
         return f"{self.cell}/s{self.seed}"
 
     def identity(self) -> dict[str, Any]:
-        """Return what makes this run what it is: its settings without neutral ones, and its seed."""
+        """Return what makes this run what it is: its settings without neutral ones, its seed, its source."""
         kept: dict[str, Any] = {
             section: {
                 key: value
@@ -55,7 +57,10 @@ class RunSpec:
             }
             for section, values in self.settings.items()
         }
-        return {**kept, "seed": self.seed}
+        whole: dict[str, Any] = {section: values for section, values in kept.items() if values}
+        if self.source is not None:
+            whole["source"] = self.source.identity()
+        return {**whole, "seed": self.seed}
 
     def digest(self) -> str:
         """Return the spec digest: 8 hexadecimal digits of sha256 over the canonical identity."""

@@ -6,14 +6,15 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from dmix.grid.code import code_modules
 from dmix.grid.expand import Grid
 from dmix.grid.promise import differences
 
-State = Literal["done", "running", "failed", "stopped", "missing", "not yet implemented"]
-STATES: tuple[State, ...] = ("done", "running", "failed", "stopped", "missing", "not yet implemented")
+State = Literal["done", "running", "failed", "stopped", "missing", "blocked", "not yet implemented"]
+STATES: tuple[State, ...] = get_args(State)
+TO_TRAIN: tuple[State, ...] = ("running", "failed", "stopped", "missing")
 ALIVE_SECONDS = 120.0
 
 
@@ -29,11 +30,15 @@ class Standing:
 def standing(grid: Grid, name: str, results: Path, work: Path, now: float) -> Standing:
     """Return where the run `name` stands.
 
-    Running: its lock's heartbeat is younger than two minutes. Stopped: it has resume state and no process.
+    Blocked: its data set or the weights it starts from are not on this machine, and the detail says how to
+    get them. Running: its lock's heartbeat is younger than two minutes. Stopped: it has resume state and no
+    process.
     """
     absent = grid.missing(name)
     if absent:
         return Standing(name, "not yet implemented", f"needs {', '.join(absent)}")
+    if way_out := grid.blocked(name):
+        return Standing(name, "blocked", way_out)
     folder = grid.folders[name]
     if (results / grid.tier / "runs" / folder / "record.json").exists():
         return Standing(name, "done")

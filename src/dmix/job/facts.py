@@ -14,7 +14,7 @@ import torch
 from dmix import __version__
 from dmix.record import Hardware
 
-PACKAGES = ("torch", "torchvision", "timm", "numpy", "opencv-contrib-python-headless")
+PACKAGES = ("torch", "torchvision", "timm", "numpy", "pillow", "opencv-contrib-python-headless")
 
 
 def git_state() -> tuple[str | None, bool | None]:

@@ -15,7 +15,9 @@ from typing import Any
 
 import torch
 
-from dmix.grid.code import NUMERIC_ROOMS
+from dmix import PACKAGE, vision
+from dmix.grid.code import NUMERIC_ROOMS, module_digest
+from dmix.grid.parts import ROOMS, read_part
 from dmix.job.preload import helper_address
 
 IDLE_SECONDS = 60.0
@@ -54,7 +56,21 @@ def _import_everything() -> None:
             importlib.import_module(module.name)
     importlib.import_module("dmix.job.train")
     importlib.import_module(ENTRY)
+    importlib.import_module("dmix.verbs")
+    vision.timm()
     torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
+    read_sources()
+
+
+def read_sources() -> None:
+    """Read the settings and the digest of every module, which each process would do again."""
+    for section, room in ROOMS.items():
+        for path in sorted(PACKAGE.joinpath(*room.split("/")).glob("*.py")):
+            if "@part" in path.read_text(encoding="utf-8"):
+                read_part(section, path.stem)
+    for room in NUMERIC_ROOMS:
+        for path in sorted((PACKAGE / room).rglob("*.py")):
+            module_digest(path, ".".join(("dmix", *path.relative_to(PACKAGE).with_suffix("").parts)))
 
 
 def _serve(server: socket.socket, connection: socket.socket) -> None:

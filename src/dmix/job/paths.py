@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-RESULTS = Path("results")
+from dmix.grid.presence import DATA, RESULTS
+
+__all__ = ["DATA", "RESULTS", "WORK", "RunPaths"]
+
 WORK = Path("work")
-DATA = Path("data")
 
 
 @dataclass(frozen=True)

@@ -27,8 +27,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
+from dmix import PACKAGE
 from dmix.errors import DmixError
-from dmix.grid.parts import PACKAGE
 
 START_SECONDS = 120.0
 FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)

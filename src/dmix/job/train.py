@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 import json
+import os
 import signal
 import time
 from collections.abc import Mapping
@@ -19,6 +20,8 @@ import safetensors.torch
 import torch
 
 from dmix.data.dataset import Dataset
+from dmix.data.feed import Reading
+from dmix.data.marker import sha256
 from dmix.engine.assemble import assemble, load_dataset
 from dmix.engine.device import choose_device
 from dmix.engine.distributed import World, joined, local_rank
@@ -35,17 +38,23 @@ from dmix.job.signals import AGAIN, Stop, watched
 from dmix.job.watch import Watch
 from dmix.record import Record, read_record
 
+CACHE = DATA / "cache"
+MOST_WORKERS = 16
+
 
 @dataclass(frozen=True)
 class Options:
     """How to train, none of which changes a number on the same device.
 
-    `tensorboard` is a folder for event files, or None.
+    `tensorboard` is a folder for event files, or None. `workers` are the processes that decode images on
+    disk, beside each that trains; None is none on a CPU, where runs share the cores, and all cores of the job
+    (or 16) on a GPU.
     """
 
     device: str = "auto"
     checkpoint_seconds: float = 60.0
     tensorboard: Path | None = None
+    workers: int | None = None
 
 
 def train(grid: Grid, name: str, options: Options) -> int:
@@ -64,7 +73,7 @@ def train(grid: Grid, name: str, options: Options) -> int:
         if not world.lead(lambda: _claim(spec, paths, held)):
             return 0
         try:
-            return _train_claimed(spec, paths, options, world)
+            return _train_claimed(spec, weights_of(grid, name), paths, options, world)
         except DmixError as error:
             write_text(paths.failure, str(error) + "\n")
             raise
@@ -103,10 +112,28 @@ def _finished(paths: RunPaths) -> bool:
     return f"{record.name}-{record.spec_digest}-{record.code_digest}" == paths.folder
 
 
-def _train_claimed(spec: RunSpec, paths: RunPaths, options: Options, world: World) -> int:
+def weights_of(grid: Grid, name: str) -> Path | None:
+    """Return the file of the weights that a run starts from; None is a random start."""
+    spec = grid.runs[name]
+    if spec.source is not None:
+        return RunPaths(grid.tier, grid.folders[spec.source.name]).weights
+    init = spec.settings["recipe"]["init"]
+    return None if init == "random" else DATA / "real" / init
+
+
+def _reading(options: Options, device: torch.device) -> Reading:
+    workers = options.workers
+    if workers is None:
+        workers = min(MOST_WORKERS, len(os.sched_getaffinity(0))) if device.type == "cuda" else 0
+    return Reading(workers, CACHE)
+
+
+def _train_claimed(
+    spec: RunSpec, weights: Path | None, paths: RunPaths, options: Options, world: World
+) -> int:
     device = choose_device(options.device, local_rank())
     dataset = load_dataset(spec, DATA)
-    trainer = assemble(spec, dataset, device)
+    trainer = assemble(spec, dataset, device, _reading(options, device), weights)
     session = _Session(trainer, paths, options, world)
     session.restore()
     # Signals stay noted until everything is written: a scheduler may send a second one during the save.
@@ -124,7 +151,7 @@ def _train_claimed(spec: RunSpec, paths: RunPaths, options: Options, world: Worl
                 )
             return AGAIN
         if world.leads:
-            record = _write_products(spec, paths, dataset, session, device)
+            record = _write_products(spec, weights, paths, dataset, session, device)
             print(f"{spec.name}: top-1 {record.score:.2f} % ({record.seconds:.1f} s)")
         # A process that leaves early may be taken for one that died, and torchrun then ends the others.
         world.wait()
@@ -207,7 +234,12 @@ class _Session:
 
 
 def _write_products(
-    spec: RunSpec, paths: RunPaths, dataset: Dataset, session: _Session, device: torch.device
+    spec: RunSpec,
+    started_from: Path | None,
+    paths: RunPaths,
+    dataset: Dataset,
+    session: _Session,
+    device: torch.device,
 ) -> Record:
     """Write weights, history and, last, the record; then drop the resume state."""
     trainer = session.trainer
@@ -252,6 +284,7 @@ def _write_products(
         primary=primary,
         score=getattr(found[primary], recipe["score"]),
         weights_sha256=hashlib.sha256(blob).hexdigest(),
+        init_sha256=None if started_from is None else sha256(started_from),
     )
     history = _history_csv(trainer.history)
     with atomic_write(paths.weights) as stream:

@@ -33,7 +33,7 @@ class AutoMix(LearnedMixing):
         mixer_lr: Annotated[float, Gt(0)],
         mixer_lr_end: Annotated[float, Ge(0)],
         mixer_momentum: Annotated[float, Interval(ge=0, lt=1)],
-        generator_loss: Literal["mce", "objective"] = "mce",
+        generator_loss: Literal["mce", "mbce_one", "objective"] = "mce",
         derangement: bool = False,
     ) -> None:
         super().__init__(

@@ -15,6 +15,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -22,7 +23,9 @@ import torch
 from torch import Tensor, nn
 
 from dmix.errors import DmixError
+from dmix.losses.mbce_one import mbce_one
 from dmix.losses.mce import mce
+from dmix.losses.objective import Objective
 from dmix.mixups.draw import Ints, draw_lam, draw_partner, to_device
 from dmix.mixups.mask_loss import MASK_LOSSES, adjust_mean, weight_at
 from dmix.mixups.mixer import Mixer
@@ -30,6 +33,11 @@ from dmix.mixups.momentum import frozen_copy, momentum_at, update_average
 from dmix.mixups.policy import Context, Draws, Mixed, Policy
 from dmix.models.backbone import Backbone
 from dmix.models.parameter_group import ParameterGroup
+
+GENERATOR_LOSSES: Mapping[str, Objective] = {
+    "mce": mce,
+    "mbce_one": partial(mbce_one, reduction="sum_classes"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +53,8 @@ class LearnedMixingSettings:
     momentum, momentum_end: of the momentum copies, see `momentum_at`.
     mixer_lr, mixer_lr_end, mixer_momentum: the mixer's own in place of the recipe's.
     mask_adjust: probability that a batch's masks for the network are rescaled to a mean of exactly lam.
-    generator_loss: loss of the momentum copy on mixed images: mce, or the run's objective.
+    generator_loss: loss of the momentum copy on mixed images: mce, its counterpart mbce_one for networks
+        that are trained by binary objectives, or the run's objective.
     derangement: redraw partners while a row is its own (for small batches).
     """
 
@@ -61,7 +70,7 @@ class LearnedMixingSettings:
     mixer_lr_end: float
     mixer_momentum: float
     mask_adjust: float
-    generator_loss: Literal["mce", "objective"]
+    generator_loss: Literal["mce", "mbce_one", "objective"]
     derangement: bool
 
 
@@ -216,7 +225,7 @@ class LearnedMixing(Policy):
 
         Its weights are frozen and its activations are not: the gradient passes through it to the mask.
         """
-        objective = context.objective if self.settings.generator_loss == "objective" else mce
+        objective = GENERATOR_LOSSES.get(self.settings.generator_loss, context.objective)
         logits = self.momentum_model(pairs.blend(images, mask))
         return objective(logits, labels, labels[pairs.partner], pairs.rows()).mean()
 

@@ -43,7 +43,7 @@ class SAMix(LearnedMixing):
         mixer_momentum: Annotated[float, Interval(ge=0, lt=1)],
         dropout: Annotated[float, Interval(ge=0, lt=1)] = 0.0,
         mask_adjust: Annotated[float, Interval(ge=0, le=1)] = 0.0,
-        generator_loss: Literal["mce", "objective"] = "mce",
+        generator_loss: Literal["mce", "mbce_one", "objective"] = "mce",
         derangement: bool = False,
     ) -> None:
         if -1 < lam_residual < 0:

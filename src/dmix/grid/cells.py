@@ -1,0 +1,69 @@
+"""The cells of a grid: the product of its lists."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from dmix.errors import DmixError
+from dmix.grid.resolve import PART_SECTIONS, Cell, as_list
+from dmix.grid.schema import Params
+from dmix.grid.spec import AXES
+from dmix.grid.yaml_lines import Document, KeyPath
+
+
+def cells_of(params: Params, document: Document, grid: str) -> Iterator[Cell]:
+    """Yield every cell of a grid.
+
+    Raises
+    ------
+    DmixError: the grid lacks an axis, or names an entry that is not there.
+    """
+    entry = params.grids[grid]
+    where: KeyPath = ("grids", grid)
+    for needed in (*AXES, "recipe"):
+        if needed not in entry:
+            raise DmixError(f"{document.where(*where)}: the grid does not say which {needed}")
+    extra = [key for key in entry if key not in (*AXES, "recipe", "seeds")]
+    for key in extra:
+        if "." not in key:
+            raise DmixError(
+                f"{document.where(*where, key)}: unknown key",
+                f"a grid takes {', '.join(AXES)}, recipe, seeds, and settings such as objective.eta as axes",
+            )
+    if not all(type(seed) is int and seed >= 0 for seed in as_list(entry.get("seeds", []))):
+        raise DmixError(f"{document.where(*where, 'seeds')}: seeds are whole numbers of 0 or more")
+    choices = [choose(params, document, (*where, axis), axis, entry[axis]) for axis in AXES]
+    recipes = choose(params, document, (*where, "recipe"), "recipe", entry["recipe"])
+    values = [entry[key] if isinstance(entry[key], list) else [entry[key]] for key in extra]
+    for picked in itertools.product(*choices, recipes, *values):
+        axes = dict(zip(AXES, picked, strict=False))
+        variation = tuple(zip(extra, picked[len(AXES) + 1 :], strict=True))
+        yield Cell(axes, str(picked[len(AXES)]), variation, where)
+
+
+def choose(params: Params, document: Document, where: KeyPath, axis: str, wanted: Any) -> list[str]:
+    """Return the entries an axis names: a name, a list of names, or a selector {attribute: values}."""
+    section = "recipes" if axis == "recipe" else PART_SECTIONS[axis]
+    entries: Mapping[str, Any] = getattr(params, section)
+    if isinstance(wanted, Mapping):
+        unknown = [key for key in wanted if key not in ("kind", "family", "group", "task")]
+        if unknown or not all(hasattr(entry, key) for key in wanted for entry in entries.values()):
+            raise DmixError(f"{document.where(*where)}: {section} cannot be selected by {', '.join(wanted)}")
+        chosen = [
+            name
+            for name, entry in entries.items()
+            if all(
+                getattr(entry, key) in (value if isinstance(value, list) else [value])
+                for key, value in wanted.items()
+            )
+        ]
+        if not chosen:
+            raise DmixError(f"{document.where(*where)}: no entry of {section} matches")
+        return chosen
+    names = wanted if isinstance(wanted, list) else [wanted]
+    for name in names:
+        if name not in entries:
+            raise DmixError(f"{document.where(*where)}: there is no {axis} named {name!r}")
+    return names

@@ -1,0 +1,42 @@
+"""Runs that start from the weights of other runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from dmix.errors import DmixError
+from dmix.grid.resolve import Cell
+from dmix.grid.spec import RunSpec
+from dmix.grid.yaml_lines import Document
+
+
+def with_sources(
+    runs: Mapping[str, RunSpec], cells: Mapping[str, Cell], document: Document
+) -> dict[str, RunSpec]:
+    """Return the runs, each with the run that its `recipe.init` names as its source.
+
+    Raises
+    ------
+    DmixError: there is no such run, it starts from another run itself, or it has another network.
+    """
+    found: dict[str, RunSpec] = {}
+    for name, spec in runs.items():
+        init = spec.settings["recipe"]["init"]
+        if init == "random" or init.startswith("weights/"):
+            found[name] = spec
+            continue
+        wanted = init.format(**spec.axes)
+        where = document.where(*cells[name].origin)
+        if wanted not in runs:
+            raise DmixError(
+                f"{where}: {name} starts from the run {wanted}, which is in no grid",
+                "correct recipe.init, or add the run to a grid",
+            )
+        source = runs[wanted]
+        if "/" in source.settings["recipe"]["init"]:
+            raise DmixError(f"{where}: {name} starts from {wanted}, which is not trained from scratch itself")
+        if source.settings["backbone"] != spec.settings["backbone"]:
+            raise DmixError(f"{where}: {name} starts from {wanted}, which has another network")
+        found[name] = replace(spec, source=source)
+    return found

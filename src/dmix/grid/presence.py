@@ -1,0 +1,33 @@
+"""What a run needs from outside of the repository, and whether it is on this machine.
+
+Only looks whether a file or folder is there, because the workflow asks for every run before it starts; the
+loaders check what is in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from dmix.grid.sources import Item
+from dmix.grid.spec import RunSpec
+
+DATA = Path("data")
+RESULTS = Path("results")
+
+
+def way_to_get(spec: RunSpec, items: Mapping[str, Item]) -> str | None:
+    """Return the command that gets the genuine data set or the weights that `spec` lacks, or None.
+
+    Data sets that `items` does not know are taken to be there. Embedded editions are made when a workflow
+    starts.
+    """
+    item = items.get(spec.axes["dataset"])
+    edition = spec.settings["dataset"].get("edition")
+    if item is not None and edition == "real" and not (DATA / "real" / item.path).exists():
+        return item.command
+    init = spec.settings["recipe"]["init"]
+    if init.startswith("weights/") and not (DATA / "real" / init).exists():
+        known = (item.command for item in items.values() if str(item.path) == init)
+        return next(known, f"put {Path(init).name} into {DATA / 'real' / 'weights'}")
+    return None

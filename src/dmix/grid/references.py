@@ -1,0 +1,63 @@
+"""What entries of `params.yaml` say of each other: names that must exist, pairs that must make sense."""
+
+from __future__ import annotations
+
+from dmix.errors import DmixError
+from dmix.grid.cells import choose
+from dmix.grid.resolve import Cell, as_list
+from dmix.grid.schema import Params, Table
+from dmix.grid.spec import AXES
+from dmix.grid.yaml_lines import Document, KeyPath
+
+
+def check_references(params: Params, document: Document, tier: str) -> None:
+    """Refuse an entry of `params.yaml` that names another one that is not there."""
+    for name, recipe in params.recipes.items():
+        if recipe.base is None:
+            continue
+        if recipe.base not in params.recipes:
+            raise DmixError(f"{document.where('recipes', name, 'base')}: no recipe named {recipe.base!r}")
+        if params.recipes[recipe.base].base is not None:
+            raise DmixError(
+                f"{document.where('recipes', name, 'base')}: {recipe.base!r} has a base itself; "
+                "one level of base, never two"
+            )
+    own = params.tiers[tier]
+    for key, grids in (("omit", own.omit), ("narrow", tuple(own.narrow))):
+        for grid in grids:
+            if grid not in params.grids:
+                raise DmixError(f"{document.where('tiers', tier, key)}: no grid named {grid!r}")
+    for grid, kept in own.narrow.items():
+        for axis, entries in kept.items():
+            where: KeyPath = ("tiers", tier, "narrow", grid, axis)
+            if axis not in AXES:
+                raise DmixError(f"{document.where(*where)}: unknown axis; choose of {', '.join(AXES)}")
+            there = choose(params, document, ("grids", grid, axis), axis, params.grids[grid][axis])
+            for entry in as_list(entries):
+                if entry not in there:
+                    raise DmixError(f"{document.where(*where)}: the grid {grid} has no {axis} {entry!r}")
+    for name, table in params.tables.items():
+        for grid in table.grids:
+            if grid not in params.grids:
+                raise DmixError(f"{document.where('tables', name, 'grids')}: no grid named {grid!r}")
+        for key, values in (("place", (*table.place, *table.place.values())), ("gain", _gain(table))):
+            for objective in values:
+                if objective not in params.objectives:
+                    raise DmixError(f"{document.where('tables', name, key)}: no objective {objective!r}")
+
+
+def _gain(table: Table) -> tuple[str, ...]:
+    return (table.gain.of, table.gain.over) if table.gain else ()
+
+
+def check_possible(params: Params, document: Document, cell: Cell) -> None:
+    """Refuse a cell that has no meaning: a mixed loss without mixing, or the reverse."""
+    policy, objective = cell.axes["policy"], cell.axes["objective"]
+    mixes = params.policies[policy].kind != "none"
+    mixed = params.objectives[objective].group != "clean"
+    if mixes != mixed:
+        reason = f"{policy} mixes no samples" if mixed else f"{objective} has no second label"
+        raise DmixError(
+            f"{document.where(*cell.origin)}: impossible cell {policy} x {objective}: {reason}",
+            "pair policies of kind none with objectives of group clean, and the others with each other",
+        )
