@@ -47,6 +47,7 @@ lint: .venv/ready ## format, lint, types, import rule, workflow format
 	snakefmt --check Snakefile workflows
 
 bench: .venv/ready ## speed and scale, printed with hardware and versions
+	python benchmarks/throughput.py
 	python benchmarks/step_time.py
 	python benchmarks/grid_scale.py
 
