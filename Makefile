@@ -13,7 +13,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # uv does not read pip's configuration; a wheel folder that pip is told of is passed on to it.
 find_links = $(shell $(PYTHON) -m pip config list 2>/dev/null | sed -n "s/.*find-links='\(.*\)'/\1/p" | head -n 1)
 
-.PHONY: help setup reproduce test lint bench cluster-test clean
+.PHONY: help setup reproduce smoke test lint bench cluster-test clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -35,6 +35,11 @@ reproduce: .venv/ready ## run a tier (TIER=embedded) and print its tables
 	    || { dmix status --tier $(TIER); exit 1; }
 	@for table in paper_tables/$(TIER)/table*[0-9].txt; do echo; cat "$$table"; done
 	@echo; echo "Files: paper_tables/$(TIER)/ (LaTeX, CSV, Markdown), results/$(TIER)/frame.csv (one line per run)"
+
+smoke: .venv/ready ## a few steps of every cell of the grid, and its tables
+	snakemake --profile workflows/profiles/local --quiet rules --config tier=smoke \
+	    || { dmix status --tier smoke; exit 1; }
+	@dmix status --tier smoke
 
 test: .venv/ready ## run the tests
 	pytest -q -n 2

@@ -8,6 +8,7 @@ from snakemake.utils import min_version
 from dmix.errors import DmixError
 from dmix.grid.artefact import frame_digest, table_digest
 from dmix.grid.expand import load_grid
+from dmix.grid.needs import cores, memory_mb, minutes
 from dmix.grid.promise import promise
 
 min_version("9.0")

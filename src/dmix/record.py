@@ -33,6 +33,7 @@ class Hardware(_Frozen):
 
     device: str
     threads: int
+    processes: int = Field(1, ge=1, description="that shared the run, each with a device of its own")
     host_cpu: str
     peak_memory_mb: float
 

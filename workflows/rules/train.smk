@@ -20,6 +20,25 @@ def source_record(wildcards):
     return f"{RUNS}/{GRID.folders[source.name]}/record.json"
 
 
+# How many GPUs share one run, by recipe: a setting of the profile (docs/cluster.md).
+PROCESSES = config.get("processes", {})
+
+
+def run_spec(wildcards):
+    return GRID.runs[run_name(wildcards)]
+
+
+def processes(wildcards):
+    return int(PROCESSES.get(GRID.cells[run_name(wildcards)].recipe, 1))
+
+
+def trainer(wildcards):
+    count = processes(wildcards)
+    if count == 1:
+        return "dmix train"
+    return f"torchrun --standalone --nproc-per-node {count} -m dmix.cli train"
+
+
 rule train:
     input:
         source_record,
@@ -31,17 +50,20 @@ rule train:
     wildcard_constraints:
         folder="[a-z]+/.+/s[0-9]+-[0-9a-f]{8}-[0-9a-f]{8}",
     retries: 2
-    threads: 1
+    threads: lambda wc: cores(run_spec(wc)) * processes(wc)
     resources:
-        mem_mb=2000,
+        mem_mb=lambda wc: memory_mb(run_spec(wc)) * processes(wc),
+        runtime=lambda wc: minutes(GRID, run_name(wc)),
+        gres=lambda wc: f"gpu:{processes(wc)}",
     params:
         name=run_name,
-        promise=lambda wc: promise(GRID.runs[run_name(wc)]),
+        promise=lambda wc: promise(run_spec(wc)),
+        trainer=trainer,
         preload="--preload" if config.get("preload") else "",
     # exec: a shell in between dies of SLURM's SIGTERM, Snakemake then leaves, and SLURM kills the trainer
     # before it has saved.
     shell:
-        "exec dmix train {params.name} --tier {TIER} --promise {params.promise:q} {params.preload}"
+        "exec {params.trainer} {params.name} --tier {TIER} --promise {params.promise:q} {params.preload}"
         " >>{log} 2>&1"
 
 

@@ -132,6 +132,7 @@ def expand(params: Params, document: Document, tier: str) -> Grid:
     for grid, entry in params.grids.items():
         names: list[str] = []
         kept = {axis: as_list(entries) for axis, entries in narrow.get(grid, {}).items()}
+        seeds = kept.pop("seeds", as_list(entry.get("seeds", list(resolver.seeds))))
         for cell in cells_of(params, document, grid):
             check_possible(params, document, cell)
             settings, neutral = resolver.sections(cell)
@@ -139,7 +140,7 @@ def expand(params: Params, document: Document, tier: str) -> Grid:
                 continue
             task = params.methods[cell.axes["method"]].task
             variation = _told_apart(resolver, cell, settings)
-            for seed in as_list(entry.get("seeds", list(resolver.seeds))):
+            for seed in seeds:
                 spec = RunSpec(task, cell.axes, settings, variation, neutral, seed)
                 name = spec.name
                 if name in runs and runs[name].identity() != spec.identity():

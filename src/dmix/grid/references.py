@@ -30,9 +30,12 @@ def check_references(params: Params, document: Document, tier: str) -> None:
     for grid, kept in own.narrow.items():
         for axis, entries in kept.items():
             where: KeyPath = ("tiers", tier, "narrow", grid, axis)
-            if axis not in AXES:
-                raise DmixError(f"{document.where(*where)}: unknown axis; choose of {', '.join(AXES)}")
-            there = choose(params, document, ("grids", grid, axis), axis, params.grids[grid][axis])
+            if axis not in (*AXES, "seeds"):
+                raise DmixError(f"{document.where(*where)}: unknown axis; choose of {', '.join(AXES)}, seeds")
+            wanted = params.grids[grid].get(axis, list(own.seeds or params.seeds))
+            there = as_list(wanted)
+            if axis != "seeds":
+                there = choose(params, document, ("grids", grid, axis), axis, wanted)
             for entry in as_list(entries):
                 if entry not in there:
                     raise DmixError(f"{document.where(*where)}: the grid {grid} has no {axis} {entry!r}")

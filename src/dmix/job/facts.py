@@ -41,7 +41,7 @@ def versions() -> dict[str, str]:
     return found
 
 
-def hardware(device: torch.device) -> Hardware:
+def hardware(device: torch.device, processes: int = 1) -> Hardware:
     """Return the device, the thread count and the peak memory (device memory on a GPU, else resident)."""
     if device.type == "cuda":
         name = torch.cuda.get_device_name(device)
@@ -51,7 +51,11 @@ def hardware(device: torch.device) -> Hardware:
         unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss: bytes on macOS, KiB on Linux
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
     return Hardware(
-        device=name, threads=torch.get_num_threads(), host_cpu=_cpu(), peak_memory_mb=round(peak, 1)
+        device=name,
+        threads=torch.get_num_threads(),
+        processes=processes,
+        host_cpu=_cpu(),
+        peak_memory_mb=round(peak, 1),
     )
 
 

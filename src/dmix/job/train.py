@@ -270,7 +270,7 @@ def _write_products(
         git_commit=commit,
         git_dirty=dirty,
         versions=facts.versions(),
-        hardware=facts.hardware(device),
+        hardware=facts.hardware(device, session.world.size),
         precision=recipe["precision"],
         started=session.started,
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
