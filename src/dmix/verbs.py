@@ -239,7 +239,7 @@ def publish(options: argparse.Namespace) -> int:
 def gc(options: argparse.Namespace) -> int:
     """List or delete run folders that nothing names."""
     grid = load_grid(options.tier)
-    known = set(grid.folders.values())
+    known = set(grid.places.values())
     for root in (RESULTS / grid.tier / "runs", WORK / grid.tier):
         for leaf in sorted(root.glob("**/s*-????????-????????")):
             if str(leaf.relative_to(root)) not in known:

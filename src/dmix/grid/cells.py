@@ -12,6 +12,8 @@ from dmix.grid.schema import Params
 from dmix.grid.spec import AXES
 from dmix.grid.yaml_lines import Document, KeyPath
 
+SELECTORS = ("kind", "family", "group", "task")
+
 
 def cells_of(params: Params, document: Document, grid: str) -> Iterator[Cell]:
     """Yield every cell of a grid.
@@ -44,26 +46,36 @@ def cells_of(params: Params, document: Document, grid: str) -> Iterator[Cell]:
 
 
 def choose(params: Params, document: Document, where: KeyPath, axis: str, wanted: Any) -> list[str]:
-    """Return the entries an axis names: a name, a list of names, or a selector {attribute: values}."""
+    """Return the entries an axis names: a name, a list of names, or a selector {attribute: values}.
+
+    A selector takes in every entry with these attributes, those that are added later too, but for the ones
+    it names as `except`.
+    """
     section = "recipes" if axis == "recipe" else PART_SECTIONS[axis]
     entries: Mapping[str, Any] = getattr(params, section)
     if isinstance(wanted, Mapping):
-        unknown = [key for key in wanted if key not in ("kind", "family", "group", "task")]
-        if unknown or not all(hasattr(entry, key) for key in wanted for entry in entries.values()):
-            raise DmixError(f"{document.where(*where)}: {section} cannot be selected by {', '.join(wanted)}")
-        chosen = [
-            name
-            for name, entry in entries.items()
-            if all(
-                getattr(entry, key) in (value if isinstance(value, list) else [value])
-                for key, value in wanted.items()
-            )
-        ]
-        if not chosen:
-            raise DmixError(f"{document.where(*where)}: no entry of {section} matches")
-        return chosen
-    names = wanted if isinstance(wanted, list) else [wanted]
+        return _selected(entries, document.where(*where), section, wanted)
+    names = as_list(wanted)
     for name in names:
         if name not in entries:
             raise DmixError(f"{document.where(*where)}: there is no {axis} named {name!r}")
     return names
+
+
+def _selected(entries: Mapping[str, Any], where: str, section: str, wanted: Mapping[str, Any]) -> list[str]:
+    attributes = {key: as_list(value) for key, value in wanted.items() if key != "except"}
+    unknown = [key for key in attributes if key not in SELECTORS]
+    if unknown or not all(hasattr(entry, key) for key in attributes for entry in entries.values()):
+        raise DmixError(f"{where}: {section} cannot be selected by {', '.join(attributes)}")
+    chosen = [
+        name
+        for name, entry in entries.items()
+        if all(getattr(entry, key) in values for key, values in attributes.items())
+    ]
+    excepted = as_list(wanted.get("except", []))
+    for name in excepted:
+        if name not in chosen:
+            raise DmixError(f"{where}: except names {name!r}, which is not selected anyway")
+    if not set(chosen) - set(excepted):
+        raise DmixError(f"{where}: no entry of {section} matches")
+    return [name for name in chosen if name not in excepted]

@@ -43,10 +43,10 @@ class Grid:
     @cached_property
     def folders(self) -> Mapping[str, str]:
         """Folder of each run that can be trained or is, below results/<tier>/runs."""
-        return {name: place for name, place in self._places.items() if self.blocked(name) is None}
+        return {name: place for name, place in self.places.items() if self.blocked(name) is None}
 
     @cached_property
-    def _places(self) -> Mapping[str, str]:
+    def places(self) -> Mapping[str, str]:
         """Folder of each implemented run: its name and its two digests."""
         return {name: folder(spec) for name, spec in self.runs.items() if not self.missing(name)}
 
@@ -77,7 +77,7 @@ class Grid:
 
         A run that has its record is not blocked: a clone with pulled records needs no data.
         """
-        place = self._places.get(name)
+        place = self.places.get(name)
         if place is None or (RESULTS / self.tier / "runs" / place / "record.json").exists():
             return None
         spec = self.runs[name]

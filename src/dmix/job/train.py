@@ -134,7 +134,7 @@ def _train_claimed(
     device = choose_device(options.device, local_rank())
     dataset = load_dataset(spec, DATA)
     trainer = assemble(spec, dataset, device, _reading(options, device), weights)
-    session = _Session(trainer, paths, options, world)
+    session = _Session(trainer, paths, options, world, None if weights is None else sha256(weights))
     session.restore()
     # Signals stay noted until everything is written: a scheduler may send a second one during the save.
     with watched() as stop:
@@ -151,7 +151,7 @@ def _train_claimed(
                 )
             return AGAIN
         if world.leads:
-            record = _write_products(spec, weights, paths, dataset, session, device)
+            record = _write_products(spec, paths, dataset, session, device)
             print(f"{spec.name}: top-1 {record.score:.2f} % ({record.seconds:.1f} s)")
         # A process that leaves early may be taken for one that died, and torchrun then ends the others.
         world.wait()
@@ -159,13 +159,19 @@ def _train_claimed(
 
 
 class _Session:
-    """Time, restarts and checkpoints of one run. `stopped_by` is the signal on which all processes stop."""
+    """Time, restarts and checkpoints of one run.
 
-    def __init__(self, trainer: Trainer, paths: RunPaths, options: Options, world: World) -> None:
+    `stopped_by` is the signal on which all processes stop, `init_sha256` of the weights at step 0.
+    """
+
+    def __init__(
+        self, trainer: Trainer, paths: RunPaths, options: Options, world: World, init_sha256: str | None
+    ) -> None:
         self.trainer = trainer
         self.paths = paths
         self.options = options
         self.world = world
+        self.init_sha256 = init_sha256
         self.stopped_by: signal.Signals | None = None
         self.resumes = 0
         self.started = datetime.now(UTC).isoformat(timespec="seconds")
@@ -195,6 +201,8 @@ class _Session:
         self.trainer.load_state_dict(state["trainer"])
         self.resumes = state["resumes"] + 1
         self.started = state["started"]
+        # The file may be another one by now. Checkpoints of earlier versions do not say which it was.
+        self.init_sha256 = state.get("init_sha256", self.init_sha256)
         self._seconds_before = state["seconds"]
         if self.world.leads:
             print(f"{self.trainer.label}: continuing at step {self.trainer.step} of {self.trainer.total}")
@@ -205,6 +213,7 @@ class _Session:
             "trainer": self.trainer.state_dict(),
             "resumes": self.resumes,
             "started": self.started,
+            "init_sha256": self.init_sha256,
             "seconds": self.seconds,
         }
         if self.world.leads:
@@ -234,12 +243,7 @@ class _Session:
 
 
 def _write_products(
-    spec: RunSpec,
-    started_from: Path | None,
-    paths: RunPaths,
-    dataset: Dataset,
-    session: _Session,
-    device: torch.device,
+    spec: RunSpec, paths: RunPaths, dataset: Dataset, session: _Session, device: torch.device
 ) -> Record:
     """Write weights, history and, last, the record; then drop the resume state."""
     trainer = session.trainer
@@ -284,7 +288,7 @@ def _write_products(
         primary=primary,
         score=getattr(found[primary], recipe["score"]),
         weights_sha256=hashlib.sha256(blob).hexdigest(),
-        init_sha256=None if started_from is None else sha256(started_from),
+        init_sha256=session.init_sha256,
     )
     history = _history_csv(trainer.history)
     with atomic_write(paths.weights) as stream:
