@@ -13,7 +13,7 @@ from dmix.grid.state import STATES, Standing
 
 
 def print_status(tier: str, by_table: Mapping[str, Sequence[Standing]]) -> None:
-    """Print counts by table and state, then every run that is running or has failed."""
+    """Print counts by table and state, every run that is running or has failed, and what unblocks others."""
     console = Console()
     counts = {table: Counter(s.state for s in here) for table, here in by_table.items()}
     shown = [state for state in STATES if any(count[state] for count in counts.values())]
@@ -29,6 +29,9 @@ def print_status(tier: str, by_table: Mapping[str, Sequence[Standing]]) -> None:
         for table, count in counts.items():
             parts = ", ".join(f"{count[state]} {state}" for state in shown)
             print(f"{tier} {table}: {parts} of {sum(count.values())}")
+    everything = {s.name: s for here in by_table.values() for s in here}
+    for way_out, runs in Counter(s.detail for s in everything.values() if s.state == "blocked").items():
+        console.print(f"{runs} blocked: {way_out}", markup=False, soft_wrap=True)
     seen = set()
     for standing in (s for here in by_table.values() for s in here):
         if standing.state in ("running", "failed", "stopped") and standing.name not in seen:

@@ -40,7 +40,7 @@ def train(options: argparse.Namespace) -> int:
     if absent := grid.missing(options.name):
         raise DmixError(f"{options.name} is not yet implemented: it needs {', '.join(absent)}")
     if way_out := grid.blocked(options.name):
-        raise DmixError(f"{options.name} is blocked: what it needs is not on this machine", f"run: {way_out}")
+        raise DmixError(f"{options.name} is blocked: what it needs is not on this machine", way_out)
     from dmix.job.train import Options
     from dmix.job.train import train as run
 
@@ -55,7 +55,7 @@ def resolve(options: argparse.Namespace) -> int:
     spec = grid.runs[options.name]
     origins = grid.origins(options.name)
     print(f"{spec.name}   spec {spec.digest()}")
-    absent = f"(blocked: run {way_out})" if (way_out := grid.blocked(spec.name)) else "(not yet implemented)"
+    absent = f"(blocked: {way_out})" if (way_out := grid.blocked(spec.name)) else "(not yet implemented)"
     print(f"folder: results/{grid.tier}/runs/{grid.folders.get(spec.name, absent)}")
     for section in SECTIONS:
         for key, value in spec.settings[section].items():
@@ -87,7 +87,7 @@ def plan(options: argparse.Namespace) -> int:
     print("hours of one device: measured on this tier where it has run, else estimated")
     print("a run that two tables share is counted in both, and once in all")
     for way_out, runs in found.blocked.most_common():
-        print(f"{runs} blocked: run {way_out}")
+        print(f"{runs} blocked: {way_out}")
     missing = sorted({part for name in grid.runs for part in grid.missing(name)})
     if missing:
         print(f"not yet implemented: {', '.join(missing)}")

@@ -287,7 +287,7 @@ def test_a_missing_edition_says_the_way_out(tmp_path):
     assert caught.value.way_out == "run: dmix data embed"
     with pytest.raises(DmixError, match=r"cifar10 \(real edition\) is missing") as caught:
         cifar(tmp_path, folder=CIFAR10.folder, edition="real", **SETTINGS)
-    assert "unpack the genuine archive" in caught.value.way_out
+    assert caught.value.way_out == "run: dmix data fetch cifar10"
 
 
 def test_missing_files_and_markers_are_named(tmp_path):

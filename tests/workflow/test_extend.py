@@ -153,7 +153,7 @@ def test_the_objective_has_its_columns_in_table_1_and_makes_no_run_stale(objecti
     assert objective.new
     assert all("/brier/" in name for name in objective.new)
     table = objective.outputs["table table1"]
-    assert row(table, "Policy").split().count("Brier") == 4
+    assert row(table, "Policy").split().count("Brier") == 2
     assert len(re.findall(rf"{NUMBER}[* ]", row(table, "Vertical Concat"))) == 5
 
 

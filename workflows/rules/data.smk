@@ -1,4 +1,4 @@
-# Data sets. The genuine ones are put in place by the user; the embedded editions are written here, before
+# Data sets. The genuine ones are got by `dmix data`; the embedded editions are written here, before
 # the first job, and again only where they are missing or damaged. They are no rule's output on purpose:
 # an input that another job has just made makes every run that reads it run again, and in a fresh clone
 # with pulled records that would retrain them all.

@@ -40,13 +40,11 @@ def cifar(
     layout = cifar_format.LAYOUTS[folder]
     require_divisor(layout.name, cifar_format.SIZE, image_size)
     place = root / edition / folder
-    way_out = (
-        marker.WAY_OUT
-        if edition == "embedded"
-        else f"unpack the genuine archive (python version) so that its folder is {place}"
-    )
+    way_out = marker.WAY_OUT if edition == "embedded" else f"run: dmix data fetch {layout.name}"
     if not place.is_dir():
         raise DmixError(f"data set {layout.name} ({edition} edition) is missing: {place}", way_out)
+    if edition == "real":  # what is there is left alone by `dmix data fetch`
+        way_out = f"remove {place}, then {way_out}"
     if edition == "embedded":
         checksums, algorithm = marker.read(place).files, "sha256"
     else:

@@ -57,11 +57,7 @@ def imagenet(
     ------
     DmixError: the data are missing, damaged, of the other edition, or not as the settings say.
     """
-    way_out = (
-        f"put {TRAIN_ARCHIVE}, {VAL_ARCHIVE} and {imagenet_devkit.ARCHIVE} (an account at image-net.org has "
-        f"them) into {root / 'real' / FOLDER}; they are read without unpacking"
-    )
-    place = locate(root, FOLDER, "imagenet", edition, way_out)
+    place = locate(root, FOLDER, "imagenet", edition, "run: dmix data import imagenet PATH")
     with readable(place):
         train, test = _train(place), _val(place)
         train_wnids, test_wnids = _wnids(place, train), _wnids(place, test)

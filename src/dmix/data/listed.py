@@ -53,9 +53,11 @@ def locate(root: Path, folder: str, name: str, edition: Edition, way_out: str) -
     DmixError: the folder is missing or holds the other edition, or an embedded one is damaged.
     """
     embedded = edition == "embedded"
-    place = Place(name, edition, root / edition / folder, marker.WAY_OUT if embedded else way_out)
-    if not place.folder.is_dir():
-        raise place.fault(f"data set {name} ({edition} edition) is missing: {place.folder}")
+    target, way = root / edition / folder, marker.WAY_OUT if embedded else way_out
+    if not target.is_dir():
+        raise DmixError(f"data set {name} ({edition} edition) is missing: {target}", way)
+    # What is there is left alone by `dmix data fetch`; `dmix data embed` writes damaged files anew.
+    place = Place(name, edition, target, way if embedded else f"remove {target}, then {way}")
     if embedded:
         marker.check(place.folder)
     elif (place.folder / marker.NAME).exists():

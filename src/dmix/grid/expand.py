@@ -65,15 +65,17 @@ class Grid:
         return {folder: name for name, folder in self.folders.items()}
 
     def missing(self, name: str) -> tuple[str, ...]:
-        """Return the source files that the run needs and that do not exist yet."""
-        return tuple(
+        """Return the source files that the run, or the one it starts from, needs and that do not exist yet."""
+        spec = self.runs[name]
+        own = (
             f"dmix/{ROOMS[section]}/{values['use']}.py"
-            for section, values in self.runs[name].settings.items()
+            for section, values in spec.settings.items()
             if "use" in values and read_part(section, values["use"]) is None
         )
+        return (*own, *(self.missing(spec.source.name) if spec.source else ()))
 
     def blocked(self, name: str) -> str | None:
-        """Return the command that gets what the run needs and this machine lacks, or None.
+        """Return how to get what the run needs and this machine lacks ("run dmix data fetch cub"), or None.
 
         A run that has its record is not blocked: a clone with pulled records needs no data.
         """

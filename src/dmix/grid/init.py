@@ -26,8 +26,14 @@ def with_sources(
         if init == "random" or init.startswith("weights/"):
             found[name] = spec
             continue
-        wanted = init.format(**spec.axes)
         where = document.where(*cells[name].origin)
+        try:
+            wanted = init.format(**spec.axes)
+        except (KeyError, ValueError, IndexError) as error:
+            raise DmixError(
+                f"{where}: cannot read recipe.init {init!r}: {error}",
+                f"write braces around an axis alone: {', '.join(f'{{{axis}}}' for axis in spec.axes)}",
+            ) from error
         if wanted not in runs:
             raise DmixError(
                 f"{where}: {name} starts from the run {wanted}, which is in no grid",

@@ -17,7 +17,7 @@ RESULTS = Path("results")
 
 
 def way_to_get(spec: RunSpec, items: Mapping[str, Item]) -> str | None:
-    """Return the command that gets the genuine data set or the weights that `spec` lacks, or None.
+    """Return how to get the genuine data set or the weights that `spec` lacks, or None.
 
     Data sets that `items` does not know are taken to be there. Embedded editions are made when a workflow
     starts.
@@ -25,9 +25,9 @@ def way_to_get(spec: RunSpec, items: Mapping[str, Item]) -> str | None:
     item = items.get(spec.axes["dataset"])
     edition = spec.settings["dataset"].get("edition")
     if item is not None and edition == "real" and not (DATA / "real" / item.path).exists():
-        return item.command
+        return f"run {item.command}"
     init = spec.settings["recipe"]["init"]
     if init.startswith("weights/") and not (DATA / "real" / init).exists():
-        known = (item.command for item in items.values() if str(item.path) == init)
+        known = (f"run {item.command}" for item in items.values() if str(item.path) == init)
         return next(known, f"put {Path(init).name} into {DATA / 'real' / 'weights'}")
     return None

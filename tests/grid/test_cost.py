@@ -1,0 +1,84 @@
+"""What `dmix plan` thinks that a run costs."""
+
+from __future__ import annotations
+
+import pytest
+
+from dmix.grid.cost import estimated_seconds, forward_gflop, image_side
+from dmix.grid.expand import load_grid
+from dmix.grid.plan import Line, make_plan
+from project import ROOT
+
+KNOWN = {32: 1.0, 224: 98.0}
+
+
+@pytest.mark.parametrize(
+    ("side", "expected"),
+    [
+        (32, 1.0),
+        (224, 98.0),
+        (16, 1 / 4),
+        (64, 4.0),  # 2 times 32, and 3.5 times less than 224
+        (84, (84 / 32) ** 2),  # the middle is sqrt(32 * 224), 84.7
+        (85, 98 * (85 / 224) ** 2),
+        (112, 98 / 4),
+        (160, 98 * (160 / 224) ** 2),
+        (448, 98 * 4),
+    ],
+)
+def test_operations_at_another_side_go_by_area_from_the_nearest(side, expected):
+    assert forward_gflop(KNOWN, side) == pytest.approx(expected)
+    assert forward_gflop(dict(reversed(KNOWN.items())), side) == pytest.approx(expected)
+
+
+def test_one_known_side_serves_all():
+    assert forward_gflop({224: 9.2}, 32) == pytest.approx(9.2 / 49)
+
+
+@pytest.mark.parametrize(
+    ("name", "side", "seconds"),
+    [
+        # Epochs x images x forwards a step x operations at that side, at 20 TFLOP/s.
+        ("tiny_imagenet/resnext50/mixup/mce", 64, 400 * 100_000 * 3 * 2.69e9 * 4 / 20e12),
+        ("imagenet/resnet50/rsb/dm_bce", 160, 100 * 1_281_167 * 3 * 8.22e9 * (160 / 224) ** 2 / 20e12),
+        ("imagenet/deit_small/puzzlemix/dm_ce", 224, 300 * 1_281_167 * 5 * 9.2e9 / 20e12),
+        ("cub/resnet18/samix/mce", 224, 200 * 5994 * 9 * 3.64e9 / 20e12),
+    ],
+)
+def test_full_scale_estimates(name, side, seconds):
+    grid = load_grid("full", ROOT / "params.yaml")
+    run = f"supervised/{name}/s0"
+    assert image_side(grid.runs[run]) == side
+    assert estimated_seconds(grid, run) == pytest.approx(seconds)
+
+
+def test_a_run_that_two_tables_share_counts_once_in_all(expanded, tmp_path, monkeypatch):
+    (tmp_path / "reference").symlink_to(ROOT / "reference")
+    monkeypatch.chdir(tmp_path)
+    varied = (
+        "\ntables:\n",
+        "  eta: {method: supervised, recipe: cifar, dataset: cifar10, backbone: resnet18, policy: cutmix, "
+        "objective: dm_ce, objective.eta: [0.1, 0.5], seeds: [0]}\n\ntables:\n"
+        '  tableS3: {number: S3, title: "eta", grids: [eta], rows: policy, columns: [objective.eta]}\n',
+    )
+    grid = expanded(varied, small=True, tier="embedded")
+    shared = "supervised/cifar10/resnet18/cutmix/dm_ce/s0"  # eta is 0.1 there
+    assert grid.grids["eta"] == (shared, "supervised/cifar10/resnet18/cutmix/dm_ce/eta=0.5/s0")
+    *tables, every = make_plan(grid, tmp_path / "results", tmp_path / "work").lines
+
+    def line(table, to_train, unimplemented):
+        runs = to_train + unimplemented
+        return Line(table, runs, 0, to_train, 0, unimplemented, pytest.approx(to_train * 4 / 3600))
+
+    assert tables == [line("tableS3", 2, 0), line("table1", 30, 12), line("tableS1", 15, 6)]
+    assert every == line("all", 46, 18)
+    assert sum(table.runs for table in tables) == every.runs + 1
+
+
+def test_the_papers_shared_runs_count_once(tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    grid = load_grid("smoke", ROOT / "params.yaml")
+    *tables, every = make_plan(grid, tmp_path, tmp_path).lines
+    in_tables = {name for table in grid.tables.values() for name in grid.table_runs(table)}
+    assert every.runs == len(grid.runs) == len(in_tables | set(grid.grids["pretraining"]))
+    assert sum(table.runs for table in tables) > every.runs

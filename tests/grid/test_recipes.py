@@ -1,0 +1,492 @@
+"""The full tier is the paper's: its settings against tables written out by hand.
+
+Sources: the paper, section 4 and A.3; for what it does not print, OpenMixup's configurations, on which its
+experiments run. docs/grid.md says which is which.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from dmix.grid.expand import Grid, load_grid
+from dmix.grid.spec import RunSpec
+from project import ROOT
+
+ABLATIONS = ("eta_imagenet", "xi_rsb", "t_rsb", "eta_cifar100", "eta_tiny", "eta_cub")
+STATIC = ("mixup", "cutmix", "manifoldmix", "saliencymix", "fmix", "resizemix")
+DYNAMIC = ("puzzlemix", "automix", "samix")
+
+CIFAR_PIXELS = {"mean": [0.4914, 0.4822, 0.4465], "std": [0.2023, 0.1994, 0.2010]}
+IMAGENET_PIXELS = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
+SGD = {"optimizer": "sgd", "momentum": 0.9, "schedule": "cosine", "score": "median_last10"}
+ADAMW = {
+    "optimizer": "adamw", "lr": 1e-3, "momentum": 0.9, "beta2": 0.999, "eps": 1e-8,
+    "weight_decay": 0.05, "no_decay": "vectors_and_embeddings", "clip_norm": 5.0,
+    "schedule": "cosine", "lr_end": 1e-5, "warmup_start": 1e-5, "score": "median_last10",
+}  # fmt: skip
+# All that is not at its neutral value; so no warm-up, clipping or half precision where none is named, and a
+# rate that ends at 0.
+RECIPES = {
+    "cifar": {
+        **SGD,
+        **CIFAR_PIXELS,
+        "epochs": 800, "batch_size": 100, "lr": 0.1, "weight_decay": 1e-4, "eval_every": 20,
+    },
+    "tiny": {
+        **SGD,
+        **IMAGENET_PIXELS,
+        "epochs": 400, "batch_size": 100, "lr": 0.2, "weight_decay": 1e-4, "eval_every": 20,
+    },
+    "imagenet": {
+        **SGD,
+        **IMAGENET_PIXELS,
+        "epochs": 100, "batch_size": 256, "lr": 0.1, "weight_decay": 1e-4, "eval_every": 10,
+    },
+    "deit": {
+        **ADAMW,
+        **IMAGENET_PIXELS,
+        "epochs": 300, "batch_size": 1024, "warmup_epochs": 5, "eval_every": 10,
+    },
+    "swin": {
+        **ADAMW,
+        **IMAGENET_PIXELS,
+        "epochs": 300, "batch_size": 1024, "warmup_epochs": 20, "eval_every": 10, "precision": "fp16",
+    },
+    "rsb_a3": {
+        **IMAGENET_PIXELS,
+        "optimizer": "lamb", "lr": 8e-3, "momentum": 0.9, "beta2": 0.999, "eps": 1e-6,
+        "weight_decay": 0.02, "no_decay": "vectors", "clip_norm": 1.0, "precision": "fp16",
+        "schedule": "cosine", "lr_end": 1e-6, "warmup_epochs": 5, "warmup_start": 1e-5,
+        "epochs": 100, "batch_size": 2048, "eval_every": 10, "score": "median_last10",
+    },
+    "finegrained": {
+        **SGD,
+        **IMAGENET_PIXELS,
+        "epochs": 200, "batch_size": 16, "lr": 1e-3, "weight_decay": 5e-4, "eval_every": 10,
+    },
+}  # fmt: skip
+# The rate of AutoMix and SAMix ends elsewhere.
+LEARNED_LR_END = {"cifar": 0.05, "tiny": 0.05}
+
+CROP = {"use": "random_resized_crop", "flip": 0.5}
+RAND = {
+    "use": "rand_augment", "scale": [0.08, 1.0], "interpolation": "bicubic", "flip": 0.5,
+    "operations": 2, "magnitude_std": 0.5,
+}  # fmt: skip
+AUGMENT = {
+    "cifar": {"use": "crop_flip", "padding": 4, "flip": 0.5},
+    "tiny": {**CROP, "size": 64, "scale": [0.08, 1.0], "interpolation": "bicubic"},
+    "imagenet": {**CROP, "size": 224, "scale": [0.08, 1.0], "interpolation": "bicubic"},
+    "deit": {**RAND, "size": 224, "magnitude": 9, "erasing": 0.25},
+    "swin": {**RAND, "size": 224, "magnitude": 9, "erasing": 0.25},
+    "rsb_a3": {**RAND, "size": 160, "magnitude": 6},
+    "finegrained": {
+        **CROP,
+        "shorter_side": 256, "size": 224, "scale": [0.5, 1.0], "interpolation": "bilinear",
+    },
+}  # fmt: skip
+CENTRE = {"use": "resize_crop", "shorter_side": 256, "size": 224, "interpolation": "bicubic"}
+UNCHANGED = {"use": "unchanged"}
+VIEW = {
+    "cifar": UNCHANGED,
+    "tiny": UNCHANGED,
+    "imagenet": CENTRE,
+    "deit": CENTRE,
+    "swin": CENTRE,
+    "rsb_a3": {**CENTRE, "shorter_side": 236},
+    "finegrained": {**CENTRE, "interpolation": "bilinear"},
+}
+
+# Classes, training and test images, side in pixels where all images have one.
+DATASETS = {
+    "cifar10": (10, 50_000, 10_000, 32),
+    "cifar100": (100, 50_000, 10_000, 32),
+    "tiny_imagenet": (200, 100_000, 10_000, 64),
+    "imagenet": (1000, 1_281_167, 50_000, None),
+    "cub": (200, 5994, 5794, None),
+    "aircraft": (100, 6667, 3333, None),
+    "cars": (196, 8144, 8041, None),
+}
+RESNET = {"use": "resnet", "width": 64}
+BOTTLENECK = {**RESNET, "block": "bottleneck", "layers": [3, 4, 6, 3]}
+BACKBONES = {
+    "resnet18": {**RESNET, "block": "basic", "layers": [2, 2, 2, 2]},
+    "resnet34": {**RESNET, "block": "basic", "layers": [3, 4, 6, 3]},
+    "resnet50": {**BOTTLENECK, "group_width": 64},
+    "resnext50": {**BOTTLENECK, "groups": 32, "group_width": 4},
+    "deit_small": {
+        "use": "vit", "image_size": 224, "patch_size": 16, "embed_dim": 384, "layers": [3, 3, 6],
+        "heads": 6, "drop_path": 0.1,
+    },
+    "swin_tiny": {
+        "use": "swin", "image_size": 224, "patch_size": 4, "window_size": 7, "embed_dim": 96,
+        "layers": [2, 2, 6, 2], "heads": [3, 6, 12, 24], "drop_path": 0.2,
+    },
+}  # fmt: skip
+STEM = {"cifar10": "cifar", "cifar100": "cifar", "tiny_imagenet": "cifar"}
+STEM |= dict.fromkeys(("imagenet", "cub", "aircraft", "cars"), "imagenet")
+NETWORKS = {
+    "cifar": {("cifar100", "resnet18"), ("cifar100", "resnext50"), ("cifar10", "resnet18")},
+    "tiny": {("tiny_imagenet", "resnet18"), ("tiny_imagenet", "resnext50")},
+    "imagenet": {("imagenet", "resnet18"), ("imagenet", "resnet34"), ("imagenet", "resnet50")},
+    "deit": {("imagenet", "deit_small")},
+    "swin": {("imagenet", "swin_tiny")},
+    "rsb_a3": {("imagenet", "resnet50"), ("imagenet", "resnet34")},  # the latter in Figure 5
+    "finegrained": {
+        *(("cub", "resnet18"), ("cub", "resnext50"), ("aircraft", "resnet18"), ("aircraft", "resnext50")),
+        ("cars", "resnet18"),
+    },
+}
+INIT = {"resnet18": "weights/resnet18-f37072fd.pth", "resnext50": "weights/resnext50_32x4d-7cdf4587.pth"}
+
+# alpha without DM: a number, or one for each backbone that has another one.
+POLICIES = (*STATIC, *DYNAMIC)
+R18 = {"resnet18": 0.2, "resnet34": 1.0, "resnet50": 1.0}
+ALPHA = {
+    recipe: dict(zip(POLICIES, row, strict=True))
+    for recipe, row in {
+        #              Mixup CutMix Manifold Saliency FMix Resize Puzzle AutoMix SAMix
+        "cifar": (1.0, 0.2, 2.0, 0.2, 0.2, 1.0, 1.0, 2.0, 2.0),
+        "tiny": (1.0, 1.0, 0.2, 1.0, 1.0, 1.0, 1.0, 2.0, 2.0),
+        "imagenet": (0.2, R18, 0.2, R18, R18, R18, 1.0, 2.0, 2.0),
+        "deit": (0.2, 0.2, None, 0.2, 0.2, 1.0, 1.0, 2.0, 2.0),
+        "swin": (0.2, 0.2, None, 0.2, 0.2, 1.0, 1.0, 2.0, 2.0),
+        "rsb_a3": (0.2, 0.2, 0.2, 0.2, 0.2, 1.0, 1.0, 2.0, 2.0),
+        "finegrained": (0.2, 1.0, 0.5, 0.2, 0.2, 1.0, 1.0, 2.0, 2.0),
+    }.items()
+}
+WITH_DM = {**dict.fromkeys(STATIC, 0.2), **dict.fromkeys(DYNAMIC, 2.0)}
+# What a policy has beside alpha and lam_groups.
+OWN = {
+    "mixup": {},
+    "cutmix": {"derangement": True},
+    "manifoldmix": {"layers": [0, 1, 2]},
+    "saliencymix": {"saliency_input": "float_normalised", "per_image": False},
+    "fmix": {"decay": 3.0, "derangement": True},
+    "resizemix": {"placement": "clipped"},
+}
+RECIPES_OWN = {"deit": (0.8, 1.0), "rsb": (0.1, 1.0)}
+PUZZLE = {
+    "use": "puzzlemix", "beta": 1.2, "gamma": 0.5, "eta": 0.2, "levels": 3, "edge_pool": 4,
+    "transport_eps": 0.8, "solver": "primal_dual",
+}  # fmt: skip
+PROCESSES = {"imagenet": 4, "deit": 8, "swin": 4, "rsb_a3": 4}  # of released runs, each with its own lam
+
+LEARNED = {"alpha": 2.0, "margin": 0.08, "mask_margin": 0.1, "mask_weight": 0.1, "momentum": 0.999}
+CONSTANT = {"mask_weight_schedule": "constant", "momentum_end": 0.999999}
+FADING = {"mask_weight_schedule": "cosine", "momentum_end": 0.99999}
+
+
+def mixer(lr: float, lr_end: float, momentum: float = 0.9) -> dict[str, float]:
+    return {"mixer_lr": lr, "mixer_lr_end": lr_end, "mixer_momentum": momentum}
+
+
+BOTH = {
+    "cifar": {**CONSTANT, **mixer(0.1, 0.05)},
+    "tiny": {**CONSTANT, **mixer(0.1, 1e-3)},
+    "imagenet": {**FADING, **mixer(0.1, 1e-3)},
+    "deit": {**FADING, **mixer(1e-3, 1e-4)},
+    "swin": {**FADING, **mixer(1e-3, 1e-4)},
+    "rsb_a3": {**FADING, **mixer(8e-3, 8e-4), "generator_loss": "mbce_one"},
+    "finegrained": {**FADING, **mixer(0.01, 5e-4)},
+}
+L1, VARIANCE = {"mask_loss": "l1"}, {"mask_loss": "l1_variance"}
+SAMIX_OF_IMAGENET = {**VARIANCE, "lam_residual": -1.0, "dropout": 0.1}
+OWN_OF_LEARNED = {
+    "automix": {recipe: {**L1, "lam_channel": recipe not in ("cifar", "tiny")} for recipe in RECIPES},
+    "samix": {
+        "cifar": {**VARIANCE, "lam_residual": 0.25, "mask_adjust": 0.25},
+        "tiny": {**VARIANCE, "lam_residual": 0.25},
+        "imagenet": SAMIX_OF_IMAGENET,
+        "deit": SAMIX_OF_IMAGENET,
+        "swin": SAMIX_OF_IMAGENET,
+        "rsb_a3": SAMIX_OF_IMAGENET,
+        "finegrained": {**VARIANCE, "lam_residual": 1.0, "dropout": 0.1},
+    },
+}
+# Single files that say otherwise: policy, recipe, data set or None, backbone.
+EXCEPTIONS = {
+    ("automix", "finegrained", None, "resnext50"): {"mask_loss": "l1_variance"},
+    ("samix", "tiny", None, "resnet18"): {"lam_residual": -1.0},
+    ("samix", "finegrained", "aircraft", "resnet18"): {"momentum_end": 0.99996},
+    ("automix", "imagenet", None, "resnet50"): {"mixer_momentum": 0.0},
+    ("samix", "imagenet", None, "resnet50"): {"mixer_momentum": 0.0},
+}
+
+# eta by data set and backbone, of static and of dynamic policies. The recipes' own mixing counts as static.
+ETA = {
+    **dict.fromkeys(
+        (
+            *(("cifar100", "resnet18"), ("cifar100", "resnext50"), ("cifar10", "resnet18")),
+            *(("imagenet", "resnet18"), ("imagenet", "resnet34"), ("imagenet", "resnet50")),
+            *(("imagenet", "deit_small"), ("imagenet", "swin_tiny")),
+            *(("tiny_imagenet", "resnext50"), ("cub", "resnext50"), ("aircraft", "resnext50")),
+        ),
+        (0.1, 1.0),
+    ),
+    **dict.fromkeys(
+        (
+            *(("tiny_imagenet", "resnet18"), ("cub", "resnet18"), ("aircraft", "resnet18")),
+            ("cars", "resnet18"),
+        ),
+        (1.0, 1.0),
+    ),
+}
+RESCALING = {"mixup": (0.5, 1.0), "manifoldmix": (0.5, 1.0)}  # t, xi; all others are cutting policies
+CUTTING = (1.0, 0.8)
+
+# OpenMixup's own DM(CE) on CIFAR-100: alpha, eta, mode, power, weight decay.
+RELEASED = {
+    ("resnet18", "mixup"): (0.2, 0.01, "more", 0.5, 1e-4),
+    ("resnet18", "cutmix"): (0.2, 0.1, "less", 0.5, 1e-4),
+    ("resnet18", "manifoldmix"): (0.5, 0.01, "more", 0.0, 1e-4),
+    ("resnet18", "saliencymix"): (0.2, 0.01, "less", 0.0, 1e-4),
+    ("resnet18", "fmix"): (0.2, 0.01, "less", 0.0, 1e-4),
+    ("resnet18", "resizemix"): (0.2, 0.1, "less", 0.5, 1e-4),
+    ("resnext50", "mixup"): (0.2, 0.01, "both", 1.0, 1e-4),
+    ("resnext50", "cutmix"): (0.2, 0.1, "both", 1.0, 5e-4),
+    ("resnext50", "manifoldmix"): (2.0, 0.05, "both", 1.0, 1e-4),
+    ("resnext50", "saliencymix"): (0.2, 0.1, "both", 1.0, 5e-4),
+    ("resnext50", "fmix"): (0.2, 0.5, "both", 0.0, 5e-4),
+    ("resnext50", "resizemix"): (0.2, 0.01, "less", 0.0, 5e-4),
+}
+
+FULL = load_grid("full", ROOT / "params.yaml")
+FIRST = [spec for spec in FULL.runs.values() if spec.seed == 0]
+USUAL = [spec for spec in FIRST if not spec.variation]
+
+
+def recipe_of(spec: RunSpec) -> str:
+    return FULL.cells[spec.name].recipe
+
+
+def place(spec: RunSpec) -> tuple[str, str]:
+    return spec.axes["dataset"], spec.axes["backbone"]
+
+
+def stated(spec: RunSpec, section: str) -> dict[str, object]:
+    """Return a section's settings that are not neutral: what a table of the paper would list."""
+    return dict(spec.identity().get(section, {}))
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_optimisation_is_the_recipes(recipe):
+    runs = [spec for spec in FIRST if recipe_of(spec) == recipe]
+    assert {place(spec) for spec in runs} == NETWORKS[recipe]
+    for spec in runs:
+        expected = dict(RECIPES[recipe])
+        if recipe in LEARNED_LR_END and spec.axes["policy"] in ("automix", "samix"):
+            expected["lr_end"] = LEARNED_LR_END[recipe]
+        if recipe == "finegrained":
+            expected["init"] = INIT[spec.axes["backbone"]]
+        if spec.axes["objective"] == "dm_ce_released":
+            expected["weight_decay"] = RELEASED[spec.axes["backbone"], spec.axes["policy"]][4]
+        assert stated(spec, "recipe") == expected, spec.name
+
+
+def test_only_fine_grained_runs_start_from_weights():
+    for spec in FULL.runs.values():
+        init = spec.settings["recipe"]["init"]
+        assert (init != "random") == (spec.axes["dataset"] in ("cub", "aircraft", "cars")), spec.name
+        assert spec.source is None
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_images_are_seen_as_the_recipe_says(recipe):
+    for spec in FIRST:
+        if recipe_of(spec) == recipe:
+            assert stated(spec, "augment") == AUGMENT[recipe], spec.name
+            assert spec.settings["view"] == VIEW[recipe], spec.name
+
+
+def test_data_sets_are_genuine_and_whole():
+    assert {spec.axes["dataset"] for spec in FIRST} == set(DATASETS)
+    for spec in FIRST:
+        settings = spec.settings["dataset"]
+        sizes = tuple(settings.get(key) for key in ("classes", "train_size", "test_size", "image_size"))
+        assert sizes == DATASETS[spec.axes["dataset"]], spec.name
+        assert settings["edition"] == "real"
+
+
+def test_networks_are_those_of_the_paper():
+    assert {spec.axes["backbone"] for spec in FIRST} == set(BACKBONES)
+    for spec in FIRST:
+        found = stated(spec, "backbone")
+        stem = found.pop("stem", None)
+        assert found == BACKBONES[spec.axes["backbone"]], spec.name
+        transformer = spec.axes["backbone"] in ("deit_small", "swin_tiny")
+        assert stem == (None if transformer else STEM[spec.axes["dataset"]]), spec.name
+
+
+def sides(spec: RunSpec) -> tuple[int, int]:
+    """Return the sides of training and of test images in pixels."""
+    own = spec.settings["dataset"].get("image_size")
+    return spec.settings["augment"].get("size") or own, spec.settings["view"].get("size") or own
+
+
+def test_images_fit_the_network():
+    expected = {"cifar": (32, 32), "tiny": (64, 64), "rsb_a3": (160, 224)}
+    for spec in FIRST:
+        train, test = sides(spec)
+        assert (train, test) == expected.get(recipe_of(spec), (224, 224)), spec.name
+        network = spec.settings["backbone"]
+        if "image_size" in network:
+            assert (train, test) == (network["image_size"],) * 2, spec.name
+            assert network["image_size"] % (network["patch_size"] * network.get("window_size", 1)) == 0
+        else:
+            assert (network["stem"] == "cifar") == (test <= 64), spec.name
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_alpha_without_dm(recipe):
+    seen = set()
+    for spec in USUAL:
+        policy, backbone = spec.axes["policy"], spec.axes["backbone"]
+        plain = spec.axes["objective"] in ("mce", "mbce_one", "mbce_two")
+        if recipe_of(spec) != recipe or not plain or policy in RECIPES_OWN:
+            continue
+        alpha = ALPHA[recipe][policy]
+        alpha = alpha[backbone] if isinstance(alpha, dict) else alpha
+        assert spec.settings["policy"]["alpha"] == alpha, spec.name
+        seen.add(policy)
+    absent = {"deit": {"manifoldmix"}, "swin": {"manifoldmix"}}
+    assert set(POLICIES) - seen == absent.get(recipe, set())
+
+
+def test_alpha_with_dm():
+    seen = set()
+    for spec in FIRST:
+        policy = spec.axes["policy"]
+        if spec.axes["objective"] in ("dm_ce", "dm_bce") and policy not in RECIPES_OWN:
+            assert spec.settings["policy"]["alpha"] == WITH_DM[policy], spec.name
+            seen.add((recipe_of(spec), policy))
+    assert len(seen) == 7 * 9 - 2  # no ManifoldMix with transformers
+
+
+def test_the_recipes_own_mixing():
+    found = {}
+    for spec in USUAL:
+        if spec.axes["policy"] in RECIPES_OWN:
+            settings = spec.settings["policy"]
+            assert (settings["use"], settings["cutmix_share"]) == ("mixup_cutmix", 0.5)
+            key = (spec.axes["policy"], recipe_of(spec), spec.axes["objective"])
+            found[key] = settings["mixup_alpha"], settings["cutmix_alpha"]
+    assert found == {
+        **{("deit", recipe, loss): (0.8, 1.0) for recipe in ("deit", "swin") for loss in ("mce", "dm_ce")},
+        **{("rsb", "rsb_a3", loss): (0.1, 1.0) for loss in ("mbce_one", "mbce_two", "dm_bce")},
+    }
+
+
+def test_static_policies_have_their_constants():
+    for spec in FIRST:
+        policy = spec.axes["policy"]
+        if policy in STATIC:
+            found = {k: v for k, v in stated(spec, "policy").items() if k not in ("alpha", "lam_groups")}
+            assert found == {"use": policy, **OWN[policy]}, spec.name
+
+
+def test_lam_is_drawn_as_often_as_in_released_runs():
+    for spec in FIRST:
+        if spec.axes["policy"] in (*STATIC, *RECIPES_OWN, "puzzlemix"):
+            groups = spec.settings["policy"]["lam_groups"]
+            assert groups == PROCESSES.get(recipe_of(spec), 1), spec.name
+            assert spec.settings["recipe"]["batch_size"] % groups == 0
+        else:
+            assert "lam_groups" not in spec.settings["policy"]
+
+
+def test_puzzlemix_is_the_published_one():
+    for spec in FIRST:
+        if spec.axes["policy"] == "puzzlemix":
+            grid, block = (4, 4) if recipe_of(spec) == "cifar" else (3, 224)
+            found = {k: v for k, v in stated(spec, "policy").items() if k not in ("alpha", "lam_groups")}
+            assert found == {**PUZZLE, "max_grid_log2": grid, "transport_block": block}, spec.name
+
+
+@pytest.mark.parametrize("policy", OWN_OF_LEARNED)
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_automix_and_samix_by_recipe(policy, recipe):
+    runs = [spec for spec in FIRST if spec.axes["policy"] == policy and recipe_of(spec) == recipe]
+    assert runs
+    for spec in runs:
+        dataset, backbone = place(spec)
+        expected = {"use": policy, **LEARNED, **BOTH[recipe], **OWN_OF_LEARNED[policy][recipe]}
+        for key in ((policy, recipe, None, backbone), (policy, recipe, dataset, backbone)):
+            expected |= EXCEPTIONS.get(key, {})
+        assert stated(spec, "policy") == expected, spec.name
+
+
+def test_eta_by_data_set_backbone_and_kind():
+    seen = set()
+    for spec in USUAL:
+        if spec.axes["objective"] == "dm_ce":
+            eta = ETA[place(spec)][spec.axes["policy"] in DYNAMIC]
+            assert spec.settings["objective"]["eta"] == eta, spec.name
+            seen.add(place(spec))
+    assert seen == set(ETA)
+
+
+def test_t_and_xi_by_family():
+    for spec in USUAL:
+        if spec.axes["objective"] == "dm_bce":
+            settings = spec.settings["objective"]
+            expected = RESCALING.get(spec.axes["policy"], CUTTING)
+            assert (settings["t"], settings["xi"]) == expected, spec.name
+
+
+def test_binary_losses_are_summed_over_classes():
+    binary = [spec for spec in FIRST if spec.axes["objective"] in ("mbce_one", "mbce_two", "dm_bce")]
+    assert {recipe_of(spec) for spec in binary} == {"rsb_a3"}
+    assert {spec.settings["objective"]["reduction"] for spec in binary} == {"sum_classes"}
+
+
+def test_label_smoothing_is_the_transformers_alone():
+    for spec in FIRST:
+        smoothed = recipe_of(spec) in ("deit", "swin")
+        assert spec.settings["objective"].get("label_smoothing", 0.0) == 0.1 * smoothed, spec.name
+
+
+def test_the_released_form_is_the_released_files():
+    found = {}
+    for spec in FIRST:
+        if spec.axes["objective"] == "dm_ce_released":
+            settings = spec.settings
+            found[spec.axes["backbone"], spec.axes["policy"]] = (
+                settings["policy"]["alpha"],
+                *(settings["objective"][key] for key in ("eta", "mode", "power")),
+                settings["recipe"]["weight_decay"],
+            )
+    assert found == RELEASED
+
+
+def varied(grid: Grid, name: str, *keys: str) -> list[tuple[object, ...]]:
+    specs = [grid.runs[run] for run in grid.grids[name]]
+    return [(s.axes["policy"], *(s.settings["objective"][key] for key in keys)) for s in specs]
+
+
+@pytest.mark.parametrize("name", [name for name in ABLATIONS if name.startswith("eta")])
+def test_figures_vary_eta(name):
+    policies = ("mixup", "cutmix", "puzzlemix", "automix")
+    expected = [(policy, eta) for policy in policies for eta in (0.01, 0.1, 0.5, 1.0, 2.0)]
+    assert varied(FULL, name, "eta") == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "ts", "xis"),
+    [("xi_rsb", (1.0, 0.5), (1.0, 0.9, 0.8, 0.7)), ("t_rsb", (2.0, 1.0, 0.5, 0.3), (1.0, 0.8))],
+)
+def test_figure_5_varies_t_and_xi(name, ts, xis):
+    expected = [(policy, t, xi) for policy in ("mixup", "cutmix") for t in ts for xi in xis]
+    assert varied(FULL, name, "t", "xi") == expected
+
+
+def test_three_seeds_but_one_for_ablations():
+    for grid, names in FULL.grids.items():
+        seeds = {0} if grid in ABLATIONS else {0, 1, 2}
+        assert {FULL.runs[name].seed for name in names} == seeds, grid
+
+
+def test_seeds_differ_in_nothing_else():
+    for spec in FULL.runs.values():
+        first = FULL.runs[f"{spec.cell}/s0"]
+        assert {**spec.identity(), "seed": 0} == first.identity()

@@ -1,0 +1,187 @@
+"""What a tier leaves out or narrows, and the seeds of a grid."""
+
+from __future__ import annotations
+
+import pytest
+
+from dmix.errors import DmixError
+from dmix.grid.expand import load_grid
+from project import NO_RULES, ROOT, small_params
+
+TITLE = "    title: full scale, the paper's settings\n"
+VANILLA = "  cifar10_vanilla:\n    method: supervised\n"
+RESOLVED = "  cifar100_vanilla:\n    method: supervised\n"
+
+
+def tier(line: str) -> tuple[str, str]:
+    """Return the edit that gives the full tier of the small params.yaml a further line."""
+    return TITLE, f"{TITLE}    {line}\n"
+
+
+def seeds(value: str) -> tuple[str, str]:
+    return VANILLA, f"{VANILLA}    seeds: {value}\n"
+
+
+def line_of(text: str, needle: str) -> int:
+    return text[: text.index(needle)].count("\n") + 1
+
+
+def test_omit_leaves_out_a_grid_and_nothing_else(expanded):
+    whole = expanded(small=True)
+    grid = expanded(tier("omit: [cifar100]"), small=True)
+    gone = set(whole.runs) - set(grid.runs)
+    assert gone == set(whole.grids["cifar100"])
+    assert list(grid.grids) == [name for name in whole.grids if name != "cifar100"]
+    assert {name: spec.digest() for name, spec in grid.runs.items()} == {
+        name: spec.digest() for name, spec in whole.runs.items() if name not in gone
+    }
+
+
+def test_a_table_without_runs_is_none_of_the_tier(expanded):
+    grid = expanded(tier("omit: [cifar10, cifar10_vanilla]"), small=True)
+    assert list(grid.tables) == ["table1"]
+    assert list(grid.params.tables) == ["table1", "tableS1"]
+    assert grid.table_runs(grid.params.tables["tableS1"]) == ()
+    half = expanded(tier("omit: [cifar10]"), small=True)
+    assert half.table_runs(half.tables["tableS1"]) == half.grids["cifar10_vanilla"]
+
+
+def test_narrow_keeps_some_entries_of_an_axis(expanded):
+    whole = expanded(small=True)
+    grid = expanded(tier("narrow: {cifar100: {backbone: resnet18, policy: [cutmix, mixup]}}"), small=True)
+    kept = [
+        name
+        for name in whole.grids["cifar100"]
+        if whole.runs[name].axes["backbone"] == "resnet18" and whole.runs[name].axes["policy"] != "ghost"
+    ]
+    assert list(grid.grids["cifar100"]) == kept
+    assert len(kept) == 2 * 2 * 3
+    assert {name: grid.grids[name] for name in grid.grids if name != "cifar100"} == {
+        name: whole.grids[name] for name in whole.grids if name != "cifar100"
+    }
+
+
+def test_narrow_knows_what_a_selector_selects(expanded):
+    edits = (
+        tier("narrow: {cifar10: {objective: dm_ce}}"),
+        ("backbone: resnet18\n    policy: [mixup, cutmix, ghost]", "backbone: resnet18\n    policy: cutmix"),
+    )
+    grid = expanded(*edits, small=True)
+    assert [grid.runs[name].cell for name in grid.grids["cifar10"]] == [
+        "supervised/cifar10/resnet18/cutmix/dm_ce"
+    ] * 3
+
+
+def test_narrow_keeps_some_seeds(expanded):
+    grid = expanded(tier("narrow: {cifar100: {seeds: [0, 2]}, cifar10: {seeds: 1}}"), small=True)
+    found = {name: sorted({grid.runs[run].seed for run in runs}) for name, runs in grid.grids.items()}
+    assert found == {
+        "cifar100": [0, 2],
+        "cifar100_vanilla": [0, 1, 2],
+        "cifar10": [1],
+        "cifar10_vanilla": [0, 1, 2],
+    }
+
+
+@pytest.mark.parametrize(("value", "expected"), [("[0]", [0]), ("7", [7]), ("[5, 3]", [5, 3])])
+def test_seeds_of_a_grid_stand_in_place_of_the_tiers(expanded, value, expected):
+    grid = expanded(seeds(value), small=True)
+    assert [grid.runs[name].seed for name in grid.grids["cifar10_vanilla"]] == expected
+    assert {grid.runs[name].seed for name in grid.grids["cifar10"]} == {0, 1, 2}
+
+
+WRONG = {
+    "omit of an unknown grid": (tier("omit: [cifar11]"), "omit:", "tiers.full.omit: no grid named 'cifar11'"),
+    "narrow of an unknown grid": (
+        tier("narrow: {cifar11: {backbone: resnet18}}"),
+        "narrow:",
+        "tiers.full.narrow: no grid named 'cifar11'",
+    ),
+    "narrow by what is no axis": (
+        tier("narrow: {cifar100: {recipe: cifar}}"),
+        "narrow:",
+        "tiers.full.narrow.cifar100.recipe: unknown axis; choose of method, dataset, backbone",
+    ),
+    "narrow to an entry of another grid": (
+        tier("narrow: {cifar10: {backbone: resnext50}}"),
+        "narrow:",
+        "tiers.full.narrow.cifar10.backbone: the grid cifar10 has no backbone 'resnext50'",
+    ),
+    "narrow to an entry of none": (
+        tier("narrow: {cifar10: {policy: [mixup, cutmx]}}"),
+        "narrow:",
+        "tiers.full.narrow.cifar10.policy: the grid cifar10 has no policy 'cutmx'",
+    ),
+    "narrow to another seed": (
+        tier("narrow: {cifar10: {seeds: [0, 3]}}"),
+        "narrow:",
+        "tiers.full.narrow.cifar10.seeds: the grid cifar10 has no seeds 3",
+    ),
+    **{
+        f"seeds {value}": (
+            seeds(value),
+            f"seeds: {value}\n",
+            "grids.cifar10_vanilla.seeds: seeds are whole numbers of 0 or more",
+        )
+        for value in ("-1", "[0, -1]", "1.0", "[0, 1.5]", "[zero]", "true", "[[0]]")
+    },
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_is_wrong_is_named_with_its_line(case, expanded, tmp_path):
+    edit, needle, message = WRONG[case]
+    with pytest.raises(DmixError) as caught:
+        expanded(edit, small=True)
+    path = tmp_path / "params.yaml"
+    assert f"{path}:{line_of(path.read_text(), needle)}: {message}" in str(caught.value)
+
+
+def test_a_wrong_setting_of_an_omitted_grid_is_found(expanded):
+    wrong = (RESOLVED, f"{RESOLVED}    recipe.rl: 0.1\n")
+    with pytest.raises(DmixError, match=r"recipe\.rl: unknown key"):
+        expanded(tier("omit: [cifar100, cifar100_vanilla]"), wrong, small=True)
+
+
+@pytest.mark.parametrize(
+    "left_out", ["omit: [cifar100, cifar100_vanilla]", "narrow: {cifar100: {backbone: resnet18}}"]
+)
+def test_an_override_of_cells_that_are_left_out_is_of_use(expanded, left_out):
+    # resnext50 is in the grids of CIFAR-100 alone.
+    rule = "{when: {backbone: resnext50, policy: mixup}, set: {recipe.lr: 0.2}, why: test}"
+    grid = expanded((NO_RULES, f"overrides: [{rule}] # ordered"), tier(left_out), small=True)
+    assert not any("resnext50/mixup" in name for name in grid.runs)
+
+
+def test_the_small_params_leave_out_nothing():
+    assert "omit" not in small_params()
+    assert "narrow" not in small_params()
+
+
+def cells(name: str) -> set[str]:
+    return {spec.cell for spec in load_grid(name, ROOT / "params.yaml").runs.values()}
+
+
+def test_smoke_has_every_cell_of_the_paper():
+    # ResNeXt-50 on ImageNet is in no table: fine-grained runs of the small tiers start from it.
+    assert cells("smoke") == cells("full") | {"supervised/imagenet/resnext50/vanilla/ce"}
+
+
+def test_embedded_has_tables_1_to_5_and_s1_with_every_row_and_objective():
+    full, embedded = (load_grid(name, ROOT / "params.yaml") for name in ("full", "embedded"))
+
+    def shown(grid, table):
+        runs = [grid.runs[name].axes for name in grid.table_runs(grid.tables[table])]
+        return {(axes["policy"], axes["objective"]) for axes in runs}
+
+    assert {"table1", "table2", "table3", "table4", "table5", "tableS1"} <= set(embedded.tables)
+    for table in embedded.tables:
+        assert shown(embedded, table) == shown(full, table), table
+    assert cells("embedded") - {"supervised/imagenet/resnext50/vanilla/ce"} <= cells("full")
+
+
+def test_small_tiers_need_nothing_from_outside():
+    for name in ("embedded", "smoke"):
+        for spec in load_grid(name, ROOT / "params.yaml").runs.values():
+            assert spec.settings["dataset"]["edition"] == "embedded", spec.name
+            assert not spec.settings["recipe"]["init"].startswith("weights/"), spec.name
