@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -62,9 +63,10 @@ def assemble(
     """
     recipe, world = spec.settings["recipe"], here()
     shared = {"mean": recipe["mean"], "std": recipe["std"], "device": device}
+    augment = load_part("augment", spec.settings["augment"])
     loader = feed.train_loader(
         dataset.splits["train"],
-        load_part("augment", spec.settings["augment"]),
+        augment,
         reading,
         batch_size=recipe["batch_size"],
         seed=derive(spec.seed, "data"),
@@ -75,7 +77,8 @@ def assemble(
     test = feed.evaluation(
         dataset.splits["test"],
         load_part("view", spec.settings["view"]),
-        reading,
+        # Where training decodes anew, so does the test: ImageNet's resized test images would take 13 GB.
+        reading if getattr(augment, "first", None) else replace(reading, cache=None),
         batch_size=max(1, EVALUATION_PIXELS // side**2),
         share=world.batches(),
         **shared,

@@ -65,7 +65,7 @@ class Grid:
         return {folder: name for name, folder in self.folders.items()}
 
     def missing(self, name: str) -> tuple[str, ...]:
-        """Return the source files that the run, or the one it starts from, needs and that do not exist yet."""
+        """Return the source files that the run, or the one it starts from, needs and that are not there."""
         spec = self.runs[name]
         own = (
             f"dmix/{ROOMS[section]}/{values['use']}.py"

@@ -47,8 +47,8 @@ class Options:
     """How to train, none of which changes a number on the same device.
 
     `tensorboard` is a folder for event files, or None. `workers` are the processes that decode images on
-    disk, beside each that trains; None is none on a CPU, where runs share the cores, and all cores of the job
-    (or 16) on a GPU.
+    disk, beside each that trains; None is none on a CPU, where runs share the cores, and the process's share
+    of the job's cores (or 16) on a GPU.
     """
 
     device: str = "auto"
@@ -121,10 +121,16 @@ def weights_of(grid: Grid, name: str) -> Path | None:
     return None if init == "random" else DATA / "real" / init
 
 
+def own_cores() -> int:
+    """Return this process's share of the cores of its job, at least one."""
+    together = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # processes that torchrun started here
+    return max(1, len(os.sched_getaffinity(0)) // together)
+
+
 def _reading(options: Options, device: torch.device) -> Reading:
     workers = options.workers
     if workers is None:
-        workers = min(MOST_WORKERS, len(os.sched_getaffinity(0))) if device.type == "cuda" else 0
+        workers = min(MOST_WORKERS, own_cores()) if device.type == "cuda" else 0
     return Reading(workers, CACHE)
 
 
