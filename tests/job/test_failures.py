@@ -39,8 +39,8 @@ def test_missing_data_set(project: Project):
 
 def test_missing_genuine_data_set(project: Project):
     arguments = ("train", NAME, "--tier", "full", "--device", "cpu")
-    message = assert_refused(project, "data/real/cifar-10-batches-py", 2, *arguments)
-    assert "genuine" in message
+    message = assert_refused(project, "is blocked", 2, *arguments)
+    assert "run dmix data fetch cifar10" in message
 
 
 def test_truncated_pickle(project: Project):

@@ -34,7 +34,7 @@ def test_the_record_is_that_of_an_unpacked_run(project: Project):
 def test_status_and_message_of_a_failure_come_through(project: Project):
     done = project.run("dmix", "train", NAME, "--tier", "full", "--device", "cpu", "--preload")
     assert done.returncode == 2
-    assert "data/real/cifar-10-batches-py" in done.stderr
+    assert "run dmix data fetch cifar10" in done.stderr
 
 
 def test_a_signal_reaches_the_run(long_project: Project):

@@ -270,7 +270,7 @@ def test_weights_of_a_run_that_end_early_are_refused(kept, tmp_path):
 def test_missing_weights_of_a_run_say_what_to_do(tmp_path):
     error = refused(load_run, other_classes("resnet"), tmp_path / "weights.safetensors")
     assert error.message.endswith("weights.safetensors: No such file or directory")
-    assert error.way_out.startswith("train that run first")
+    assert error.way_out.startswith("get the run's weights (dvc pull)")
 
 
 @pytest.mark.parametrize("name", SMALL)

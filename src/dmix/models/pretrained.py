@@ -80,7 +80,7 @@ def load_run(model: Backbone, path: Path) -> None:
     ------
     DmixError: the file is missing or damaged, or its tensors are not those of the network.
     """
-    data = _read(path, "train that run first, or get what others have trained with: dvc pull")
+    data = _read(path, "get the run's weights (dvc pull), or remove its record.json and train it again")
     try:
         found = safetensors.torch.load(data)
     except safetensors.SafetensorError as error:

@@ -1,0 +1,64 @@
+"""Test projects whose images are on disk, and whose runs on CUB start from the weights of one on ImageNet."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from project import POLICIES, ROOT, Project, small_params
+
+SOURCE = "supervised/imagenet/resnet18/vanilla/ce/s0"
+DEPENDANTS = {f"supervised/cub/resnet18/{policy}/mce/s0" for policy in ("mixup", "cutmix")}
+CIFAR10 = {f"supervised/cifar10/resnet18/{cell}/s0" for cell in ("vanilla/ce", "cutmix/mce", "cutmix/dm_ce")}
+EVERYTHING = {SOURCE, *DEPENDANTS, *CIFAR10}
+NO_RULES = "\noverrides: []\n"
+GRIDS = {
+    "imagenet_vanilla": ("imagenet", "imagenet", "vanilla", "ce"),
+    "cub": ("finegrained", "cub", ["mixup", "cutmix"], "mce"),
+}
+SMOKE = (
+    ({}, {"dataset.edition": "embedded", "recipe.batch_size": 100, "recipe.epochs": 1}),
+    ({"backbone": "resnet18"}, {"backbone.layers": [1, 1, 1], "backbone.width": 4}),
+    ({"backbone": "resnext50"}, {"backbone.layers": [1, 1, 1]}),
+    ({"recipe": "cifar"}, {"dataset.image_size": 16}),
+    ({"dataset": "cifar10"}, {"dataset.train_size": 1000, "dataset.test_size": 250}),
+    ({"dataset": "cifar100"}, {"dataset.train_size": 1400, "dataset.test_size": 400}),
+    ({"dataset": ["imagenet", "cub"]}, {"dataset.classes": 20, "augment.size": 16}),
+    ({"dataset": ["imagenet", "cub"]}, {"view.shorter_side": 20, "view.size": 16}),
+    ({"dataset": "imagenet"}, {"dataset.train_size": 400, "dataset.test_size": 100}),
+    ({"dataset": "cub"}, {"dataset.train_size": 300, "dataset.test_size": 200, "augment.shorter_side": 20}),
+    ({"dataset": "cub"}, {"recipe.init": SOURCE}),
+)  # fmt: skip
+
+
+def rule(when: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
+    """Return an override."""
+    return {"when": when, "set": settings, "why": "test"}
+
+
+def streamed() -> dict[str, Any]:
+    """Return the small params.yaml with grids on ImageNet and CUB, and the real entries they need."""
+    real = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params = yaml.safe_load(small_params().replace(POLICIES, "policy: cutmix"))
+    for section, names in (("datasets", ("imagenet", "cub")), ("recipes", ("imagenet", "finegrained"))):
+        params[section] |= {name: real[section][name] for name in names}
+    for name, (recipe, dataset, policy, objective) in GRIDS.items():
+        cell = {"recipe": recipe, "dataset": dataset, "policy": policy, "objective": objective}
+        params["grids"][name] = {"method": "supervised", "backbone": "resnet18", **cell}
+        table = {"number": "0", "title": name, "grids": [name], "rows": "policy", "columns": ["objective"]}
+        params["tables"][f"table_{name}"] = table
+    smoke = params["tiers"]["smoke"]
+    smoke |= {"omit": ["cifar100", "cifar100_vanilla"], "overrides": [rule(*each) for each in SMOKE]}
+    params["tiers"] = {"smoke": smoke}
+    return params
+
+
+def create(path: Path, embedded_data: Path, params: dict[str, Any]) -> Project:
+    """Create a project with a data folder of its own, in which the embedded editions are the shared ones."""
+    project = Project.create(path, params=yaml.safe_dump(params, sort_keys=False))
+    (path / "data/embedded").mkdir(parents=True)
+    for edition in (embedded_data / "embedded").iterdir():
+        (path / "data/embedded" / edition.name).symlink_to(edition)
+    return project
