@@ -24,7 +24,7 @@ def way_to_get(spec: RunSpec, items: Mapping[str, Item]) -> str | None:
     """
     item = items.get(spec.axes["dataset"])
     edition = spec.settings["dataset"].get("edition")
-    if item is not None and edition == "real" and not (DATA / "real" / item.path).exists():
+    if item is not None and edition == "real" and not item.present(DATA):
         return f"run {item.command}"
     init = spec.settings["recipe"]["init"]
     if init.startswith("weights/") and not (DATA / "real" / init).exists():
