@@ -1,0 +1,1 @@
+"""What semi-supervised methods are made of: targets, thresholds, ramps, interleaving. Pure functions."""

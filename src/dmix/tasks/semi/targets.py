@@ -1,0 +1,64 @@
+"""What unlabelled images are taught: pseudo-classes, sharpened or aligned distributions. All are detached."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Pseudo:
+    """The likeliest class of each row, int64 (N,), and its probability, float32 or float64 (N,)."""
+
+    labels: Tensor
+    confidence: Tensor
+
+
+def probabilities(logits: Tensor) -> Tensor:
+    """Return the softmax of (N, C), detached, in float32 or wider also where the network computes in less."""
+    z = logits.detach()
+    return (z if z.dtype == torch.float64 else z.float()).softmax(1)
+
+
+def pseudo(logits: Tensor) -> Pseudo:
+    """Return the pseudo-classes of logits (N, C)."""
+    confidence, labels = probabilities(logits).max(1)
+    return Pseudo(labels, confidence)
+
+
+def guess(views: Sequence[Tensor]) -> Tensor:
+    """Return the mean distribution (N, C) of the logits of several views of the same images (MixMatch)."""
+    return torch.stack([probabilities(logits) for logits in views]).mean(0)
+
+
+def sharpen(p: Tensor, temperature: float) -> Tensor:
+    """Return p^(1 / temperature), each row of (N, C) made a distribution again.
+
+    Of the softmax of logits it is the softmax of logits / temperature, which is UDA's target.
+    """
+    # relative to the largest, so that a low temperature does not make all of a row underflow to 0
+    powers = (p / p.amax(1, keepdim=True)) ** (1 / temperature)
+    return powers / powers.sum(1, keepdim=True)
+
+
+def follow(mean: Tensor | None, p: Tensor, decay: float) -> Tensor:
+    """Return the running mean (C,) of predictions after a batch of p (N, C); None before the first batch."""
+    now = p.mean(0)
+    return now if mean is None else decay * mean + (1 - decay) * now
+
+
+def align(p: Tensor, wanted: Tensor, predicted: Tensor) -> Tensor:
+    """Return p (N, C) times wanted / predicted, both (C,), each row made a distribution again (ReMixMatch).
+
+    Parameters
+    ----------
+    wanted: frequencies of the classes among labelled images.
+    predicted: the running mean of predictions on unlabelled ones, this batch included.
+    """
+    # a class that has never been predicted, not even by underflow, has no share to scale
+    ratio = wanted / predicted.clamp(min=torch.finfo(predicted.dtype).tiny)
+    aligned = p * ratio
+    return aligned / aligned.sum(1, keepdim=True)
