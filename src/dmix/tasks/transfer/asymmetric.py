@@ -1,0 +1,81 @@
+"""Labelled rows mixed with each other and with pseudo-labelled ones: the asymmetrical strategy (section 3.2).
+
+A labelled image is mixed with an unlabelled one by lam <= 1/2, so that it is the fainter of the two, and
+only its class has a decoupled term. The mixed input does not depend on the pseudo-label.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from dmix.losses.dm_ce import dm_ce
+from dmix.losses.dm_ce_asymmetric import dm_ce_asymmetric
+
+Rule = Literal["free", "at_most_half", "at_least_half"]
+Sides = Literal["labelled", "both"]
+
+
+def labelled_share(drawn: Tensor, rule: Rule) -> Tensor:
+    """Return the weight of the labelled side, of the shape and dtype of `drawn`.
+
+    Parameters
+    ----------
+    drawn: values of Beta(alpha, alpha), in [0, 1].
+    rule: "at_most_half" is min(l, 1 - l), the paper's strategy; "at_least_half" max(l, 1 - l), the opposite
+        that Table 8 compares with; "free" is l, no asymmetry.
+    """
+    if rule == "free":
+        return drawn
+    return torch.minimum(drawn, 1 - drawn) if rule == "at_most_half" else torch.maximum(drawn, 1 - drawn)
+
+
+def mix_rows(labelled: Tensor, unlabelled: Tensor, lam: Tensor) -> Tensor:
+    """Return lam * labelled + (1 - lam) * unlabelled, row i with row i, as many rows as the shorter batch.
+
+    Parameters
+    ----------
+    labelled, unlabelled: (N, ...) and (M, ...) floating. lam: at least min(N, M) values in [0, 1].
+    """
+    n = min(len(labelled), len(unlabelled))
+    share = lam[:n].to(labelled.dtype).view(-1, *[1] * (labelled.ndim - 1))
+    return share * labelled[:n] + (1 - share) * unlabelled[:n]
+
+
+def labelled_loss(logits: Tensor, y_a: Tensor, y_b: Tensor, lam: Tensor, *, eta: float) -> Tensor:
+    """Return the mean over all rows of MCE + eta * both decoupled terms, a scalar: labelled with labelled.
+
+    Parameters
+    ----------
+    logits: (N, C). y_a, y_b: (N,) int64, labels. lam: (N,) in [0, 1], weight of y_a. eta: 0 gives MCE.
+    """
+    return dm_ce(logits, y_a, y_b, lam, eta=eta).mean()
+
+
+def asymmetric_loss(
+    logits: Tensor,
+    y: Tensor,
+    pseudo: Tensor,
+    lam: Tensor,
+    *,
+    eta: float,
+    mask: Tensor | None = None,
+    sides: Sides = "labelled",
+) -> Tensor:
+    """Return the mean over all rows of m * (MCE + eta * decoupled), a scalar: labelled with unlabelled.
+
+    Rows without weight count in the denominator.
+
+    Parameters
+    ----------
+    logits: (N, C) of rows from `mix_rows`. y, pseudo: (N,) int64, labels and pseudo-classes.
+    lam: (N,) in [0, 1], weight of y. eta: 0 gives MCE.
+    mask: (N,) m in {0, 1}; None is 1 throughout.
+    sides: whose decoupled term counts: the label's alone, or the pseudo-class's too (the row of Table 8
+        without the strategy).
+    """
+    objective = dm_ce_asymmetric if sides == "labelled" else dm_ce
+    rows = objective(logits, y, pseudo, lam, eta=eta)
+    return (rows if mask is None else rows * mask).mean()
