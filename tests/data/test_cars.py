@@ -211,7 +211,7 @@ def test_content_that_is_not_as_it_should_be_is_named(tmp_path, changes, message
     with pytest.raises(DmixError, match=re.escape(message)) as caught:
         cars(tmp_path, **SETTINGS)
     assert "stanford_cars" in caught.value.message
-    assert caught.value.way_out.endswith(f", then {IMPORT}")
+    assert re.fullmatch(rf"remove \S+/stanford_cars, then {IMPORT}", caught.value.way_out)
 
 
 def test_a_file_cut_anywhere_is_one_clear_error(tmp_path):
@@ -230,7 +230,7 @@ def test_a_foreign_file_is_one_clear_error(tmp_path, content):
     write_merged(tmp_path, content)
     with pytest.raises(DmixError, match=r"cars_annos\.mat is damaged: .") as caught:
         cars(tmp_path, **SETTINGS)
-    assert caught.value.way_out.endswith(f", then {IMPORT}")
+    assert re.fullmatch(rf"remove \S+/stanford_cars, then {IMPORT}", caught.value.way_out)
 
 
 @pytest.mark.parametrize(
@@ -241,7 +241,7 @@ def test_a_missing_file_is_named(tmp_path, name):
     (folder / name).unlink()
     with pytest.raises(DmixError, match=f"{Path(name).name} is missing") as caught:
         cars(tmp_path, **SETTINGS)
-    assert caught.value.way_out.endswith(f", then {IMPORT}")
+    assert re.fullmatch(rf"remove \S+/stanford_cars, then {IMPORT}", caught.value.way_out)
 
 
 def test_a_devkit_is_checked_as_the_merged_file_is(tmp_path):
@@ -257,7 +257,7 @@ def test_a_devkit_is_checked_as_the_merged_file_is(tmp_path):
     (folder / "devkit" / "cars_meta.mat").unlink()
     with pytest.raises(DmixError, match=r"has neither cars_annos\.mat nor devkit/cars_meta\.mat") as caught:
         cars(tmp_path, **SETTINGS)
-    assert caught.value.way_out.endswith(f", then {IMPORT}")
+    assert re.fullmatch(rf"remove \S+/stanford_cars, then {IMPORT}", caught.value.way_out)
 
 
 @pytest.mark.parametrize(

@@ -59,10 +59,10 @@ def _import_everything() -> None:
     importlib.import_module("dmix.verbs")
     vision.timm()
     torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
-    read_sources()
+    read_modules()
 
 
-def read_sources() -> None:
+def read_modules() -> None:
     """Read the settings and the digest of every module, which each process would do again."""
     for section, room in ROOMS.items():
         for path in sorted(PACKAGE.joinpath(*room.split("/")).glob("*.py")):
