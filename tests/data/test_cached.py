@@ -17,7 +17,7 @@ from disk_images import write_images
 from dmix.data.cached import CachedSplit, cached
 from dmix.data.dataset import FileSplit
 from dmix.data.image_files import LooseFiles
-from dmix.data.resize import ShorterSide
+from dmix.data.resize import First, ShorterSide, Square
 from dmix.errors import DmixError
 
 torch.set_num_threads(1)
@@ -29,7 +29,7 @@ def split(tmp_path) -> FileSplit:
     return write_images(tmp_path / "images", 7)
 
 
-def make(split: FileSplit, folder: Path, first: ShorterSide = FIRST, workers: int = 0) -> CachedSplit:
+def make(split: FileSplit, folder: Path, first: First = FIRST, workers: int = 0) -> CachedSplit:
     return cached(split, first, folder, workers=workers)
 
 
@@ -46,6 +46,15 @@ def test_pixels_and_labels_are_those_of_the_resized_images(split, tmp_path, work
         image = kept.image(index)
         assert image.dtype == np.uint8
         np.testing.assert_array_equal(image, FIRST(split.image(index)))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_squares_are_kept_bit_for_bit(split, tmp_path, workers):
+    first = Square(12, "bicubic")
+    kept = make(split, tmp_path / "cache", first, workers)
+    assert kept.shapes.tolist() == [[12, 12]] * 7
+    for index in range(7):
+        np.testing.assert_array_equal(kept.image(index), first(split.image(index)))
 
 
 def test_the_file_is_pixels_then_shapes(split, tmp_path):
@@ -71,6 +80,16 @@ def test_what_makes_the_pixels_is_in_the_name(split, tmp_path, monkeypatch):
     make(split, folder)
     make(split, folder, ShorterSide(13, "bilinear"))
     make(split, folder, ShorterSide(12, "bicubic"))
+    assert len(files(folder)) == 3
+    squares = [make(split, folder, Square(size, "bilinear")).path for size in (12, 13)]
+    squares += [make(split, folder, Square(12, "bicubic")).path]
+    assert len(set(squares)) == 3
+    assert len({path.stem.rpartition("-")[2] for path in folder.glob("*.bin")}) == 6  # digests, too
+    for path in squares:
+        path.unlink()
+    assert {path.name.rpartition("-")[0] for path in squares} == {
+        "bilinear-12x12", "bilinear-13x13", "bicubic-12x12"
+    }  # fmt: skip
     assert len(files(folder)) == 3
     names, labels = split.files.names, split.labels
     make(FileSplit(LooseFiles(tmp_path / "images", names[::-1]), labels[::-1].copy()), folder)

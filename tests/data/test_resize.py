@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from dmix import vision
 from dmix.data.evaluate.resize_crop import ResizeCrop
 from dmix.data.evaluate.unchanged import Unchanged
-from dmix.data.resize import ShorterSide, resize
+from dmix.data.resize import ShorterSide, Square, resize
 from dmix.errors import DmixError
 
 vision.torchvision()
@@ -111,6 +111,41 @@ def test_shorter_side_done_twice_is_done_once():
         once = ShorterSide(20, "bicubic")(noise(*shape))
         assert min(once.shape[:2]) == 20
         assert ShorterSide(20, "bicubic")(once) is once
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    shape=st.tuples(st.integers(1, 12), st.integers(1, 12)),
+    size=st.integers(1, 12),
+    interpolation=st.sampled_from(["bilinear", "bicubic"]),
+    seed=st.integers(0, 100),
+)
+def test_a_square_is_the_rule_written_out_bit_for_bit(shape, size, interpolation, seed):
+    image = noise(*shape, seed)
+    expected = naive(image, size, size, interpolation)
+    np.testing.assert_array_equal(Square(size, interpolation)(image), expected)
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("shape", [(300, 400), (256, 500), (100, 180), (400, 300), (300, 256)])
+def test_a_square_is_pillows_resize(shape, interpolation):
+    """Of upright images Pillow 13 may begin with the height: here it is asked for the width first."""
+    image = noise(*shape)
+    picture, mode = PIL.Image.fromarray(image), PIL.Image.Resampling[interpolation.upper()]
+    if shape[0] > shape[1]:
+        picture = picture.resize((256, shape[0]), mode)
+    found = Square(256, interpolation)(image)
+    assert found.shape == (256, 256, 3)
+    np.testing.assert_array_equal(found, np.asarray(picture.resize((256, 256), mode)))
+
+
+def test_a_square_done_twice_is_done_once():
+    for shape in ((30, 41), (41, 30), (20, 30), (30, 20)):
+        once = Square(20, "bicubic")(noise(*shape))
+        assert once.shape == (20, 20, 3)
+        assert Square(20, "bicubic")(once) is once
+    image = noise(20, 20)
+    assert Square(20, "bicubic")(image) is image
 
 
 @settings(max_examples=60, deadline=None)

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from dmix.data.dataset import FileSplit, fingerprint
-from dmix.data.resize import Image, ShorterSide
+from dmix.data.resize import First, Image
 from dmix.data.workers import ordered
 from dmix.errors import DmixError
 from dmix.files import atomic_write
@@ -58,7 +58,7 @@ class CachedSplit:
         return pixels.reshape(height, width, 3)
 
 
-def cached(split: FileSplit, first: ShorterSide, folder: Path, *, workers: int) -> CachedSplit:
+def cached(split: FileSplit, first: First, folder: Path, *, workers: int) -> CachedSplit:
     """Return `split` with `first` applied to its images, from `folder`, where it is made when it is missing.
 
     Of several runs that want it at once, one makes it.
@@ -67,7 +67,7 @@ def cached(split: FileSplit, first: ShorterSide, folder: Path, *, workers: int) 
     ------
     DmixError: an image is damaged, the file was cut off, or the folder cannot be written.
     """
-    path = folder / f"{first.interpolation}-{first.size}-{_digest(split, first)}.bin"
+    path = folder / f"{first.label}-{_digest(split, first)}.bin"
     try:
         if not path.exists():
             folder.mkdir(parents=True, exist_ok=True)
@@ -84,7 +84,7 @@ def cached(split: FileSplit, first: ShorterSide, folder: Path, *, workers: int) 
         ) from error
 
 
-def _digest(split: FileSplit, first: ShorterSide) -> str:
+def _digest(split: FileSplit, first: First) -> str:
     made_by = (FORMAT, PIL.__version__, first, fingerprint({"images": split}))
     return hashlib.sha256(repr(made_by).encode()).hexdigest()[:16]
 
@@ -94,13 +94,13 @@ class _Resized:
     """What worker processes do: one image, uint8 (H, W, 3)."""
 
     split: FileSplit
-    first: ShorterSide
+    first: First
 
     def __call__(self, index: int) -> Tensor:
         return torch.from_numpy(self.first(self.split.image(index)).copy())  # Pillow's memory is read-only
 
 
-def _make(path: Path, split: FileSplit, first: ShorterSide, workers: int) -> None:
+def _make(path: Path, split: FileSplit, first: First, workers: int) -> None:
     shapes = np.empty((len(split), 2), "<i4")
     with atomic_write(path) as stream:
         work = _Resized(split, first)

@@ -14,7 +14,7 @@ from dmix.data.dataset import AnySplit, FileSplit, Split
 from dmix.data.evaluate.contract import View
 from dmix.data.evaluate.unchanged import Unchanged
 from dmix.data.loader import EvaluationSet, ResidentLoader
-from dmix.data.resize import ShorterSide
+from dmix.data.resize import First
 from dmix.data.stream import StreamEvaluation, StreamLoader
 from dmix.errors import DmixError
 
@@ -54,14 +54,14 @@ def train_loader(
     """
     if isinstance(split, Split):
         if not isinstance(augment, Augment):
-            raise _unfit("augmentation", augment, "in memory")
+            raise unfit("augmentation", augment, "in memory")
         return ResidentLoader(
             split, augment, batch_size=batch_size, mean=mean, std=std, seed=seed, device=device, rows=rows
         )
     if not isinstance(augment, ImageAugment):
-        raise _unfit("augmentation", augment, "on disk")
+        raise unfit("augmentation", augment, "on disk")
     return StreamLoader(
-        _kept(split, augment.first, reading),
+        kept(split, augment.first, reading),
         augment,
         batch_size=batch_size,
         mean=mean,
@@ -92,10 +92,12 @@ def evaluation(
     """
     if isinstance(split, Split):
         if not isinstance(view, Unchanged):
-            raise _unfit("test-time transform", view, "in memory")
-        return EvaluationSet(split, batch_size=batch_size, mean=mean, std=std, device=device, share=share)
+            raise unfit("test-time transform", view, "in memory")
+        return EvaluationSet(
+            split, batch_size=batch_size, mean=mean, std=std, device=device, share=share, view=view
+        )
     return StreamEvaluation(
-        _kept(split, view.first, reading),
+        kept(split, view.first, reading),
         view,
         batch_size=batch_size,
         mean=mean,
@@ -106,13 +108,15 @@ def evaluation(
     )
 
 
-def _kept(split: FileSplit, first: ShorterSide | None, reading: Reading) -> FileSplit | CachedSplit:
+def kept(split: FileSplit, first: First | None, reading: Reading) -> FileSplit | CachedSplit:
+    """Return `split` with its images after `first`, where that may be kept."""
     if first is None or reading.cache is None:
         return split
     return cached(split, first, reading.cache, workers=reading.workers)
 
 
-def _unfit(what: str, part: object, where: str) -> DmixError:
+def unfit(what: str, part: object, where: str) -> DmixError:
+    """Return the error that `part` has no form for images `where` those of the data set are."""
     module = type(part).__module__.rpartition(".")[2]
     return DmixError(
         f"the {what} {module} is not for images {where}, as those of this data set are",

@@ -11,6 +11,8 @@ from torch import Tensor
 from dmix.data import epochs
 from dmix.data.augment.contract import Augment
 from dmix.data.dataset import Split
+from dmix.data.evaluate.contract import View
+from dmix.data.evaluate.unchanged import Unchanged
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +77,7 @@ class ResidentLoader:
         rows: slice = slice(None),
     ) -> None:
         self.steps_per_epoch = epochs.steps_per_epoch(len(split), batch_size)
+        self.images_per_step = batch_size
         self._images = torch.from_numpy(split.images).to(device)
         self._labels = torch.from_numpy(split.labels).to(device)
         self._augment = augment
@@ -113,6 +116,7 @@ class EvaluationSet:
     Parameters
     ----------
     share: which of the batches are given; for a reading shared by several processes.
+    view: says which crops of the images are evaluated; nothing else of it is applied to them.
     """
 
     def __init__(
@@ -124,7 +128,9 @@ class EvaluationSet:
         std: Sequence[float],
         device: torch.device,
         share: slice = slice(None),
+        view: View = Unchanged(),  # noqa: B008 - has no state
     ) -> None:
+        self.view = view
         self._images = torch.from_numpy(split.images).to(device)
         self._labels = torch.from_numpy(split.labels).to(device)
         self._batches = [

@@ -40,6 +40,11 @@ class ShorterSide:
     size: int
     interpolation: Interpolation
 
+    @property
+    def label(self) -> str:
+        """A name for files."""
+        return f"{self.interpolation}-{self.size}"
+
     def __call__(self, image: Image) -> Image:
         """Resize uint8 (H, W, 3)."""
         height, width = image.shape[:2]
@@ -49,3 +54,29 @@ class ShorterSide:
         if width <= height:
             return resize(image, longer, self.size, self.interpolation)
         return resize(image, self.size, longer, self.interpolation)
+
+
+@dataclass(frozen=True)
+class Square:
+    """Resize an image to `size` pixels square, whatever its aspect ratio, which is not kept.
+
+    An image that is `size` pixels high and wide is returned as it is.
+    """
+
+    size: int
+    interpolation: Interpolation
+
+    @property
+    def label(self) -> str:
+        """A name for files."""
+        return f"{self.interpolation}-{self.size}x{self.size}"
+
+    def __call__(self, image: Image) -> Image:
+        """Resize uint8 (H, W, 3) into uint8 (size, size, 3)."""
+        if image.shape[:2] == (self.size, self.size):
+            return image
+        return resize(image, self.size, self.size, self.interpolation)
+
+
+First = ShorterSide | Square
+"""A resize that is the same in every epoch: done twice it is done once, so its result may be kept."""

@@ -79,6 +79,7 @@ class StreamLoader:
         rows: slice = slice(None),
     ) -> None:
         self.steps_per_epoch = epochs.steps_per_epoch(len(split), batch_size)
+        self.images_per_step = batch_size
         # two epochs: that of the batch, and that of what is made ahead
         order = lru_cache(maxsize=2)(partial(epochs.order, len(split), seed))
         self._plan = _Plan(order, self.steps_per_epoch, batch_size, rows)
@@ -115,7 +116,7 @@ class StreamEvaluation:
     Parameters
     ----------
     split: the samples.
-    view: applied to each image in a worker process.
+    view: applied to each image in a worker process; says which crops of the result are evaluated.
     mean, std: per channel, of pixels scaled to 0..1.
     workers: processes beside this one; with 0, this process does it all.
     share: which of the batches are given, and made at all; for a reading shared by several processes.
@@ -133,6 +134,7 @@ class StreamEvaluation:
         workers: int,
         share: slice = slice(None),
     ) -> None:
+        self.view = view
         self._work = _Viewed(split, view)
         self._labels = torch.from_numpy(split.labels).to(device)
         self._batch_size = batch_size

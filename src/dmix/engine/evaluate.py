@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from dmix.data.evaluate.contract import View
 from dmix.engine.distributed import World
 from dmix.engine.task import Task
 
 
+class Batches(Protocol):
+    """Batches of (images, labels), and how their images are seen."""
+
+    @property
+    def view(self) -> View:
+        """Says which crops of an image are evaluated."""
+        ...
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]: ...
+
+
 @torch.no_grad()
-def top1(task: Task, batches: Iterable[tuple[Tensor, Tensor]], world: World) -> Mapping[str, float]:
+def top1(task: Task, batches: Batches, world: World) -> Mapping[str, float]:
     """Return top-1 accuracy in percent for everything that the task predicts, in evaluation mode.
+
+    Where an image is seen in several crops, accuracy is that of the sum of their logits, and follows for the
+    centre crop alone, as NAME_centre, after all of these.
 
     Counts stay on the device until the end; the task is left in training mode. Each process reads its own
     `batches`, with the running statistics of the first, and has the accuracy on all of them.
@@ -24,7 +40,7 @@ def top1(task: Task, batches: Iterable[tuple[Tensor, Tensor]], world: World) -> 
     total = 0
     for images, labels in batches:
         total += len(labels)
-        for name, logits in task.predict(images).items():
+        for name, logits in predictions(task, batches.view, images).items():
             hits = (logits.argmax(1) == labels).sum()
             correct[name] = correct[name] + hits if name in correct else hits
     task.train()
@@ -34,3 +50,21 @@ def top1(task: Task, batches: Iterable[tuple[Tensor, Tensor]], world: World) -> 
     return {
         name: 100.0 * sum(found.get(name, 0) for found, _ in counts) / everything for name in counts[0][0]
     }
+
+
+def predictions(task: Task, view: View, images: Tensor) -> dict[str, Tensor]:
+    """Return logits (N, classes) by name, in the order in which they are reported.
+
+    What the task predicts for `images`, added up over the crops that `view` shows; then, unless that is one,
+    what it predicts for the centre crop.
+    """
+    added: dict[str, Tensor] = {}
+    centre: dict[str, Tensor] = {}
+    crops = 0
+    for crop in view.crops(images):
+        for name, logits in task.predict(crop).items():
+            added[name] = added[name] + logits if name in added else logits
+            if crops == view.centre:
+                centre[f"{name}_centre"] = logits
+        crops += 1
+    return added | centre if crops > 1 else added

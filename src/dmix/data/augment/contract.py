@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from dmix.data.resize import Image, ShorterSide
+from dmix.data.resize import First, Image
 
 
 @runtime_checkable
@@ -36,7 +36,10 @@ class ImageAugment(Protocol):
     image that already went through it, so that it may be done once for all epochs.
     """
 
-    first: ShorterSide | None
+    @property
+    def first(self) -> First | None:
+        """The resize, or None."""
+        ...
 
     def __call__(self, image: Image, rng: np.random.Generator) -> Image:
         """Augment uint8 (H, W, 3), with a generator of this sample's own, into uint8 (S, S, 3)."""

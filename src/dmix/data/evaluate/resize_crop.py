@@ -6,13 +6,14 @@ from typing import Annotated, Literal
 
 from annotated_types import Gt
 
+from dmix.data.evaluate.contract import OneCrop
 from dmix.data.resize import Image, ShorterSide
 from dmix.errors import DmixError
 from dmix.part import part
 
 
 @part
-class ResizeCrop:
+class ResizeCrop(OneCrop):
     """Resize the shorter side to `shorter_side` pixels and cut `size` pixels square out of the middle.
 
     As torchvision's `Resize(shorter_side)` and `CenterCrop(size)`.

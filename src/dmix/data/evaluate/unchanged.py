@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dmix.data.evaluate.contract import OneCrop
 from dmix.data.resize import Image
 from dmix.part import part
 
 
 @part
-class Unchanged:
+class Unchanged(OneCrop):
     """Leave images as they are; those of a batch must have one size."""
 
     first = None
