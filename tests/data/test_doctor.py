@@ -18,7 +18,7 @@ from dmix.data import embedded
 from dmix.doctor import machine as module
 from dmix.doctor.finding import Finding, as_text
 from dmix.doctor.machine import machine
-from dmix.doctor.store import store
+from dmix.doctor.store import GROUPS, store
 from dmix.grid.sources import read_sources
 from project import ROOT
 
@@ -51,7 +51,7 @@ def test_everything_the_embedded_tier_needs_is_here(here, capsys):
     found = by_name(Finding(**each) for each in json.loads(capsys.readouterr().out)["findings"])
     items = read_sources()
     for name, item in items.items():
-        group = "genuine data" if item.kind == "data" else "pretrained weights"
+        group = GROUPS[item.kind]
         state = "ok" if name in ("cub", "resnet18_weights") else "missing"
         assert (found[group, name].state, found[group, name].command) == (
             state, "" if state == "ok" else item.command

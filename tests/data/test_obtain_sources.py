@@ -166,4 +166,5 @@ def test_no_address_is_a_package_registrys():
         "data.caltech.edu",
         "s3.amazonaws.com",
         "www.robots.ox.ac.uk",
+        "raw.githubusercontent.com",
     }

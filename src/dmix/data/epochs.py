@@ -12,7 +12,7 @@ import numpy.typing as npt
 from dmix.errors import DmixError
 
 # What random numbers are for; changing a number changes every run.
-ORDER, AUGMENT, SAMPLE = 0, 1, 2
+ORDER, AUGMENT, SAMPLE, STEP, VIEW, BATCH_VIEW = 0, 1, 2, 3, 4, 5
 
 
 def steps_per_epoch(samples: int, batch_size: int) -> int:
@@ -43,6 +43,21 @@ def augment_rng(seed: int, epoch: int) -> np.random.Generator:
 def sample_rng(seed: int, epoch: int, index: int) -> np.random.Generator:
     """Return one sample's own generator in an epoch."""
     return _rng(seed, epoch, SAMPLE, index)
+
+
+def step_rng(seed: int, step: int) -> np.random.Generator:
+    """Return the generator from which the samples of a step are drawn, where there are no epochs."""
+    return _rng(seed, step, STEP)
+
+
+def view_rng(seed: int, use: tuple[int, int], view: int) -> np.random.Generator:
+    """Return the generator of one view (from 0) of one use of a sample (`dmix.data.sampling`)."""
+    return _rng(seed, *use, VIEW, view)
+
+
+def batch_view_rng(seed: int, step: int, view: int) -> np.random.Generator:
+    """Return the generator from which one view (from 0) of all samples of a step is drawn at once."""
+    return _rng(seed, step, BATCH_VIEW, view)
 
 
 def _rng(*entropy: int) -> np.random.Generator:

@@ -22,18 +22,40 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class LabelSplit:
-    """The labelled and the unlabelled part of a train split: disjoint, together all of it.
+    """Which images of a train split a run may know the labels of, and which it reads without.
+
+    Together the two parts are the whole split. Whether they overlap is the draw's affair: in transfer
+    learning they are disjoint (`hash_rule`, `published`); in semi-supervised learning `unlabelled` is the
+    whole split, the labelled images included (`balanced`).
 
     Attributes
     ----------
-    labelled, unlabelled: int64, ascending indices into the train split.
-    names: paths of the labelled images, sorted. digest: `digest_of(names)`.
+    labelled, unlabelled: int64, ascending indices into the train split, each at most once.
+    names: of the labelled images (`names_of`), sorted. digest: `digest_of(names)`.
     """
 
     labelled: Ints
     unlabelled: Ints
     names: tuple[str, ...]
     digest: str
+
+
+def label_split(dataset: Dataset, labelled: Ints, unlabelled: Ints) -> LabelSplit:
+    """Return the split that two sets of distinct training images make, in whatever order they come."""
+    labelled, unlabelled = np.sort(labelled), np.sort(unlabelled)
+    names = tuple(sorted(names_of(dataset, labelled)))
+    return LabelSplit(labelled, unlabelled, names, digest_of(names))
+
+
+def names_of(dataset: Dataset, rows: Ints) -> list[str]:
+    """Return what the training images `rows` are called in lists of labelled ones.
+
+    It is their path relative to the data set; of images in memory "train/" and their place in six digits.
+    """
+    train = dataset.splits["train"]
+    if isinstance(train, FileSplit):
+        return [train.files.names[row] for row in rows.tolist()]
+    return [f"train/{row:06d}" for row in rows.tolist()]
 
 
 def quota(images: npt.ArrayLike, percent: int) -> Ints:
@@ -84,9 +106,7 @@ def split_labels(dataset: Dataset, percent: int, seed: int) -> LabelSplit:
             "get the data set again, or compare it with its source",
         )
     drawn = hash_draw(dataset.name, seed, names, labels, quota(counts, percent))
-    kept = tuple(sorted(names[index] for index in drawn.tolist()))
-    rest = np.setdiff1d(np.arange(len(names)), drawn)
-    return LabelSplit(np.sort(drawn), rest, kept, digest_of(kept))
+    return label_split(dataset, drawn, np.setdiff1d(np.arange(len(names)), drawn))
 
 
 def hold_out(dataset: Dataset, rows: Ints, percent: int, seed: int) -> tuple[Ints, Ints]:

@@ -1,4 +1,4 @@
-"""Data sets and weights: which are there, and the one command that gets each of the others."""
+"""Data sets, lists and weights: which are there, and the one command that gets each of the others."""
 
 from __future__ import annotations
 
@@ -10,6 +10,12 @@ from dmix.data import embedded, marker
 from dmix.doctor.finding import Finding
 from dmix.errors import DmixError
 from dmix.grid.sources import Item, read_sources
+
+GROUPS = {
+    "data": "genuine data",
+    "lists": "published lists of labelled images",
+    "weights": "pretrained weights",
+}
 
 
 def store(data: Path) -> Iterator[Finding]:
@@ -40,7 +46,7 @@ def _edition(name: str, folder: Path) -> Finding:
 
 
 def _item(item: Item, data: Path) -> Finding:
-    group = "genuine data" if item.kind == "data" else "pretrained weights"
+    group = GROUPS[item.kind]
     target = item.target(data)
     if item.present(data):
         link = f" -> {target.readlink()}" if target.is_symlink() else ""

@@ -14,18 +14,21 @@ from dmix.grid.spec import RunSpec
 
 DATA = Path("data")
 RESULTS = Path("results")
+LABEL_LISTS = "label_lists"  # the item that the labels `published` read
 
 
 def way_to_get(spec: RunSpec, items: Mapping[str, Item]) -> str | None:
-    """Return how to get the genuine data set or the weights that `spec` lacks, or None.
+    """Return how to get what `spec` lacks of genuine data, published label lists and weights, or None.
 
-    Data sets that `items` does not know are taken to be there. Embedded editions are made when a workflow
-    starts.
+    What `items` does not know is taken to be there. Embedded editions are made when a workflow starts.
     """
-    item = items.get(spec.axes["dataset"])
-    edition = spec.settings["dataset"].get("edition")
-    if item is not None and edition == "real" and not item.present(DATA):
-        return f"run {item.command}"
+    wanted = [spec.axes["dataset"]] if spec.settings["dataset"].get("edition") == "real" else []
+    if spec.settings.get("labels", {}).get("use") == "published":
+        wanted.append(LABEL_LISTS)
+    for name in wanted:
+        item = items.get(name)
+        if item is not None and not item.present(DATA):
+            return f"run {item.command}"
     init = spec.settings["recipe"]["init"]
     if init.startswith("weights/") and not (DATA / "real" / init).exists():
         known = (f"run {item.command}" for item in items.values() if str(item.path) == init)

@@ -1,4 +1,4 @@
-"""Where genuine data sets and pretrained weights come from: `reference/datasets.csv`.
+"""Where genuine data sets, label lists and pretrained weights come from: `reference/datasets.csv`.
 
 Read while the workflow is parsed, so it imports next to nothing.
 """
@@ -19,13 +19,19 @@ HEADER = (
     *("item", "kind", "path", "form", "file", "place"),
     *("url", "bytes", "algorithm", "checksum", "note"),
 )
-KINDS = ("data", "weights")
+KINDS = ("data", "weights", "lists")
 # folder: an archive of the item's folder; into: an archive of what goes into that folder; copy: the file
 # itself goes there; link: a link to it does, because it is too large to be copied.
 PLACES = ("folder", "into", "copy", "link")
 URL = re.compile(r"(?:https?://[^/\s]+/\S+|torchvision:\w+\.\w+)?")
-# Of a sha256 the beginning will do: torch's hub publishes no more than that.
-CHECKSUMS = {"md5": re.compile(r"[0-9a-f]{32}"), "sha256": re.compile(r"[0-9a-f]{8,64}"), "": re.compile("")}
+CHECKSUMS = {
+    "md5": re.compile(r"[0-9a-f]{32}"),
+    # The beginning will do: torch's hub publishes no more than that.
+    "sha256": re.compile(r"[0-9a-f]{8,64}"),
+    # Of a text's sorted lines (`dmix.data.line_digest`): a list is the same whatever order it is in.
+    "sha256_lines": re.compile(r"[0-9a-f]{64}"),
+    "": re.compile(""),
+}
 NAME = re.compile(r"[\w.-]+", re.ASCII)
 
 
@@ -55,7 +61,7 @@ class File:
 
 @dataclass(frozen=True)
 class Item:
-    """A data set, or one file of pretrained weights; `path` is where it belongs below data/real/."""
+    """A data set, a folder of lists, or one file of weights; `path` is where it belongs below data/real/."""
 
     name: str
     kind: str
@@ -151,7 +157,7 @@ def _check(where: str, row: Mapping[str, str]) -> None:
         ("place", row["place"] in PLACES, f"one of {', '.join(PLACES)}"),
         ("url", URL.fullmatch(row["url"]), "http://..., https://..., torchvision:WEIGHTS or nothing"),
         ("bytes", re.fullmatch(r"([1-9][0-9]*)?", row["bytes"]), "a number of bytes or nothing"),
-        ("algorithm", algorithm, "md5, sha256 or nothing"),
+        ("algorithm", algorithm, "md5, sha256, sha256_lines or nothing"),
         ("checksum", algorithm and algorithm.fullmatch(row["checksum"]), "hex digits as its algorithm has"),
     ):
         if not right:

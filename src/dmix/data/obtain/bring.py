@@ -21,7 +21,7 @@ def bring(item: Item, path: Path, data: Path, load: Load | None, tell: Tell) -> 
 
     Parameters
     ----------
-    path: the archive; a folder with all archives of a form; the unpacked folder; or the file of weights.
+    path: the archive; a folder with all files of a form; the unpacked folder; or the file of weights.
     data, load, tell: as in `fetch`.
 
     Raises
@@ -65,7 +65,7 @@ def published(item: Item, path: Path) -> Mapping[File, Path]:
         found = {file: path / file.name for file in files}
         if all(place.is_file() for place in found.values()):
             return found
-    if path.is_file() or item.kind == "weights":
+    if path.is_file() or item.kind != "data":
         raise DmixError(f"{path} is not all of {item.name}", f"give a path to {_wanted(item)}")
     return {}
 
@@ -79,4 +79,5 @@ def _wanted(item: Item) -> str:
     several = [
         f"a folder with {' + '.join(file.name for file in files)}" for files in forms if len(files) > 1
     ]
-    return ", or ".join([*single, *several, f"the unpacked folder ({item.path.name})"])
+    unpacked = [f"the unpacked folder ({item.path.name})"] if item.kind == "data" else []
+    return ", or ".join([*single, *several, *unpacked])

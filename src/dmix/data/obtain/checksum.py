@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from dmix.data.line_digest import line_digest
 from dmix.data.obtain.progress import progress
 from dmix.errors import DmixError
 from dmix.grid.sources import File
@@ -44,6 +45,8 @@ def right(path: Path, file: File) -> bool:
 
 
 def _digest(path: Path, algorithm: str, size: int) -> str:
+    if algorithm == "sha256_lines":
+        return line_digest(path.read_bytes())
     digest = hashlib.new(algorithm, usedforsecurity=False)
     with open(path, "rb") as stream, progress(f"checking {path.name}", "MB", size) as advance:
         while chunk := stream.read(CHUNK):

@@ -27,7 +27,7 @@ def lay(item: Item, files: Mapping[File, Path], made: Path, tell: Tell) -> None:
     sizes = {file: source.stat().st_size for file, source in files.items() if file.place != "link"}
     require_space(made.parent, UNPACKED * sum(sizes.values()), item.name)
     for file, source in files.items():
-        inside = made / file.name if item.kind == "data" else made
+        inside = made if item.kind == "weights" else made / file.name
         if file.place in ("folder", "into"):
             tell(f"{item.name}: unpacking {source}")
         if file.place == "folder":

@@ -47,16 +47,19 @@ def verify(name: str, folder: Path, load: Callable[[], Dataset], workers: int) -
     return f"{name}: {sizes} images of {found.classes:,} classes, all whole; fingerprint {digest}"
 
 
-def verify_weights(item: Item, data: Path) -> str:
-    """Check a file of weights, and return a line that says so.
+def verify_files(item: Item, data: Path) -> str:
+    """Check weights or lists by their checksums, and return a line that says so.
 
     Raises
     ------
-    DmixError: it is missing, or not the published one.
+    DmixError: a file is missing, or not the published one.
     """
     target = item.target(data)
-    checksum.check(target, item.files[0], f"remove it, then run: {item.command}")
-    return f"{item.name}: {target} is the published file"
+    for file in item.files:
+        path = target if item.kind == "weights" else target / file.name
+        checksum.check(path, file, f"remove {target}, then run: {item.command}")
+    found = "is the published file" if item.kind == "weights" else "holds the published files"
+    return f"{item.name}: {target} {found}"
 
 
 def _require_whole(name: str, folder: Path, groups: Sequence[ImageFiles], workers: int) -> None:

@@ -1,0 +1,1 @@
+"""Which training images have labels: draws by rule or by generator, and lists that others published."""

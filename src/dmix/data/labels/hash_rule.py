@@ -1,0 +1,36 @@
+"""A share of every class, drawn by the hashes of paths: for transfer learning, where no list can be had."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from annotated_types import Ge, Interval
+
+from dmix.data.dataset import Dataset
+from dmix.data.splits import LabelSplit, split_labels
+from dmix.part import part
+
+
+@part
+def hash_rule(
+    dataset: Dataset,
+    seed: int,
+    *,
+    percent: Annotated[int, Interval(ge=1, le=100)],
+    draw: Annotated[int, Ge(0)] = 0,
+) -> LabelSplit:
+    """Keep the labels of ceil(percent / 100 * n) of the n training images of every class (`split_labels`).
+
+    Labelled and unlabelled images are disjoint, and each percentage contains all lower ones of the same draw.
+
+    Parameters
+    ----------
+    seed: of the run; not used. The published lists are fixed, so published trials differ in all but their
+        labels, and so do ours: what tells draws apart is `draw`.
+
+    Raises
+    ------
+    DmixError: images have no paths, or a class has no training image.
+    """
+    del seed
+    return split_labels(dataset, percent, draw)

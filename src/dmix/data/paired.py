@@ -1,0 +1,58 @@
+"""Batches of two endless streams: labelled images, and images whose labels are not used."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Views:
+    """One stream's samples of a step, each seen in one or more ways; all on the device.
+
+    Attributes
+    ----------
+    images: for each view float32 (B, 3, H, W), normalised, channels_last in memory.
+    labels: int64 (B,). Of an unlabelled stream too; methods do not look at them.
+    index: int64 (B,), the samples' places in the split.
+    """
+
+    images: tuple[Tensor, ...]
+    labels: Tensor
+    index: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """One step's samples of both streams; `unlabelled` is None where a method has no use for them."""
+
+    labelled: Views
+    unlabelled: Views | None
+
+
+class Stream(Protocol):
+    """Gives the samples of any step, without a state."""
+
+    images_per_step: int
+
+    def batch(self, step: int) -> Views:
+        """Return the samples of `step`, counted from 0."""
+        ...
+
+
+class PairLoader:
+    """The batches of a run on two streams, by step number. No epoch is defined."""
+
+    steps_per_epoch = 0
+
+    def __init__(self, labelled: Stream, unlabelled: Stream | None) -> None:
+        self._labelled = labelled
+        self._unlabelled = unlabelled
+        self.images_per_step = labelled.images_per_step + (unlabelled.images_per_step if unlabelled else 0)
+
+    def batch(self, step: int) -> Pair:
+        """Return both streams' samples of `step`."""
+        unlabelled = self._unlabelled.batch(step) if self._unlabelled else None
+        return Pair(self._labelled.batch(step), unlabelled)
