@@ -11,10 +11,13 @@ import pytest
 from dmix.errors import DmixError
 from dmix.grid.expand import load_grid
 from dmix.grid.schema import Reported
+from dmix.report.columns import settings_of
 from dmix.report.compare import compare, reported_objective
 from dmix.report.compare_files import to_csv
 from dmix.report.deviations import concerning, read_deviations
-from dmix.report.reported import HEADER, SOURCES, read_reported
+from dmix.report.frame import load_frame
+from dmix.report.reported import HEADER, SOURCES, read_reported, reported_key
+from dmix.report.table import build_table
 
 REFERENCE = Path(__file__).parents[2] / "reference"
 WANTED = Reported(table="Table T", settings=["epochs=5"])
@@ -26,7 +29,7 @@ def rows(toy):
     grid = toy.make_grid(toy.specs("real"), "full")
     toy.fill(grid)
     found = compare(toy.table(grid), grid.params, read_reported(toy.reference / "reported.csv", WANTED))
-    return {(row.backbone[:8], row.policy, row.objective, row.source): row for row in found}
+    return {(row.backbone[:8], row.row, row.objective, row.source): row for row in found}
 
 
 @pytest.mark.parametrize(
@@ -168,7 +171,8 @@ def test_only_what_the_paper_prints_is_called_paper():
 def test_the_deviations_of_the_repository_are_well_formed():
     found = read_deviations(REFERENCE / "deviations.csv")
     letters = "abcdefghijklmnopqrstuvwxyz"
-    assert [item.id for item in found] == [*letters, *(f"a{letter}" for letter in letters[:12])]
+    pairs = [first + second for first in "ab" for second in letters]
+    assert [item.id for item in found] == [*letters, *pairs[: pairs.index("bf") + 1]]
     root = REFERENCE.parent
     params = load_grid("full", root / "params.yaml").params
     sections = {"dataset": params.datasets, "policy": params.policies, "objective": params.objectives}
@@ -190,23 +194,23 @@ def test_table_1_finds_its_numbers():
     assert {key[0] for key in found} == {"CIFAR-100", "Tiny-ImageNet"}
 
 
-def test_every_number_of_a_table_finds_its_cell():
+def test_every_number_of_a_table_finds_its_cell(tmp_path):
     grid = load_grid("full", REFERENCE.parent / "params.yaml")
+    objectives = {entry.title: reported_objective(entry) for entry in grid.params.objectives.values()}
     wanted, there = {}, {}
-    for table in grid.params.tables.values():
+    for name, table in grid.params.tables.items():
         # OpenMixup-extra has more than any table of ours.
         if table.reported is None or not table.reported.table.startswith("Table"):
             continue
-        found = read_reported(REFERENCE / "reported.csv", table.reported)
+        found = read_reported(REFERENCE / "reported.csv", table.reported, table.rows)
+        frame = load_frame(grid, grid.table_runs(table), tmp_path, settings_of(table))
+        data = build_table(name, frame, table, grid.params, grid.tier)
         wanted.setdefault(table.reported.table, set()).update(found)
         there.setdefault(table.reported.table, set()).update(
-            (
-                grid.params.datasets[axes["dataset"]].title,
-                grid.params.backbones[axes["backbone"]].title,
-                grid.params.policies[axes["policy"]].title,
-                reported_objective(grid.params.objectives[axes["objective"]]),
+            reported_key(
+                (row.dataset, row.backbone, row.row), table.rows, objectives[row.objective], row.labels
             )
-            for axes in (grid.runs[name].axes for name in grid.table_runs(table))
+            for row in compare(data, grid.params, {}, table.reported.labels)
         )
     assert {table: found - there[table] for table, found in wanted.items()} == {
         table: set() for table in wanted

@@ -47,7 +47,7 @@ def _whereabouts(grid: Grid, name: str) -> list[str]:
 
 def _printed(grid: Grid) -> list[object]:
     params = grid.params
-    sections = (params.datasets, params.backbones, params.policies, params.objectives)
+    sections = (params.datasets, params.backbones, params.policies, params.objectives, params.methods)
     titles = [{name: entry.title for name, entry in section.items()} for section in sections]
     kinds = {name: entry.kind for name, entry in params.policies.items()}
     groups = {name: entry.group for name, entry in params.objectives.items()}

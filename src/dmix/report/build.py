@@ -10,7 +10,7 @@ from dmix.files import write_text
 from dmix.grid.expand import Grid
 from dmix.grid.schema import Table
 from dmix.report import compare_files
-from dmix.report.columns import setting_levels
+from dmix.report.columns import settings_of
 from dmix.report.compare import Comparison, compare
 from dmix.report.deviations import concerning, read_deviations
 from dmix.report.frame import load_frame
@@ -51,14 +51,20 @@ def render(
     DmixError: there is no such table, records of different data meet, or a file cannot be read or written.
     """
     table = _table(grid, table_name)
-    frame = load_frame(grid, grid.table_runs(table), runs_root, setting_levels(table.columns))
+    frame = load_frame(grid, grid.table_runs(table), runs_root, settings_of(table))
     deviations = concerning(read_deviations(reference / "deviations.csv"), frame)
     data = build_table(table_name, frame, table, grid.params, grid.tier, deviations)
     rows: tuple[Comparison, ...] = ()
+    labels = None
     if table.reported is not None:
-        rows = compare(data, grid.params, read_reported(reference / "reported.csv", table.reported))
+        labels = table.reported.labels
+        published = read_reported(reference / "reported.csv", table.reported, table.rows)
+        rows = compare(data, grid.params, published, labels)
     texts = {f"{table_name}.{suffix}": form(data) for suffix, form in TABLE_FORMATS.items()}
-    texts |= {f"{table_name}_comparison.{suffix}": form(rows) for suffix, form in COMPARISON_FORMATS.items()}
+    texts |= {
+        f"{table_name}_comparison.{suffix}": form(rows, table.rows, labels is not None)
+        for suffix, form in COMPARISON_FORMATS.items()
+    }
     for name, text in texts.items():
         write_text(out_dir / name, text)
     return [out_dir / name for name in texts]

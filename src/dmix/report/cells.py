@@ -25,7 +25,8 @@ class TableCell:
     n, expected: seeds with a valid record, and seeds of the grid (0 where the grid has no such cell).
     gain, gain_n: mean of the differences paired by seed, and how many pairs.
     best: the highest mean of its column at the printed precision.
-    method, dataset, backbone, objective: of the runs; `place` may show an objective in the column of another.
+    method, dataset, backbone, policy, objective: of the runs; `place` may show an objective in the column of
+    another.
     editions: of the data behind the number, "real" or "embedded".
     way_out: of a blocked cell, how to get what this machine lacks.
     """
@@ -39,6 +40,7 @@ class TableCell:
     method: str
     dataset: str
     backbone: str
+    policy: str
     objective: str
     gain: float | None = None
     gain_n: int = 0
@@ -62,6 +64,7 @@ def build_cell(runs: Runs, over: Runs) -> TableCell:
         method=_only(runs, "method"),
         dataset=_only(runs, "dataset"),
         backbone=_only(runs, "backbone"),
+        policy=_only(runs, "policy"),
         objective=_only(runs, "objective"),
         gain=statistics.fmean(differences) if differences else None,
         gain_n=len(differences),

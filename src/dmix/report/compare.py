@@ -7,9 +7,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from dmix.grid.schema import ObjectiveEntry, Params
+from dmix.grid.schema import Labels, ObjectiveEntry, Params
 from dmix.report.cells import TableCell
-from dmix.report.reported import Key, Published
+from dmix.report.columns import Column
+from dmix.report.numbers import shortest
+from dmix.report.reported import Key, Published, reported_key
 from dmix.report.table import TableData
 
 REPORTED_TRIALS = 3  # the paper, section 4: mean of three trials
@@ -30,14 +32,17 @@ class Comparison:
 
     Attributes
     ----------
+    row: title of the policy, or of the method with what is added to it.
+    labels: what our run has of them, as sources write it; "" where the table does not say it.
     difference: ours minus theirs.
     z: the difference in standard errors of the two means; None where it has none.
     """
 
     dataset: str
     backbone: str
-    policy: str
+    row: str
     objective: str
+    labels: str
     mean: float | None
     std: float | None
     n: int
@@ -50,29 +55,45 @@ class Comparison:
 
 
 def compare(
-    data: TableData, params: Params, reported: Mapping[Key, tuple[Published, ...]]
+    data: TableData,
+    params: Params,
+    reported: Mapping[Key, tuple[Published, ...]],
+    labels: Labels | None = None,
 ) -> tuple[Comparison, ...]:
-    """Return one comparison for each cell and published number, cells with none included."""
-    return tuple(_compare(data, params, reported))
+    """Return one comparison for each cell and published number, cells with none included.
+
+    Parameters
+    ----------
+    reported: as `read_reported` returns it for the table of `data`.
+    labels: how sources write a setting of the columns, if the table says it.
+    """
+    return tuple(_compare(data, params, reported, labels))
 
 
 def _compare(
-    data: TableData, params: Params, reported: Mapping[Key, tuple[Published, ...]]
+    data: TableData, params: Params, reported: Mapping[Key, tuple[Published, ...]], labels: Labels | None
 ) -> Iterator[Comparison]:
     for row, cells in zip(data.rows, data.cells, strict=True):
-        for cell in cells:
+        for column, cell in zip(data.columns, cells, strict=True):
             if cell.state == "absent":
                 continue
             objective = params.objectives[cell.objective]
-            shown: Key = (
+            titles = (
                 params.datasets[cell.dataset].title,
                 params.backbones[cell.backbone].title,
                 row.title,
-                objective.title,
             )
-            key = (*shown[:3], reported_objective(objective))
+            written = _written(labels, data, column)
+            key = reported_key(titles, data.rows_by, reported_objective(objective), written)
             for published in reported.get(key, (None,)):
-                yield _beside(shown, cell, published)
+                yield _beside((*titles, objective.title, written), cell, published)
+
+
+def _written(labels: Labels | None, data: TableData, column: Column) -> str:
+    """Return the labels of a column as sources write them, "" where the table does not say them."""
+    if labels is None:
+        return ""
+    return labels.format.replace("{}", shortest(column.keys[data.levels.index(labels.setting)]))
 
 
 def reported_objective(objective: ObjectiveEntry) -> str:
@@ -80,7 +101,9 @@ def reported_objective(objective: ObjectiveEntry) -> str:
     return "none" if objective.group == "clean" else objective.title
 
 
-def _beside(shown: Key, cell: TableCell, published: Published | None) -> Comparison:
+def _beside(
+    shown: tuple[str, str, str, str, str], cell: TableCell, published: Published | None
+) -> Comparison:
     difference = error = z = None
     # A difference between numbers of different data means nothing, so none is printed.
     if published is not None and cell.mean is not None and "embedded" not in cell.editions:

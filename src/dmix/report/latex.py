@@ -8,9 +8,10 @@ from dmix.report.caption import caption, notes
 from dmix.report.cells import TableCell
 from dmix.report.escape import latex as escape
 from dmix.report.escape import latex_row
-from dmix.report.layout import ROW_TITLE, Rule, rules, spans
+from dmix.report.layout import Rule, rules, spans
 from dmix.report.mathematics import title_latex
 from dmix.report.numbers import fixed, signed
+from dmix.report.rows import heading
 from dmix.report.table import TableData
 
 FITTING = 4
@@ -43,7 +44,7 @@ def _lines(data: TableData) -> Iterator[str]:
     yield r"\midrule"
     for row, cells, rule in zip(data.rows, data.cells, rules(data), strict=True):
         yield from RULES[rule]
-        yield latex_row((escape(row.title), *map(cell_latex, cells)))
+        yield latex_row((title_latex(data.rows_by, row.title), *map(cell_latex, cells)))
     yield r"\bottomrule"
     yield r"\end{tabular}" + ("}" if wide else "")
     below = notes(data)
@@ -64,7 +65,7 @@ def _header(data: TableData) -> Iterator[str]:
             for span in found
             for title in (title_latex(data.levels[level], span.title),)
         ]
-        yield latex_row((ROW_TITLE if level == last else "", *titles))
+        yield latex_row((escape(heading(data.rows_by)) if level == last else "", *titles))
         if level < last:
             # The first column of the table holds the row titles, and LaTeX counts from 1.
             yield " ".join(rf"\cmidrule(lr){{{s.start + 2}-{s.start + s.width + 1}}}" for s in found)

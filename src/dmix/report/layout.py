@@ -8,7 +8,6 @@ from typing import Literal
 
 from dmix.report.table import TableData
 
-ROW_TITLE = "Policy"
 Rule = Literal["", "single", "double"]
 
 
@@ -33,11 +32,14 @@ def spans(data: TableData, level: int) -> tuple[Span, ...]:
 
 
 def rules(data: TableData) -> tuple[Rule, ...]:
-    """Return the rule above each row: single below the unmixed rows, double between static and dynamic."""
+    """Return the rule above each row: double between static and dynamic policies, single between others.
+
+    So a single one is below the unmixed policies, between two methods, and below runs without the setting.
+    """
     between: dict[tuple[str, str], Rule] = {("static", "dynamic"): "double"}
     above: list[Rule] = [""] if data.rows else []
     for upper, lower in pairwise(data.rows):
-        changes = upper.kind != lower.kind
+        changes = (upper.kind, upper.group) != (lower.kind, lower.group)
         above.append(between.get((upper.kind, lower.kind), "single") if changes else "")
     return tuple(above)
 

@@ -7,6 +7,7 @@ import io
 
 from dmix.report.columns import setting_levels
 from dmix.report.numbers import exact
+from dmix.report.rows import POLICY
 from dmix.report.table import TableData
 
 AXES = ("dataset", "backbone", "policy", "objective")
@@ -16,20 +17,21 @@ NUMBERS = ("mean", "std", "n", "expected", "gain", "gain_n", "state", "tier", "e
 def to_csv(data: TableData) -> str:
     """Return every cell of the grid, gaps included, by the entry names of `params.yaml`.
 
-    Settings that are header levels stand beside the axes.
+    Settings that are rows or header levels stand beside the axes, and the method where rows are no policies.
     """
-    settings = setting_levels(data.levels)
+    axes = AXES if data.rows_by == POLICY else ("method", *AXES)
+    settings = setting_levels((data.rows_by, *data.levels))
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([*AXES, *settings, *NUMBERS])
+    writer.writerow([*axes, *settings, *NUMBERS])
     for row, cells in zip(data.rows, data.cells, strict=True):
         for column, cell in zip(data.columns, cells, strict=True):
             if cell.state == "absent":
                 continue
-            keys = dict(zip(data.levels, column.keys, strict=True))
+            keys = {data.rows_by: row.key, **dict(zip(data.levels, column.keys, strict=True))}
             writer.writerow(
                 [
-                    *(cell.dataset, cell.backbone, row.key, cell.objective),
+                    *(getattr(cell, axis) for axis in axes),
                     *(keys[level] for level in settings),
                     *(exact(cell.mean), exact(cell.std), cell.n, cell.expected),
                     *(exact(cell.gain), cell.gain_n or "", cell.state, data.tier, "+".join(cell.editions)),

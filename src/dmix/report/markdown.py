@@ -7,16 +7,17 @@ from collections.abc import Iterator
 from dmix.report.caption import caption, notes
 from dmix.report.cells import TableCell
 from dmix.report.escape import markdown as escape
-from dmix.report.layout import ROW_TITLE, rules
+from dmix.report.layout import rules
 from dmix.report.numbers import GAP, fixed, signed
+from dmix.report.rows import heading
 from dmix.report.table import TableData
 
 
 def to_markdown(data: TableData) -> str:
     """Return caption, table and notes. Markdown has one header row and no rules: see below.
 
-    The header levels stand above each other in one cell, and a row with the kind's name stands where
-    other formats have a rule.
+    The header levels stand above each other in one cell, and a row with the name of the policies' kind stands
+    where other formats have a rule; titles of other rows say themselves what belongs together.
     """
     return "\n".join(_lines(data)) + "\n"
 
@@ -25,10 +26,10 @@ def _lines(data: TableData) -> Iterator[str]:
     yield f"**Table {escape(data.number)}.** {escape(caption(data, 'bold'))}"
     yield ""
     titles = ["<br>".join(map(escape, column.titles)) for column in data.columns]
-    yield _row((ROW_TITLE, *titles))
+    yield _row((escape(heading(data.rows_by)), *titles))
     yield _row(("---", *("--:" for _ in data.columns)))
     for row, cells, rule in zip(data.rows, data.cells, rules(data), strict=True):
-        if rule:
+        if rule and row.kind:
             yield _row((f"*{row.kind}*", *("" for _ in cells)))
         yield _row((escape(row.title), *map(cell_markdown, cells)))
     for line in notes(data):

@@ -9,14 +9,16 @@ from pathlib import Path
 
 from dmix.errors import DmixError
 from dmix.grid import schema
+from dmix.report.rows import METHOD, POLICY
 
 HEADER = (
     *("table", "dataset", "backbone", "setting", "method", "objective", "labels"),
     *("metric", "value", "std", "source", "detail"),
 )
 SOURCES = ("paper", "OpenMixup benchmark", "TorchSSL", "leaderboard archive")
-# Titles of dataset, backbone, policy and objective.
-Key = tuple[str, str, str, str]
+# Titles of data set, backbone and row, of the objective where the row does not say it, and the labels where
+# the table has them.
+Key = tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -28,10 +30,14 @@ class Published:
     source: str
 
 
-def read_reported(path: Path, wanted: schema.Reported) -> Mapping[Key, tuple[Published, ...]]:
+def read_reported(
+    path: Path, wanted: schema.Reported, rows: str = POLICY
+) -> Mapping[Key, tuple[Published, ...]]:
     """Return (dataset, backbone, policy, objective) titles -> numbers of one table in its settings.
 
-    Only accuracies of whole training sets are read: no gains from running text, no label fractions.
+    Where the rows are methods, (dataset, backbone, row) -> numbers; where the table has labels, they stand
+    last in the key. Only accuracies are read, no gains from running text; those of a part of the labels by
+    tables with labels alone.
 
     Raises
     ------
@@ -43,9 +49,9 @@ def read_reported(path: Path, wanted: schema.Reported) -> Mapping[Key, tuple[Pub
             raise DmixError(
                 f"{path}:{number}: unknown source {row['source']!r}", f"choose one of {', '.join(SOURCES)}"
             )
-        if row["table"] != wanted.table or row["setting"] not in wanted.settings or row["labels"]:
+        if row["table"] != wanted.table or row["setting"] not in wanted.settings:
             continue
-        if not row["metric"].startswith("top1"):
+        if bool(row["labels"]) != (wanted.labels is not None) or not row["metric"].startswith("top1"):
             continue
         try:
             published = Published(
@@ -53,9 +59,16 @@ def read_reported(path: Path, wanted: schema.Reported) -> Mapping[Key, tuple[Pub
             )
         except ValueError as error:
             raise DmixError(f"{path}:{number}: {error}") from error
-        key = (row["dataset"], row["backbone"], row["method"], row["objective"])
+        key = reported_key(
+            (row["dataset"], row["backbone"], row["method"]), rows, row["objective"], row["labels"]
+        )
         found.setdefault(key, []).append(published)
     return {key: tuple(values) for key, values in found.items()}
+
+
+def reported_key(titles: tuple[str, str, str], rows: str, objective: str, labels: str) -> Key:
+    """Return the key of a number; the title of a row by method says the objective already."""
+    return (*titles, *(() if rows == METHOD else (objective,)), *((labels,) if labels else ()))
 
 
 def _rows(path: Path) -> Iterable[Mapping[str, str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 
@@ -13,18 +13,10 @@ from dmix.grid.schema import Params, Table
 from dmix.report.cells import Runs, TableCell, build_cell, mark_best
 from dmix.report.columns import Column, Keys, Run, build_columns, column_keys
 from dmix.report.frame import NO_SETTING
+from dmix.report.rows import METHOD, Row, RowKey, build_rows, row_key, with_objective
 
-KINDS = ("none", "recipe", "static", "dynamic")
-Pool = Mapping[tuple[str, Keys], Runs]
-
-
-@dataclass(frozen=True)
-class Row:
-    """A policy; a rule stands between rows of different `kind`."""
-
-    key: str
-    title: str
-    kind: Literal["none", "recipe", "static", "dynamic"]
+BARE = "the bare method"
+Pool = Mapping[tuple[RowKey, Keys], Runs]
 
 
 @dataclass(frozen=True)
@@ -35,9 +27,10 @@ class TableData:
     ----------
     name, number, title: as in `params.yaml`.
     tier, tier_note: the tier and what it prints in every caption.
+    rows_by: what the rows are: "policy", "method", or a setting.
     levels: the axis or setting of each header level.
     cells: cells[row][column].
-    gain: titles of the two objectives whose difference is shown, if any.
+    gain: the two objectives whose difference is shown, if any, as the rows or columns call them.
     invalid: names of runs whose record is not used.
     deviations: ids of the deviations from the paper that concern this table.
     """
@@ -47,6 +40,7 @@ class TableData:
     title: str
     tier: str
     tier_note: str
+    rows_by: str
     levels: tuple[str, ...]
     rows: tuple[Row, ...]
     columns: tuple[Column, ...]
@@ -73,43 +67,50 @@ def build_table(
 
     Raises
     ------
-    DmixError: two runs with one seed would stand in one cell, or no run has the setting of a column.
+    DmixError: two runs with one seed would stand in one cell, or no run has the setting of the rows or of a
+    column.
     """
     runs: list[dict[str, Any]] = [
         {str(key): value for key, value in row.items()} for row in frame.to_dict("records")
     ]
-    rows = _rows(runs, params)
+    rows = build_rows(name, runs, table, params)
     columns = build_columns(name, runs, table, params)
     pool = _pool(name, runs, table)
     cells = [[_cell(pool, row, column, table) for column in columns] for row in rows]
-    gain = table.gain
     return TableData(
         name=name,
         number=table.number,
         title=table.title,
         tier=tier,
         tier_note=params.tiers[tier].note,
+        rows_by=table.rows,
         levels=table.columns,
         rows=rows,
         columns=columns,
         cells=mark_best(cells),
-        gain=(params.objectives[gain.of].title, params.objectives[gain.over].title) if gain else None,
+        gain=_gain(table, params),
         invalid=tuple(run["name"] for run in runs if run["state"] == "invalid"),
         deviations=deviations,
     )
 
 
-def _rows(runs: Sequence[Run], params: Params) -> tuple[Row, ...]:
-    used = {run["policy"] for run in runs}
-    ranked = sorted(params.policies.items(), key=lambda item: KINDS.index(item[1].kind))
-    return tuple(Row(key, entry.title, entry.kind) for key, entry in ranked if key in used)
+def _gain(table: Table, params: Params) -> tuple[str, str] | None:
+    if table.gain is None:
+        return None
+
+    def called(objective: str) -> str:
+        if table.rows == METHOD:
+            return table.addons.get(objective, BARE)
+        return params.objectives[objective].title
+
+    return called(table.gain.of), called(table.gain.over)
 
 
 def _pool(name: str, runs: Sequence[Run], table: Table) -> Pool:
-    """Return (policy, column) -> seed -> run, refusing two runs in one place."""
-    pool: dict[tuple[str, Keys], dict[int, Run]] = {}
+    """Return (row, column) -> seed -> run, refusing two runs in one place."""
+    pool: dict[tuple[RowKey, Keys], dict[int, Run]] = {}
     for run in runs:
-        seeds = pool.setdefault((run["policy"], column_keys(run, table)), {})
+        seeds = pool.setdefault((row_key(run, table), column_keys(run, table)), {})
         other = seeds.setdefault(int(run["seed"]), run)
         if other is not run:
             raise DmixError(
@@ -126,11 +127,12 @@ def _cell(pool: Pool, row: Row, column: Column, table: Table) -> TableCell:
         return build_cell(runs, {})
     beside = {"objective": table.place.get(gain.over, gain.over)}
     wanted = tuple(beside.get(level, key) for level, key in zip(table.columns, column.keys, strict=True))
+    other = with_objective(row.key, gain.over)
     # The column found may show another objective in this row, one that `place` put there.
     over = {
         seed: run
-        for (policy, keys), others in pool.items()
-        if policy == row.key and _beside(keys, wanted)
+        for (key, keys), others in pool.items()
+        if key == other and _beside(keys, wanted)
         for seed, run in others.items()
         if run["objective"] == gain.over
     }

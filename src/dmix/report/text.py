@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 
 from dmix.report.caption import caption, notes
 from dmix.report.cells import TableCell
-from dmix.report.layout import ROW_TITLE, Rule, rules, spans
+from dmix.report.layout import Rule, rules, spans
 from dmix.report.numbers import GAP, fixed, signed
 from dmix.report.panels import panels
+from dmix.report.rows import heading
 from dmix.report.table import TableData
 
 BETWEEN = "   "
@@ -54,7 +55,7 @@ def _panel(data: TableData) -> Iterator[str]:
 
 def _first(data: TableData) -> int:
     """Return the width of the row titles."""
-    return max(len(title) for title in (ROW_TITLE, *(row.title for row in data.rows)))
+    return max(len(title) for title in (heading(data.rows_by), *(row.title for row in data.rows)))
 
 
 def _total(data: TableData) -> int:
@@ -70,7 +71,7 @@ def _header(data: TableData, widths: Sequence[int], first: int) -> Iterator[str]
             width = _span_width(widths, span.start, span.width)
             titles.append(span.title.center(width) if level < last else span.title.ljust(width))
             lines.append("─" * width)
-        yield BETWEEN.join(((ROW_TITLE if level == last else "").ljust(first), *titles))
+        yield BETWEEN.join(((heading(data.rows_by) if level == last else "").ljust(first), *titles))
         if level < last:
             yield BETWEEN.join((" " * first, *lines))
 
