@@ -15,7 +15,11 @@ RESNEXT = {"block": "bottleneck", "groups": 2, "group_width": 2}
 SMALL = {
     "resnet": (ResNet, {"stem": "cifar", "block": "basic", "layers": (1, 1, 1), "width": 4}, (10, 12)),
     "resnext": (ResNet, {"stem": "imagenet", **RESNEXT, "layers": (1, 1, 1), "width": 4}, (24, 40)),
-    "wideresnet": (WideResNet, {"depth": 10, "widen": 1}, (10, 12)),
+    "wideresnet": (
+        WideResNet,
+        {"depth": 10, "widen": 1, "preact_quirk": False, "norm_momentum": 0.1},
+        (10, 12),
+    ),
     "vit": (
         ViT,
         {"image_size": 12, "patch_size": 4, "embed_dim": 8, "layers": (1, 1, 2), "heads": 2},

@@ -7,10 +7,12 @@ import math
 import pytest
 import safetensors.torch
 import torch
+from torch import nn
 
 from dmix import vision
 from dmix.errors import DmixError
-from dmix.models.pretrained import fresh_classifier, load_run, load_torchvision
+from dmix.models.pooled import pooled
+from dmix.models.pretrained import fresh_classifier, load_run, load_torchvision, source_classifier
 from dmix.models.resnet import ResNet
 from small_backbones import SMALL, images_for, small_backbone
 
@@ -296,3 +298,110 @@ def test_a_fresh_classifier_has_the_moments_it_should():
     error = 0.01 / math.sqrt(weight.numel())
     assert weight.mean().item() == pytest.approx(0, abs=4 * error)
     assert weight.std().item() == pytest.approx(0.01, abs=4 * error / math.sqrt(2))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_body_with_the_source_classifier_is_the_published_network(name, tmp_path):
+    reference = shaken(vision.torchvision().models.get_model(name, num_classes=CLASSES + 2))
+    path = published(reference.state_dict(), tmp_path, name)
+    model = ResNet(CLASSES, **NETWORKS[name]).eval()
+    load_torchvision(model, path)
+    encoder, _ = pooled(model)
+    before = torch.get_rng_state()
+    classifier = source_classifier(path, from_run=False)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert same(classifier.state_dict(), reference.fc.state_dict())
+    assert all(parameter.requires_grad for parameter in classifier.parameters())
+    images = torch.randn(2, 3, 64, 48, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        assert torch.equal(classifier(encoder(images)), reference(images))
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_the_source_classifier_of_a_run_is_the_last_layer_of_its_network(name, tmp_path):
+    path, trained = finished(name, tmp_path)
+    *_, last = (module for module in trained.head.modules() if isinstance(module, nn.Linear))
+    before = torch.get_rng_state()
+    classifier = source_classifier(path, from_run=True)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert same(classifier.state_dict(), last.state_dict())
+    assert all(parameter.requires_grad for parameter in classifier.parameters())
+
+
+def layers(*places):
+    """The tensors of linear layers of 3 inputs, each full of its place in the head."""
+    shapes = {"weight": (2, 3), "bias": (2,)}
+    return {
+        f"model.head.{place}.{kind}": torch.full(shape, float(place))
+        for place in places
+        for kind, shape in shapes.items()
+    }
+
+
+def test_the_last_layer_is_so_by_number_and_is_kept_in_float32(tmp_path):
+    path = tmp_path / "weights.safetensors"
+    norm = {"model.head.11.weight": torch.ones(3), "model.head.11.bias": torch.ones(3)}
+    tensors = {name: tensor.half() for name, tensor in (layers(2, 10) | norm).items()}
+    path.write_bytes(safetensors.torch.save(tensors))
+    classifier = source_classifier(path, from_run=True)
+    assert classifier.weight.unique().tolist() == [10.0]
+    assert classifier.bias.tolist() == [10.0, 10.0]
+    assert {parameter.dtype for parameter in classifier.parameters()} == {torch.float32}
+    assert (classifier.in_features, classifier.out_features) == (3, 2)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (without("fc.weight"), "there is no fc.weight"),
+        (without("fc.bias"), "there is no fc.bias"),
+        (lambda s: s | {"fc.bias": torch.ones(8)}, "fc.weight is (9, 512), fc.bias is (8,)"),
+        (lambda s: s | {"fc.weight": torch.ones(9)}, "fc.weight is (9,), fc.bias is (9,)"),
+    ],
+    ids=["weight", "bias", "other bias", "vector"],
+)
+def test_a_published_file_without_a_classifier_is_refused(change, message, short, tmp_path):
+    path = published(change(short[0]), tmp_path)
+    with pytest.raises(DmixError) as caught:
+        source_classifier(path, from_run=False)
+    assert caught.value.message == f"the weights {path} have no classifier: {message}"
+    assert caught.value.way_out == OTHER
+
+
+@pytest.mark.parametrize(
+    ("tensors", "message"),
+    [
+        ({"policy.mixer.weight": torch.ones(3, 3)}, "there is no model.head.weight"),
+        (without("model.head.2.bias")(layers(1, 2)), "there is no model.head.2.bias"),
+        (
+            layers(1) | {"model.head.1.bias": torch.ones(3)},
+            "model.head.1.weight is (2, 3), model.head.1.bias is (3,)",
+        ),
+    ],
+    ids=["headless", "bias", "other bias"],
+)
+def test_weights_of_a_run_without_a_classifier_are_refused(tensors, message, tmp_path):
+    path = tmp_path / "weights.safetensors"
+    path.write_bytes(safetensors.torch.save(tensors))
+    with pytest.raises(DmixError) as caught:
+        source_classifier(path, from_run=True)
+    assert caught.value.message == f"the weights {path} have no classifier: {message}"
+
+
+def test_a_source_classifier_is_read_with_the_same_care_as_a_body(short, tmp_path):
+    state, model = short
+    path = published(state, tmp_path)
+    path.write_bytes(path.read_bytes()[:-1])
+    unnamed = published(state, tmp_path, "other").rename(tmp_path / "resnet.pth")
+    run = finished("resnet", tmp_path)[0]
+    run.write_bytes(run.read_bytes()[:-1])
+    for from_run, load, file in (
+        (False, load_torchvision, path),
+        (False, load_torchvision, unnamed),
+        (False, load_torchvision, tmp_path / "nowhere-12345678.pth"),
+        (True, load_run, run),
+        (True, load_run, tmp_path / "nowhere.safetensors"),
+    ):
+        with pytest.raises(DmixError) as caught:
+            source_classifier(file, from_run=from_run)
+        assert str(caught.value) == str(refused(load, model, file))

@@ -12,7 +12,8 @@ from torch import nn
 class ParameterGroup:
     """Parameters, and the keys of the recipe that differ for them.
 
-    Those that can: lr, lr_end, warmup_epochs, warmup_start, momentum, beta2, eps and weight_decay.
+    Those that can: lr, lr_end, warmup_epochs, warmup_start, momentum, beta2, eps and weight_decay; and
+    lr_factor, by which the scheduled rate is multiplied.
     """
 
     parameters: tuple[nn.Parameter, ...]

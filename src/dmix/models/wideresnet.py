@@ -1,34 +1,64 @@
-"""Wide ResNet (Zagoruyko & Komodakis, 2016): three groups of wide pre-activation blocks, for small images."""
+"""Wide ResNet (Zagoruyko & Komodakis, 2016) as the semi-supervised literature has it, for small images.
+
+TorchSSL's (Zhang et al., 2021, models/nets/wrn.py), after TensorFlow's FixMatch: leaky activations, biases in
+all convolutions, batch norms of large epsilon and small momentum, no dropout.
+"""
 
 from __future__ import annotations
 
 from typing import Annotated
 
-from annotated_types import Ge, Lt
+from annotated_types import Ge, Gt, Le
 from torch import Tensor, nn
 
 from dmix.errors import DmixError
 from dmix.models.backbone import Backbone
-from dmix.models.resnet import conv
 from dmix.part import part
 
 STEM_WIDTH = 16
+NORM_EPS = 1e-3
+SLOPE = 0.1  # of the activation, below zero
+
+
+def conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Conv2d:
+    """Return a same-padded convolution with bias."""
+    return nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2)
+
+
+def activation(channels: int, momentum: float) -> nn.Sequential:
+    """Return a batch norm, whose running statistics move by `momentum`, and a leaky ReLU."""
+    return nn.Sequential(nn.BatchNorm2d(channels, NORM_EPS, momentum), nn.LeakyReLU(SLOPE, inplace=True))
 
 
 class PreActivation(nn.Module):
-    """shortcut + body(relu(bn(x))): two 3x3 convolutions with dropout between them (their B(3,3)).
+    """shortcut + body(h) for h = act(bn(x)); the body is convolution, batch norm, activation, convolution.
 
-    The shortcut is x itself, or a strided 1x1 convolution of relu(bn(x)) where shapes differ.
+    The shortcut is x itself or, where shapes differ, a strided 1x1 convolution.
+
+    Parameters
+    ----------
+    norm_momentum: of both batch norms.
+    raw_projection: that convolution reads x; else h.
+    raw_body: the body reads x as well. Nothing reads h then: its batch norm goes on counting, and is frozen
+        because no gradient reaches it (several processes want one for all that is trained).
     """
 
-    def __init__(self, inputs: int, outputs: int, stride: int, dropout: float) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        stride: int,
+        norm_momentum: float,
+        raw_projection: bool,
+        raw_body: bool,
+    ) -> None:
         super().__init__()
-        self.activation = nn.Sequential(nn.BatchNorm2d(inputs), nn.ReLU(inplace=True))
+        self.raw_projection = raw_projection
+        self.raw_body = raw_body
+        self.activation = activation(inputs, norm_momentum).requires_grad_(not raw_body)
         self.body = nn.Sequential(
             conv(inputs, outputs, 3, stride),
-            nn.BatchNorm2d(outputs),
-            nn.ReLU(inplace=True),
-            nn.Dropout(dropout),
+            *activation(outputs, norm_momentum),
             conv(outputs, outputs, 3),
         )
         projects = stride != 1 or inputs != outputs
@@ -36,9 +66,11 @@ class PreActivation(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the block's output, (N, outputs, H / stride, W / stride)."""
-        active = self.activation(x)
-        shortcut = x if self.projection is None else self.projection(active)
-        out: Tensor = shortcut + self.body(active)
+        h = self.activation(x)
+        shortcut = x
+        if self.projection is not None:
+            shortcut = self.projection(x if self.raw_projection else h)
+        out: Tensor = shortcut + self.body(x if self.raw_body else h)
         return out
 
 
@@ -46,10 +78,14 @@ class PreActivation(nn.Module):
 class WideResNet(Backbone):
     """WRN-depth-widen: groups of width 16, 32 and 64 times `widen` at strides 1, 2 and 2.
 
-    Every group has (depth - 4) / 6 blocks. The network's last BN and ReLU close the third group, so that
-    the head is pooling and classifier alone.
+    Every group has (depth - 4) / 6 blocks. The network's last batch norm and activation close the third
+    group, so that the head is pooling and classifier alone. Weights start as TorchSSL's: convolutions as in
+    He et al. (2015), by what goes out, the classifier as in Glorot & Bengio (2010), with a bias of 0.
 
-    Settings: `dropout` is the probability between the two convolutions of a block.
+    Settings: with `preact_quirk` the first blocks of the second and third group convolve their input without
+    norm and activation, as in TorchSSL (not in TensorFlow's FixMatch); the factors of the two norms that
+    nothing reads stay at 1 and 0. `norm_momentum` is the weight of a batch in the running statistics, 0.001
+    in TorchSSL: after t steps these still hold a share of 0.999^t of their start, so short runs need more.
 
     Raises
     ------
@@ -62,7 +98,8 @@ class WideResNet(Backbone):
         *,
         depth: Annotated[int, Ge(10)],
         widen: Annotated[int, Ge(1)],
-        dropout: Annotated[float, Ge(0), Lt(1)] = 0.0,
+        preact_quirk: bool,
+        norm_momentum: Annotated[float, Gt(0), Le(1)],
     ) -> None:
         super().__init__()
         blocks, rest = divmod(depth - 4, 6)
@@ -76,12 +113,24 @@ class WideResNet(Backbone):
         self.stages = nn.ModuleList()
         inputs = STEM_WIDTH
         for outputs, stride in zip(self.channels, (1, 2, 2), strict=True):
-            group = nn.Sequential(PreActivation(inputs, outputs, stride, dropout))
-            group.extend(PreActivation(outputs, outputs, 1, dropout) for _ in range(blocks - 1))
+            later = stride == 2
+            group = nn.Sequential(
+                PreActivation(inputs, outputs, stride, norm_momentum, later, later and preact_quirk)
+            )
+            group.extend(
+                PreActivation(outputs, outputs, 1, norm_momentum, False, False) for _ in range(blocks - 1)
+            )
             self.stages.append(group)
             inputs = outputs
-        group.extend([nn.BatchNorm2d(inputs), nn.ReLU(inplace=True)])
+        group.extend(activation(inputs, norm_momentum))
         self.head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(inputs, classes))
+        self._initialise()
+
+    def _initialise(self) -> None:
+        """Draw the weights; biases of convolutions are torch's own, batch norms start at 1 and 0."""
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            elif isinstance(module, nn.Linear):
+                nn.init.xavier_normal_(module.weight)
+                nn.init.zeros_(module.bias)
