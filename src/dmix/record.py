@@ -22,7 +22,8 @@ class _Frozen(BaseModel):
 class Scores(_Frozen):
     """Top-1 accuracy in percent on the test split, by reading."""
 
-    median_last10: float = Field(ge=0, le=100, description="median over the last 10 epochs")
+    median_last10: float = Field(ge=0, le=100, description="median over the last 10 epochs, or readings")
+    median_last20: float | None = Field(None, ge=0, le=100, description="of recipes that count steps")
     best: float = Field(ge=0, le=100)
     last: float = Field(ge=0, le=100)
     last10: tuple[float, ...] = Field(min_length=1, max_length=10)
@@ -36,6 +37,14 @@ class Hardware(_Frozen):
     processes: int = Field(1, ge=1, description="that shared the run, each with a device of its own")
     host_cpu: str
     peak_memory_mb: float
+
+
+class Labels(_Frozen):
+    """Which training images had labels; labelled.txt beside the record lists them."""
+
+    labelled: int = Field(ge=1)
+    unlabelled: int = Field(ge=0)
+    sha256: str = Field(description="over the sorted list, one a line")
 
 
 class Record(_Frozen):
@@ -62,11 +71,15 @@ class Record(_Frozen):
     images_per_second: float = Field(ge=0)
     resumes: int = Field(ge=0)
     parameters: int
-    readings: tuple[int, ...] = Field(description="epochs after which the test split was evaluated")
+    readings: tuple[int, ...] = Field(
+        description="epochs, or steps where the recipe counts them, after which the test split was evaluated"
+    )
     scores: Mapping[str, Scores] = Field(description="by predictor; the first one named is `primary`")
     primary: str
     score: float = Field(ge=0, le=100, description="the number a table shows: the recipe's score")
     weights_sha256: str
+    labels: Labels | None = Field(None, description="which training images had labels; none: all of them")
+    relation_sha256: str | None = Field(None, description="of the relationship the run was taught")
     init_sha256: str | None = Field(None, description="of the file the run started from; none: from random")
 
     def write(self, path: Path) -> None:

@@ -13,8 +13,9 @@ from dmix.data import feed
 from dmix.data.loader import EvaluationSet, ResidentLoader
 from dmix.data.stream import StreamEvaluation, StreamLoader
 from dmix.engine import assemble as assembling
-from dmix.engine.assemble import EVALUATION_PIXELS, assemble, load_dataset, load_part, shared_out
+from dmix.engine.assemble import EVALUATION_PIXELS, Given, assemble, shared_out
 from dmix.engine.distributed import World
+from dmix.engine.parts import load_dataset, load_part
 from dmix.engine.seeding import derive
 from dmix.errors import DmixError
 from dmix.grid.expand import load_grid
@@ -182,7 +183,7 @@ def test_a_random_start_is_the_seeds(data):
 def test_a_run_starts_from_the_body_in_the_file_with_a_classifier_of_its_own(write, data, tmp_path):
     spec = STARTED if write is run_file else with_settings(STARTED, "recipe", init="weights/small.pth")
     other = other_network()
-    task = assemble(spec, data(spec), CPU, weights=write(other, tmp_path)).task
+    task = assemble(spec, data(spec), CPU, given=Given(write(other, tmp_path))).task
     found, classifier = body_and_classifier(task.model)
     expected, _ = body_and_classifier(other)
     assert found.keys() == expected.keys()
@@ -199,6 +200,6 @@ def test_which_kind_of_file_depends_on_the_run_alone(data, tmp_path):
     other = other_network()
     spec = with_settings(STARTED, "recipe", init="weights/small.pth")
     with pytest.raises(DmixError, match=r"weights\.safetensors cannot be checked"):
-        assemble(spec, data(spec), CPU, weights=run_file(other, tmp_path))
+        assemble(spec, data(spec), CPU, given=Given(run_file(other, tmp_path)))
     with pytest.raises(DmixError, match="is damaged, or no file of weights"):
-        assemble(STARTED, data(STARTED), CPU, weights=torchvision_file(other, tmp_path))
+        assemble(STARTED, data(STARTED), CPU, given=Given(torchvision_file(other, tmp_path)))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from dmix.engine.assemble import assemble, load_dataset
+from dmix.engine.assemble import assemble
 from dmix.engine.device import choose_device
+from dmix.engine.parts import load_dataset
 from dmix.grid.expand import load_grid
 from dmix.job import checkpoint
 from project import ROOT

@@ -13,13 +13,14 @@ import torch
 from torch import nn
 
 from dmix.data.feed import Reading
-from dmix.engine.assemble import assemble, load_dataset
+from dmix.engine.assemble import Given, assemble
 from dmix.engine.device import choose_device
+from dmix.engine.parts import load_dataset
 from dmix.grid.expand import load_grid
 from dmix.job import checkpoint
 from dmix.job.paths import DATA, RunPaths
 from dmix.job.signals import AGAIN
-from dmix.job.train import Options, train, weights_of
+from dmix.job.train import Options, relation_of, train, weights_of
 from dmix.job.watch import Watch
 from dmix.record import read_record
 from job.test_resume_policies import differences
@@ -53,8 +54,8 @@ def grid(tmp_path_factory, embedded_data):
 
 def trainer(grid, name, reading=HERE):
     spec = grid.runs[name]
-    data, weights = load_dataset(spec, DATA), weights_of(grid, name)
-    return assemble(spec, data, choose_device("cpu"), reading, weights)
+    data, given = load_dataset(spec, DATA), Given(weights_of(grid, spec), relation_of(grid, spec))
+    return assemble(spec, data, choose_device("cpu"), reading, given)
 
 
 def source_weights(grid):
@@ -104,7 +105,7 @@ def test_stopped_and_continued_otherwise_it_ends_bit_identical(recipe, grid, tmp
 def test_a_fine_grained_run_begins_with_the_body_of_its_source(grid):
     name = NAMES[STARTED]
     assert grid.runs[name].source is grid.runs[SOURCE]
-    assert weights_of(grid, name) == source_weights(grid)
+    assert weights_of(grid, grid.runs[name]) == source_weights(grid)
     model = trainer(grid, name).task.model
     trained = safetensors.torch.load_file(source_weights(grid))
     body = {f"model.{key}": value for key, value in model.state_dict().items() if not key.startswith("head.")}

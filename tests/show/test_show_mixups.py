@@ -82,7 +82,7 @@ def test_pairs_are_test_images_of_different_classes(here):
 
 
 def load_dataset(grid, name) -> Dataset:
-    from dmix.engine.assemble import load_dataset
+    from dmix.engine.parts import load_dataset
 
     return load_dataset(grid.runs[name], DATA)
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import functools
-import importlib
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +14,11 @@ from torch import Tensor
 from dmix.data import feed
 from dmix.data.dataset import Dataset
 from dmix.engine.distributed import World, here
+from dmix.engine.parts import load_labels, load_part
 from dmix.engine.seeding import derive
-from dmix.engine.task import Ingredients
+from dmix.engine.task import Feeding, Ingredients
 from dmix.engine.trainer import Trainer
 from dmix.errors import DmixError
-from dmix.grid.parts import read_part
 from dmix.grid.spec import RunSpec
 from dmix.models import pretrained
 from dmix.models.backbone import Backbone
@@ -28,23 +27,18 @@ EVALUATION_PIXELS = 1000 * 32 * 32
 """Of a batch of test images, about: small images are read by the thousand, large ones in fewer."""
 
 
-def load_part(section: str, values: Mapping[str, Any], *given: Any, call: bool = True) -> Any:
-    """Import the part that `values` names and build it from `given` and its settings.
+@dataclass(frozen=True)
+class Given:
+    """Files that a run is made of, beside its data.
 
-    With call=False the part is a function whose settings are bound, and which is returned uncalled.
+    Attributes
+    ----------
+    weights: what `recipe.init` speaks of, where it is not "random".
+    relation: the relationship of source and target classes, where the method is taught one.
     """
-    known = read_part(section, values["use"])
-    if known is None:
-        raise DmixError(f"the {section} {values['use']!r} is not yet implemented")
-    target = getattr(importlib.import_module(known.module), known.attribute)
-    settings = {key: value for key, value in values.items() if key != "use"}
-    return target(*given, **settings) if call else functools.partial(target, **settings)
 
-
-def load_dataset(spec: RunSpec, data_root: Path) -> Dataset:
-    """Read the run's data set from `data_root`."""
-    dataset: Dataset = load_part("dataset", spec.settings["dataset"], data_root)
-    return dataset
+    weights: Path | None = None
+    relation: Path | None = None
 
 
 def assemble(
@@ -52,41 +46,28 @@ def assemble(
     dataset: Dataset,
     device: torch.device,
     reading: feed.Reading = feed.Reading(),  # noqa: B008 - frozen
-    weights: Path | None = None,
+    given: Given = Given(),
 ) -> Trainer:
     """Build the run's trainer on `device`, at step 0.
 
     Parameters
     ----------
     reading: how images on disk are read; it changes no number.
-    weights: the file that `recipe.init` speaks of, where it is not "random".
+
+    Raises
+    ------
+    DmixError: a part cannot be built, or the method cannot be shared by several processes.
     """
     recipe, world = spec.settings["recipe"], here()
-    shared = {"mean": recipe["mean"], "std": recipe["std"], "device": device}
-    augment = load_part("augment", spec.settings["augment"])
-    loader = feed.train_loader(
-        dataset.splits["train"],
-        augment,
-        reading,
-        batch_size=recipe["batch_size"],
-        seed=derive(spec.seed, "data"),
-        rows=world.rows(recipe["batch_size"]),
-        **shared,
-    )
-    side = spec.settings["view"].get("size") or spec.settings["dataset"]["image_size"]
-    test = feed.evaluation(
-        dataset.splits["test"],
-        load_part("view", spec.settings["view"]),
-        # Where training decodes anew, so does the test: ImageNet's resized test images would take 13 GB.
-        reading if getattr(augment, "first", None) else replace(reading, cache=None),
-        batch_size=max(1, EVALUATION_PIXELS // side**2),
-        share=world.batches(),
-        **shared,
-    )
+    if spec.task != "supervised" and world.size > 1:
+        raise DmixError(
+            f"{spec.name}: {spec.settings['method']['use']} is trained by one process, not by {world.size}",
+            "set the recipe's processes to 1 in the profile's settings.yaml",
+        )
     torch.manual_seed(derive(spec.seed, "init"))
     model = load_part("backbone", spec.settings["backbone"], dataset.classes)
-    if weights is not None:
-        start_from(model, weights, from_run=spec.source is not None)
+    if given.weights is not None:
+        start_from(model, given.weights, from_run=spec.source is not None)
     policy = load_part("policy", shared_out(spec.settings["policy"], world))
     policy.attach(model)
     ingredients = Ingredients(
@@ -94,10 +75,55 @@ def assemble(
         policy=policy,
         objective=load_part("objective", spec.settings["objective"], call=False),
         pixels=_to_pixels(recipe["mean"], recipe["std"], device),
+        recipe=recipe,
+        dataset=dataset,
+        pairing=_pairing(spec, policy),
+        weights=given.weights,
+        from_run=spec.source is not None,
+        relation=given.relation,
     )
     task = load_part("method", spec.settings["method"], ingredients)
     task.to(device=device, memory_format=torch.channels_last)
-    return Trainer(task, loader, test, recipe, spec.seed, device, label=spec.name)
+    feeding = Feeding(
+        split=dataset.splits["train"],
+        labels=load_labels(spec, dataset),
+        augments={
+            section: load_part(section, spec.settings[section])
+            for section in ("augment", "strong")
+            if spec.settings[section]
+        },
+        recipe=recipe,
+        seed=spec.seed,
+        reading=reading,
+        device=device,
+        rows=world.rows(recipe["batch_size"]),
+    )
+    test = _test(spec, dataset, feeding, world.batches())
+    return Trainer(task, task.loader(feeding), test, recipe, spec.seed, device, label=spec.name)
+
+
+def _pairing(spec: RunSpec, policy: Any) -> Any:
+    if not spec.settings["pairing"]:
+        return None
+    eta = spec.settings["objective"].get("eta", 0.0)  # MCE has none
+    return load_part("pairing", spec.settings["pairing"], policy.alpha, eta)
+
+
+def _test(spec: RunSpec, dataset: Dataset, feeding: Feeding, share: slice) -> Any:
+    recipe, reading = feeding.recipe, feeding.reading
+    side = spec.settings["view"].get("size") or spec.settings["dataset"]["image_size"]
+    # Where training decodes anew, so does the test: ImageNet's resized test images would take 13 GB.
+    keeps = getattr(feeding.augments["augment"], "first", None)
+    return feed.evaluation(
+        dataset.splits["test"],
+        load_part("view", spec.settings["view"]),
+        reading if keeps else replace(reading, cache=None),
+        batch_size=max(1, EVALUATION_PIXELS // side**2),
+        share=share,
+        mean=recipe["mean"],
+        std=recipe["std"],
+        device=feeding.device,
+    )
 
 
 def start_from(model: Backbone, weights: Path, *, from_run: bool) -> None:

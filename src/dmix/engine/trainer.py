@@ -4,26 +4,46 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from contextlib import nullcontext
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
-from dmix.data.loader import EvaluationSet, ResidentLoader
-from dmix.data.stream import StreamEvaluation, StreamLoader
+from dmix.data.loader import EvaluationSet
+from dmix.data.stream import StreamEvaluation
+from dmix.engine.average import Average
+from dmix.engine.course import course
 from dmix.engine.distributed import here
 from dmix.engine.evaluate import top1
 from dmix.engine.optimizer import build_optimizer, exempt_from_decay
 from dmix.engine.precision import autocast, gradient_scaler
-from dmix.engine.schedule import cosine, readings, warm_up
+from dmix.engine.schedule import cosine, warm_up
 from dmix.engine.seeding import device_generator, host_generator, host_state, restore_host
+from dmix.engine.steps import cosine_7_16, multistep
 from dmix.engine.task import Step, Task
 from dmix.errors import DmixError
 from dmix.mixups.policy import Draws
 
 CHECK_EVERY = 50
 Row = dict[str, float | int]
+
+
+class Loader(Protocol):
+    """What gives a task its batches, by step number.
+
+    Attributes
+    ----------
+    steps_per_epoch: 0 where no epoch is defined. images_per_step: of all kinds and processes together.
+    """
+
+    steps_per_epoch: int
+    images_per_step: int
+
+    def batch(self, step: int) -> Any:
+        """Return the batch of `step`, counted from 0 over the whole run, as the task expects it."""
+        ...
 
 
 class Trainer:
@@ -36,13 +56,15 @@ class Trainer:
     ----------
     step: finished optimiser steps. total: steps of the whole run.
     history: one row for each finished epoch: epoch, step, lr of the first group, mean of each loss, and
-        top1_NAME of each prediction in the epochs in which the test split is read.
+        top1_NAME of each prediction in the epochs in which the test split is read. Recipes that count steps
+        have one for each reading, without an epoch.
+    average: of the parameters, where the recipe evaluates one.
     """
 
     def __init__(
         self,
         task: Task,
-        loader: ResidentLoader | StreamLoader,
+        loader: Loader,
         test: EvaluationSet | StreamEvaluation,
         recipe: Mapping[str, Any],
         seed: int,
@@ -56,8 +78,7 @@ class Trainer:
         self.label = label
         self.device = device
         self.world = here()
-        self.total = recipe["epochs"] * loader.steps_per_epoch
-        self.readings = readings(recipe["epochs"], recipe["eval_every"])
+        self.course = course(recipe, loader.steps_per_epoch)
         mix = self.world.purpose("mix")
         self.draws = Draws(host_generator(seed, *mix), device_generator(device, seed, *mix))
         groups = exempt_from_decay(task.parameter_groups(), task.named_parameters(), recipe["no_decay"])
@@ -65,6 +86,7 @@ class Trainer:
         self.parameters = [parameter for group in groups for parameter in group.parameters]
         self.optimizer = build_optimizer(groups, recipe)
         self.scaler = gradient_scaler(recipe["precision"], device)
+        self.average = Average(task, recipe["ema"]) if recipe["ema"] else None
         self.step = 0
         self.history: list[Row] = []
         self._losses = self.world.averaging(task)
@@ -85,8 +107,8 @@ class Trainer:
         self.task.train()
         while self.step < self.total:
             self.train_step()
-            if self.step % self.loader.steps_per_epoch == 0:
-                self._finish_epoch()
+            if self.course.row_ends(self.step):
+                self._finish_row()
             if not after_step(self):
                 return bool(self.step == self.total)
         return True
@@ -102,6 +124,7 @@ class Trainer:
             "step": self.step,
             "task": self.task.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "average": self.average.state_dict() if self.average else None,
             "scaler": self.scaler.state_dict(),
             "generators": self.world.gather(self._generators()),
             "history": self.history,
@@ -124,14 +147,26 @@ class Trainer:
         self.step = state["step"]
         self.task.load_state_dict(state["task"])
         self.optimizer.load_state_dict(state["optimizer"])
+        if self.average:
+            self.average.load_state_dict(state["average"])
         self.scaler.load_state_dict(state["scaler"])
         self._restore_generators(state["generators"][self.world.rank])
         self.history = list(state["history"])
         self._sums = dict(state["sums"])
 
     @property
+    def total(self) -> int:
+        """Steps of the whole run."""
+        return self.course.total
+
+    def evaluated_state(self) -> dict[str, Tensor]:
+        """Return the state of the task as it is evaluated: with averaged parameters, if there are any."""
+        with self.average.in_place() if self.average else nullcontext():
+            return {name: value.detach().cpu().clone() for name, value in self.task.state_dict().items()}
+
+    @property
     def last_loss(self) -> float | None:
-        """Mean total loss of the epoch before, for progress lines."""
+        """Mean total loss of the row of history before, for progress lines."""
         return float(self.history[-1]["loss"]) if self.history else None
 
     def train_step(self) -> None:
@@ -146,6 +181,8 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         self._descend(total)
         self.task.after_step(step)
+        if self.average:
+            self.average.update()
         self.step += 1
         self._pending.append({"loss": total.detach(), **{k: v.detach() for k, v in losses.items()}})
         if len(self._pending) == CHECK_EVERY:
@@ -162,9 +199,15 @@ class Trainer:
 
     def _rate(self, step: int, own: Mapping[str, Any]) -> float:
         """Return the learning rate of a step for parameters with settings `own`."""
+        return self._scheduled(step, own) * own.get("lr_factor", 1.0)
+
+    def _scheduled(self, step: int, own: Mapping[str, Any]) -> float:
+        if own["schedule"] == "multistep":
+            return multistep(step, own["lr"], own["milestones"], own["lr_decay"])
+        if own["schedule"] == "cosine_7_16":
+            return cosine_7_16(step, self.total, own["lr"])
         warm = own["warmup_epochs"] * self.loader.steps_per_epoch
-        scheduled = cosine(step, self.total, own["lr"], own["lr_end"])
-        return scheduled * warm_up(step, warm, own["warmup_start"])
+        return cosine(step, self.total, own["lr"], own["lr_end"]) * warm_up(step, warm, own["warmup_start"])
 
     def _generators(self) -> dict[str, Any]:
         """Return the state of this process's random numbers."""
@@ -205,18 +248,18 @@ class Trainer:
             exit_code=1,
         )
 
-    def _finish_epoch(self) -> None:
+    def _finish_row(self) -> None:
         self._read_losses()
-        steps = self.loader.steps_per_epoch
-        epoch = self.step // steps
+        steps = self.step - int(self.history[-1]["step"] if self.history else 0)
         row: Row = {
-            "epoch": epoch,
+            **({"epoch": self.step // self.course.epoch} if self.course.epoch else {}),
             "step": self.step,
             "lr": self._rate(self.step - 1, self.recipe),
             **{name: value / steps for name, value in self._sums.items()},
         }
-        if epoch in self.readings:
-            found = top1(self.task, self.test, self.world)
+        if self.course.is_read(self.step):
+            with self.average.in_place() if self.average else nullcontext():
+                found = top1(self.task, self.test, self.world)
             row |= {f"top1_{name}": value for name, value in found.items()}
         self.history.append(row)
         self._sums = {}

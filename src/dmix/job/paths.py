@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dmix.grid.presence import DATA, RESULTS
 
-__all__ = ["DATA", "RESULTS", "WORK", "RunPaths"]
+__all__ = ["DATA", "RESULTS", "WORK", "RelationPaths", "RunPaths"]
 
 WORK = Path("work")
 
@@ -40,6 +40,11 @@ class RunPaths:
         return self.results / "weights.safetensors"
 
     @property
+    def labelled(self) -> Path:
+        """The training images that had labels, one a line, where not all of them had."""
+        return self.results / "labelled.txt"
+
+    @property
     def work(self) -> Path:
         """Folder of the resume state."""
         return WORK / self.tier / self.folder
@@ -63,3 +68,26 @@ class RunPaths:
     def failure(self) -> Path:
         """Why the last attempt failed, for `dmix status`."""
         return self.work / "failure.txt"
+
+
+@dataclass(frozen=True)
+class RelationPaths:
+    """Paths of one relationship of source and target classes, from its tier and its folder."""
+
+    tier: str
+    folder: str
+
+    @property
+    def results(self) -> Path:
+        """Folder of the products."""
+        return RESULTS / self.tier / "relations" / self.folder
+
+    @property
+    def record(self) -> Path:
+        """The declared product: how it was learned, and the digest of the matrix."""
+        return self.results / "relation.json"
+
+    @property
+    def matrix(self) -> Path:
+        """The relationship, safetensors."""
+        return self.results / "relationship.safetensors"

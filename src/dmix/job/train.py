@@ -22,21 +22,23 @@ import torch
 from dmix.data.dataset import Dataset
 from dmix.data.feed import Reading
 from dmix.data.marker import sha256
-from dmix.engine.assemble import assemble, load_dataset
+from dmix.data.splits import LabelSplit
+from dmix.engine.assemble import Given, assemble
 from dmix.engine.device import choose_device
 from dmix.engine.distributed import World, joined, local_rank
+from dmix.engine.parts import load_dataset, load_labels
 from dmix.engine.score import scores
 from dmix.engine.trainer import Row, Trainer
 from dmix.errors import DmixError
 from dmix.files import atomic_write, write_text
 from dmix.grid.code import code_digest, code_modules
-from dmix.grid.expand import Grid
+from dmix.grid.expand import Grid, folder
 from dmix.grid.spec import RunSpec
 from dmix.job import checkpoint, facts, lock
-from dmix.job.paths import DATA, RunPaths
+from dmix.job.paths import DATA, RelationPaths, RunPaths
 from dmix.job.signals import AGAIN, Stop, watched
 from dmix.job.watch import Watch
-from dmix.record import Record, read_record
+from dmix.record import Labels, Record, read_record
 
 CACHE = DATA / "cache"
 MOST_WORKERS = 16
@@ -73,7 +75,8 @@ def train(grid: Grid, name: str, options: Options) -> int:
         if not world.lead(lambda: _claim(spec, paths, held)):
             return 0
         try:
-            return _train_claimed(spec, weights_of(grid, name), paths, options, world)
+            given = Given(weights_of(grid, spec), relation_of(grid, spec))
+            return _train_claimed(spec, given, paths, options, world)
         except DmixError as error:
             write_text(paths.failure, str(error) + "\n")
             raise
@@ -112,13 +115,30 @@ def _finished(paths: RunPaths) -> bool:
     return f"{record.name}-{record.spec_digest}-{record.code_digest}" == paths.folder
 
 
-def weights_of(grid: Grid, name: str) -> Path | None:
-    """Return the file of the weights that a run starts from; None is a random start."""
-    spec = grid.runs[name]
+def weights_of(grid: Grid, spec: RunSpec) -> Path | None:
+    """Return the file of the weights that a run, or a relationship, starts from; None is a random start."""
     if spec.source is not None:
         return RunPaths(grid.tier, grid.folders[spec.source.name]).weights
     init = spec.settings["recipe"]["init"]
     return None if init == "random" else DATA / "real" / init
+
+
+def relation_of(grid: Grid, spec: RunSpec) -> Path | None:
+    """Return the file of the relationship that a run is taught; None is no such thing.
+
+    Raises
+    ------
+    DmixError: it was not learned yet.
+    """
+    if spec.relation is None:
+        return None
+    paths = RelationPaths(grid.tier, folder(spec.relation))
+    if not (paths.record.exists() and paths.matrix.exists()):
+        raise DmixError(
+            f"{spec.name} is taught a relationship of classes that was not learned yet: {paths.record}",
+            f"run: dmix relate {spec.relation.name} --tier {grid.tier}",
+        )
+    return paths.matrix
 
 
 def own_cores() -> int:
@@ -127,20 +147,20 @@ def own_cores() -> int:
     return max(1, len(os.sched_getaffinity(0)) // together)
 
 
-def _reading(options: Options, device: torch.device) -> Reading:
+def reading(options: Options, device: torch.device) -> Reading:
+    """Return how a job reads images on disk."""
     workers = options.workers
     if workers is None:
         workers = min(MOST_WORKERS, own_cores()) if device.type == "cuda" else 0
     return Reading(workers, CACHE)
 
 
-def _train_claimed(
-    spec: RunSpec, weights: Path | None, paths: RunPaths, options: Options, world: World
-) -> int:
+def _train_claimed(spec: RunSpec, given: Given, paths: RunPaths, options: Options, world: World) -> int:
     device = choose_device(options.device, local_rank())
     dataset = load_dataset(spec, DATA)
-    trainer = assemble(spec, dataset, device, _reading(options, device), weights)
-    session = _Session(trainer, paths, options, world, None if weights is None else sha256(weights))
+    trainer = assemble(spec, dataset, device, reading(options, device), given)
+    used = {name: sha256(path) for name, path in vars(given).items() if path is not None}
+    session = _Session(trainer, paths, options, world, used)
     session.restore()
     # Signals stay noted until everything is written: a scheduler may send a second one during the save.
     with watched() as stop:
@@ -167,17 +187,17 @@ def _train_claimed(
 class _Session:
     """Time, restarts and checkpoints of one run.
 
-    `stopped_by` is the signal on which all processes stop, `init_sha256` of the weights at step 0.
+    `stopped_by` is the signal on which all processes stop, `used` the sha256 of the files it was made of.
     """
 
     def __init__(
-        self, trainer: Trainer, paths: RunPaths, options: Options, world: World, init_sha256: str | None
+        self, trainer: Trainer, paths: RunPaths, options: Options, world: World, used: Mapping[str, str]
     ) -> None:
         self.trainer = trainer
         self.paths = paths
         self.options = options
         self.world = world
-        self.init_sha256 = init_sha256
+        self.used = used
         self.stopped_by: signal.Signals | None = None
         self.resumes = 0
         self.started = datetime.now(UTC).isoformat(timespec="seconds")
@@ -207,8 +227,7 @@ class _Session:
         self.trainer.load_state_dict(state["trainer"])
         self.resumes = state["resumes"] + 1
         self.started = state["started"]
-        # The file may be another one by now. Checkpoints of earlier versions do not say which it was.
-        self.init_sha256 = state.get("init_sha256", self.init_sha256)
+        self.used = state["used"]  # the files may be others by now
         self._seconds_before = state["seconds"]
         if self.world.leads:
             print(f"{self.trainer.label}: continuing at step {self.trainer.step} of {self.trainer.total}")
@@ -219,7 +238,7 @@ class _Session:
             "trainer": self.trainer.state_dict(),
             "resumes": self.resumes,
             "started": self.started,
-            "init_sha256": self.init_sha256,
+            "used": dict(self.used),
             "seconds": self.seconds,
         }
         if self.world.leads:
@@ -252,21 +271,20 @@ def _write_products(
     spec: RunSpec, paths: RunPaths, dataset: Dataset, session: _Session, device: torch.device
 ) -> Record:
     """Write weights, history and, last, the record; then drop the resume state."""
-    trainer = session.trainer
-    weights = {name: value.detach().cpu().contiguous() for name, value in trainer.task.state_dict().items()}
+    trainer, labels = session.trainer, load_labels(spec, dataset)
+    weights = {name: value.contiguous() for name, value in trainer.evaluated_state().items()}
     blob = safetensors.torch.save(weights)
     recipe = spec.settings["recipe"]
-    # The last epoch is always read.
-    columns = [key for key in trainer.history[-1] if key.startswith("top1_")]
+    columns = dict.fromkeys(key for row in trainer.history for key in row if key.startswith("top1_"))
     found = {
         column.removeprefix("top1_"): scores(
-            [row[column] for row in trainer.history if column in row], recipe["epochs"]
+            [row[column] for row in trainer.history if column in row], recipe
         )
         for column in columns
     }
     primary = next(iter(found))
     seconds = session.seconds
-    images = trainer.total * recipe["batch_size"]
+    images = trainer.total * trainer.loader.images_per_step
     commit, dirty = facts.git_state()
     record = Record(
         name=spec.name,
@@ -289,13 +307,17 @@ def _write_products(
         images_per_second=round(images / seconds, 1),
         resumes=session.resumes,
         parameters=sum(p.numel() for p in trainer.task.parameters()),
-        readings=trainer.readings,
+        readings=trainer.course.readings,
         scores=found,
         primary=primary,
         score=getattr(found[primary], recipe["score"]),
         weights_sha256=hashlib.sha256(blob).hexdigest(),
-        init_sha256=session.init_sha256,
+        labels=_labels(labels),
+        relation_sha256=session.used.get("relation"),
+        init_sha256=session.used.get("weights"),
     )
+    if labels is not None:
+        write_text(paths.labelled, "".join(f"{name}\n" for name in labels.names))
     history = _history_csv(trainer.history)
     with atomic_write(paths.weights) as stream:
         stream.write(blob)
@@ -308,9 +330,16 @@ def _write_products(
     return record
 
 
+def _labels(split: LabelSplit | None) -> Labels | None:
+    if split is None:
+        return None
+    return Labels(labelled=len(split.labelled), unlabelled=len(split.unlabelled), sha256=split.digest)
+
+
 def _history_csv(history: list[Row]) -> str:
     text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(history[-1]), lineterminator="\n")
+    names = dict.fromkeys(name for row in history for name in row)
+    writer = csv.DictWriter(text, fieldnames=list(names), lineterminator="\n")
     writer.writeheader()
     writer.writerows(history)
     return text.getvalue()

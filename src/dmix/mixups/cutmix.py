@@ -9,8 +9,9 @@ import torch
 from annotated_types import Ge, Gt
 from torch import Tensor
 
+from dmix.data.send import to_device
 from dmix.mixups.box import box_around, cut_ratio, paste
-from dmix.mixups.draw import draw_lam, draw_partner, group_of_row, to_device
+from dmix.mixups.draw import draw_lam, draw_partner, group_of_row
 from dmix.mixups.policy import Context, Draws, Mixed, Policy
 from dmix.part import part
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
 REDRAWS = 10
 
@@ -46,9 +44,3 @@ def group_of_row(n: int, groups: int) -> Ints:
     The last group that has rows may have fewer; with more groups than rows, the last groups have none.
     """
     return np.arange(n) // max(1, -(-n // groups))
-
-
-def to_device(array: Floats | Ints | Tensor, device: torch.device) -> Tensor:
-    """Copy a small array of the host to `device` without waiting for the device."""
-    tensor = torch.as_tensor(array)
-    return tensor if device.type == "cpu" else tensor.pin_memory().to(device, non_blocking=True)

@@ -9,7 +9,8 @@ import torch
 from annotated_types import Ge, Gt, Interval
 from torch import Tensor
 
-from dmix.mixups.draw import Floats, Ints, draw_lam, draw_partner, group_of_row, to_device
+from dmix.data.send import to_device
+from dmix.mixups.draw import Floats, Ints, draw_lam, draw_partner, group_of_row
 from dmix.mixups.policy import Context, Draws, Mixed, Policy
 from dmix.part import part
 

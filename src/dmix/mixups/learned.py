@@ -22,11 +22,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from dmix.data.send import to_device
 from dmix.errors import DmixError
 from dmix.losses.mbce_one import mbce_one
 from dmix.losses.mce import mce
 from dmix.losses.objective import Objective
-from dmix.mixups.draw import Ints, draw_lam, draw_partner, to_device
+from dmix.mixups.draw import Ints, draw_lam, draw_partner
 from dmix.mixups.mask_loss import MASK_LOSSES, adjust_mean, weight_at
 from dmix.mixups.mixer import Mixer
 from dmix.mixups.momentum import frozen_copy, momentum_at, update_average

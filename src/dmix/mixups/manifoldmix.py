@@ -7,8 +7,9 @@ from typing import Annotated
 from annotated_types import Ge, Gt, Len
 from torch import Tensor
 
+from dmix.data.send import to_device
 from dmix.errors import DmixError
-from dmix.mixups.draw import draw_lam, draw_partner, to_device
+from dmix.mixups.draw import draw_lam, draw_partner
 from dmix.mixups.policy import Context, Draws, Mixed, Policy
 from dmix.models.backbone import Backbone, HiddenMix
 from dmix.part import part

@@ -7,7 +7,8 @@ from typing import Annotated
 from annotated_types import Ge, Gt
 from torch import Tensor
 
-from dmix.mixups.draw import draw_lam, draw_partner, to_device
+from dmix.data.send import to_device
+from dmix.mixups.draw import draw_lam, draw_partner
 from dmix.mixups.policy import Context, Draws, Mixed, Policy
 from dmix.part import part
 

@@ -11,8 +11,9 @@ import torch
 from annotated_types import Ge, Gt, Interval
 from torch import Tensor
 
+from dmix.data.send import to_device
 from dmix.errors import DmixError
-from dmix.mixups.draw import draw_lam, draw_partner, to_device
+from dmix.mixups.draw import draw_lam, draw_partner
 from dmix.mixups.policy import Context, Draws, Mixed, Policy
 from dmix.mixups.puzzle_energy import block_shares, largest_divisor, puzzle_energy
 from dmix.mixups.puzzle_gco import gco_solver

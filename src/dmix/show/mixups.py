@@ -15,8 +15,8 @@ from torch import Tensor
 
 from dmix.data.dataset import Dataset, Split
 from dmix.data.loader import Normaliser
-from dmix.engine.assemble import load_dataset
 from dmix.engine.device import choose_device
+from dmix.engine.parts import load_dataset
 from dmix.errors import DmixError
 from dmix.grid.expand import Grid
 from dmix.mixups.policy import Draws, Mixed

@@ -1,0 +1,42 @@
+"""Parts by the names in a run's settings, imported only when a run uses them."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dmix.data.dataset import Dataset
+from dmix.data.splits import LabelSplit
+from dmix.errors import DmixError
+from dmix.grid.parts import read_part
+from dmix.grid.spec import RunSpec
+
+
+def load_part(section: str, values: Mapping[str, Any], *given: Any, call: bool = True) -> Any:
+    """Import the part that `values` names and build it from `given` and its settings.
+
+    With call=False the part is a function whose settings are bound, and which is returned uncalled.
+    """
+    known = read_part(section, values["use"])
+    if known is None:
+        raise DmixError(f"the {section} {values['use']!r} is not yet implemented")
+    target = getattr(importlib.import_module(known.module), known.attribute)
+    settings = {key: value for key, value in values.items() if key != "use"}
+    return target(*given, **settings) if call else functools.partial(target, **settings)
+
+
+def load_dataset(spec: RunSpec, data_root: Path) -> Dataset:
+    """Read the run's data set from `data_root`."""
+    dataset: Dataset = load_part("dataset", spec.settings["dataset"], data_root)
+    return dataset
+
+
+def load_labels(spec: RunSpec, dataset: Dataset) -> LabelSplit | None:
+    """Return which training images have labels in this run; None is all of them, whatever it is used for."""
+    if not spec.settings["labels"]:
+        return None
+    labels: LabelSplit = load_part("labels", spec.settings["labels"], dataset, spec.seed)
+    return labels
