@@ -11,7 +11,6 @@ from dmix.losses.ce import ce
 from dmix.losses.decoupled import asymmetric_decoupled_ce, decoupled_ce, decoupled_ce_of_set
 from dmix.losses.dm_bce import dm_bce
 from dmix.losses.dm_ce import dm_ce
-from dmix.losses.dm_ce_asymmetric import dm_ce_asymmetric
 from dmix.losses.dm_ce_released import dm_ce_released
 from dmix.losses.mbce_one import mbce_one
 from dmix.losses.mbce_two import mbce_two
@@ -32,7 +31,6 @@ DECOUPLED = {
     "dm_ce_released_both": partial(dm_ce_released, mode="both", power=1.0),
     "dm_ce_released_less": partial(dm_ce_released, mode="less", power=0.5),
     "dm_ce_released_more": partial(dm_ce_released, mode="more", power=0.0),
-    "dm_ce_asymmetric": dm_ce_asymmetric,
 }
 WITH_ETA = {name: partial(objective, eta=0.7) for name, objective in DECOUPLED.items()}
 TERMS = {
@@ -48,7 +46,7 @@ BINARY = {
     "dm_bce_interpolation": partial(dm_bce, t=0.5, xi=1.0, reduction="mean_all"),
 }
 ALL = {**SOFTMAX, **BINARY}
-ONE_SIDED = {"ce", "dm_ce_asymmetric", "asymmetric_decoupled_ce"}
+ONE_SIDED = {"ce", "asymmetric_decoupled_ce"}
 
 
 def gradient(objective, rows):

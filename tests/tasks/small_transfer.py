@@ -1,146 +1,202 @@
-"""Every transfer method on vectors: the pieces put together in the plainest way."""
+"""Transfer methods as runs make them, on a few small random images and a small network."""
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 
 import numpy as np
+import safetensors.torch
 import torch
-from torch import nn
-from torch.nn import functional
+from torch import Tensor
 
-from dmix.engine.optimizer import build_optimizer
-from dmix.engine.seeding import host_state, restore_host
-from dmix.engine.steps import cosine_ramp, multistep
-from dmix.mixups.draw import draw_lam, draw_partner
-from dmix.mixups.momentum import frozen_copy, update_average
-from dmix.models.parameter_group import ParameterGroup, with_rest
-from dmix.tasks.transfer.asymmetric import asymmetric_loss, labelled_loss, labelled_share, mix_rows
-from dmix.tasks.transfer.bss import spectral_shrinkage
-from dmix.tasks.transfer.class_queue import ClassQueue
-from dmix.tasks.transfer.pgc import pseudo_group_contrast
-from dmix.tasks.transfer.pseudo import pseudo_labels
-from dmix.tasks.transfer.relationship import direct, relation_loss, source_probabilities
+from dmix.data.dataset import Split
+from dmix.data.loader import EvaluationSet
+from dmix.data.paired import PairLoader, Views
+from dmix.engine.task import Ingredients
+from dmix.engine.trainer import Trainer
+from dmix.grid.schema import Recipe
+from dmix.losses.ce import ce
+from dmix.mixups.vanilla import Vanilla
+from dmix.models.resnet import ResNet
+from dmix.tasks.pairing.pairs import Pairs
+from dmix.tasks.transfer.bss import BatchSpectralShrinkage
+from dmix.tasks.transfer.co_tuning import CoTuning
+from dmix.tasks.transfer.fine_tuning import FineTuning
+from dmix.tasks.transfer.self_tuning import SelfTuning
 
-CLASSES, SOURCES, WIDTH, ROWS, TOTAL = 4, 6, 24, 16, 200
+CPU = torch.device("cpu")
+CLASSES, SOURCES, ROWS, SIZE = 4, 6, 16, 8
+RECIPE = {
+    "steps": 120,
+    "batch_size": 16,
+    "unlabelled_ratio": 1,
+    "optimizer": "sgd",
+    "lr": 0.01,
+    "momentum": 0.9,
+    "nesterov": True,
+    "weight_decay": 5e-4,
+    "schedule": "multistep",
+    "milestones": [80, 100],
+    "lr_decay": 0.1,
+    "head_lr_factor": 10.0,
+    "mean": [0.5, 0.5, 0.5],
+    "std": [0.25, 0.25, 0.25],
+    "score": "best",
+    "eval_every": 40,
+}
+PAIRS = {
+    "rule": "at_most_half",
+    "sides": "labelled",
+    "unlabelled": True,
+    "head": "own",
+    "w_ll": 1.0,
+    "w_lu": 1.0,
+    "ramp": "cosine",
+    "view": "first",
+    "threshold": 0.0,
+    "mce_sides": "both",
+    "power": 0.0,
+    "joint": False,
+    "freeze": False,
+}
+HOSTS = {
+    "fine_tuning": (FineTuning, {}),
+    "bss": (BatchSpectralShrinkage, {"shrinkage": 0.001, "k": 1}),
+    "co_tuning": (CoTuning, {"relation_weight": 2.3}),
+    "self_tuning": (
+        SelfTuning,
+        {
+            "projection": 8,
+            "depth": 3,
+            "temperature": 0.07,
+            "key_momentum": 0.999,
+            "contrast": 1.0,
+            "pseudo_forward": "reuse",
+        },
+    ),
+}
 
 
 @dataclass(frozen=True)
 class Method:
-    """A row of Table 6, or one with weights of its own."""
+    """A row of Table 6, or a variant of one: what of the host's and of the pairs' settings is changed."""
 
     host: str
-    add_on: str = "none"
-    bss: float = 0.001
-    relation: float = 2.3
-    contrast: float = 1.0
+    add_on: str = ""
+    own: tuple[tuple[str, object], ...] = ()
+    pairs: tuple[tuple[str, object], ...] = ()
+
+    def __str__(self):
+        return f"{self.host}{self.add_on}" + "".join(f"-{k}={v}" for k, v in (*self.own, *self.pairs))
 
 
-def data():
-    """Labelled and unlabelled vectors in two views each, and labels."""
-    rng = np.random.default_rng(0)
-    centres = rng.normal(size=(CLASSES, 12))
-    y = np.arange(ROWS) % CLASSES
-    views = [
-        torch.from_numpy(centres[y] + 1.5 * rng.normal(size=(ROWS, 12))).float() + torch.randn(())
-        for _ in range(2)
-    ]
-    noise = [torch.from_numpy(0.1 * rng.normal(size=(ROWS, 12))).float() for _ in range(2)]
-    return views[0], views[0] + noise[0], torch.from_numpy(y), views[1], views[1] + noise[1]
+TABLE_6 = [
+    Method("fine_tuning"),
+    Method("fine_tuning", "+dm"),
+    Method("bss"),
+    Method("co_tuning"),
+    Method("co_tuning", "+dm"),
+    Method("self_tuning"),
+    Method("self_tuning", "+mixup"),
+    Method("self_tuning", "+dm"),
+]
 
 
-class Small(nn.Module):
-    """The modules of all methods, and one optimiser step of one of them."""
+def recipe(**changes):
+    """A recipe as a specification has it, with every setting."""
+    return Recipe(**{**RECIPE, **changes}).model_dump(mode="json")
 
-    def __init__(self, method):
-        super().__init__()
-        torch.manual_seed(1)
-        self.method = method
-        self.trunk = nn.Sequential(nn.Linear(12, WIDTH), nn.BatchNorm1d(WIDTH), nn.ReLU())
-        self.source = nn.Linear(WIDTH, SOURCES)
-        self.head, self.mix_head = nn.Linear(WIDTH, CLASSES), nn.Linear(WIDTH, CLASSES)
-        self.projector = nn.Linear(WIDTH, 8)
-        self.key = frozen_copy(nn.Sequential(self.trunk, self.projector))
-        self.queue = ClassQueue(CLASSES, 3, 8, torch.Generator().manual_seed(2))
-        self.x_l, self.x_l_key, self.y, self.x_u, self.x_u_key = data()
-        with torch.no_grad():
-            p = source_probabilities(self.source(self.trunk.eval()(self.x_l)), 1.0)
-        self.register_buffer("related", direct(p, self.y, CLASSES))
-        self.train()
-        heads = (*self.head.parameters(), *self.mix_head.parameters())
-        self.lrs = (0.02, 0.2)
-        groups = with_rest(self.parameters(), [ParameterGroup(heads, {"lr": self.lrs[1]})])
-        recipe = {"optimizer": "sgd", "lr": 0.02, "momentum": 0.9, "weight_decay": 5e-4, "nesterov": True}
-        self.optimizer = build_optimizer(groups, recipe)
-        self.rng = np.random.default_rng(5)
 
-    def contrast(self, features, images_key, classes):
-        update_average(self.key, nn.Sequential(self.trunk, self.projector), 0.999)
-        queries = functional.normalize(self.projector(features), dim=1)
-        with torch.no_grad():
-            keys = functional.normalize(self.key(images_key), dim=1)
-        loss = pseudo_group_contrast(queries, keys, classes, self.queue.slots, temperature=0.07).mean()
-        self.queue.push(keys, classes)
-        return loss
+class Images:
+    """Both streams of 16 images in two views, in an order that is a function of the step."""
 
-    def host_losses(self):
-        features = self.trunk(self.x_l)
-        losses = {"ce": functional.cross_entropy(self.head(features), self.y)}
-        if self.method.host == "bss":
-            losses["bss"] = self.method.bss * spectral_shrinkage(features, 1)
-        if self.method.host == "co_tuning":
-            rows = relation_loss(self.source(features), self.related, self.y)
-            losses["relation"] = self.method.relation * rows.mean()
-        if self.method.host == "self_tuning":
-            weight = self.method.contrast
-            losses["labelled"] = weight * self.contrast(features, self.x_l_key, self.y)
-            features_u = self.trunk(self.x_u)
-            pseudo = pseudo_labels(self.head(features_u)).classes
-            losses["unlabelled"] = weight * self.contrast(features_u, self.x_u_key, pseudo)
-        return losses
+    def __init__(self, seed):
+        rng = np.random.default_rng(seed)
+        self.images_per_step = ROWS
+        # the labelled and the unlabelled images are of the same classes
+        centres = np.random.default_rng(0).normal(size=(CLASSES, 3, SIZE, SIZE))
+        self.labels = torch.arange(ROWS) % CLASSES
+        one = centres[self.labels.numpy()] + rng.normal(size=(ROWS, 3, SIZE, SIZE))
+        two = one + 0.2 * rng.normal(size=one.shape)
+        self.views = tuple(torch.from_numpy(view).float() for view in (one, two))
 
-    def mixed_losses(self, step):
-        eta, rule = (0.0, "free") if self.method.add_on == "mixup" else (0.1, "at_most_half")
-        lam = torch.from_numpy(draw_lam(self.rng, 0.2, ROWS, 1))
-        partner = torch.from_numpy(draw_partner(self.rng, ROWS, 1, False))
-        share = labelled_share(torch.from_numpy(draw_lam(self.rng, 0.2, ROWS, 1)), rule)
-        with torch.no_grad():
-            pseudo = pseudo_labels(self.head(self.trunk(self.x_u))).classes
-        mixed = self.mix_head(self.trunk(mix_rows(self.x_l, self.x_l[partner], lam)))
-        mixed_u = self.mix_head(self.trunk(mix_rows(self.x_l, self.x_u, share)))
-        ramp = cosine_ramp(step, TOTAL)
-        return {
-            "mixed": labelled_loss(mixed, self.y, self.y[partner], lam, eta=eta),
-            "mixed_u": ramp * asymmetric_loss(mixed_u, self.y, pseudo, share, eta=eta),
-        }
+    def batch(self, step):
+        index = torch.from_numpy(np.random.default_rng(step).permutation(ROWS))
+        return Views(tuple(view[index] for view in self.views), self.labels[index], index)
 
-    def step(self, number):
-        losses = self.host_losses()
-        if self.method.add_on != "none":
-            losses |= self.mixed_losses(number)
-        self.optimizer.zero_grad()
-        sum(losses.values()).backward()
-        for group, lr in zip(self.optimizer.param_groups, self.lrs, strict=True):
-            group["lr"] = multistep(number, lr, (120, 160), 0.1)
-        self.optimizer.step()
-        return {name: loss.item() for name, loss in losses.items()}
+    def split(self):
+        pixels = (self.views[0] * 0.25 + 0.5).clamp(0, 1).mul(255).byte()
+        return Split(pixels.numpy(), self.labels.numpy())
 
-    def accuracy(self):
-        self.eval()
-        with torch.no_grad():
-            hits = self.head(self.trunk(self.x_l)).argmax(1) == self.y
-        self.train()
-        return hits.double().mean().item()
 
-    def save(self):
-        file = io.BytesIO()
-        state = {"model": self.state_dict(), "optimizer": self.optimizer.state_dict()}
-        torch.save({**state, "rng": host_state(self.rng)}, file)
-        return file.getvalue()
+def make_task(method, folder, settings):
+    """The task of a method, on a network that is always the same at first."""
+    torch.manual_seed(1)
+    model = ResNet(CLASSES, stem="cifar", block="basic", layers=(1, 1), width=4)
+    pairing = None
+    if method.add_on:
+        changes = {"rule": "free"} if method.add_on == "+mixup" else {}
+        pairing = Pairs(
+            0.2, 0.0 if method.add_on == "+mixup" else 0.1, **{**PAIRS, **changes, **dict(method.pairs)}
+        )
+    ingredients = Ingredients(
+        model,
+        Vanilla(),
+        ce,
+        pixels=lambda images: images,
+        recipe=settings,
+        pairing=pairing,
+        weights=source_file(folder),
+        from_run=True,
+        relation=relation_file(folder),
+    )
+    kind, own = HOSTS[method.host]
+    return kind(ingredients, **{**own, **dict(method.own)})
 
-    def load(self, saved):
-        state = torch.load(io.BytesIO(saved), weights_only=True)
-        self.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        restore_host(self.rng, state["rng"])
+
+def source_file(folder):
+    """The weights of a run on other classes, of which Co-Tuning takes the classifier."""
+    drawn = torch.Generator().manual_seed(7)
+    weights = {
+        "model.head.2.weight": torch.randn(SOURCES, 8, generator=drawn),
+        "model.head.2.bias": torch.zeros(SOURCES),
+    }
+    path = folder / "weights.safetensors"
+    safetensors.torch.save_file(weights, path)
+    return path
+
+
+def relation_file(folder):
+    matrix = torch.rand(CLASSES, SOURCES, generator=torch.Generator().manual_seed(8), dtype=torch.float64)
+    path = folder / "relationship.safetensors"
+    safetensors.torch.save_file({"relationship": matrix / matrix.sum(1, keepdim=True)}, path)
+    return path
+
+
+def make_trainer(method, folder, **changes):
+    """A run of a method: both streams, whether it reads both or not, and a reading of the labelled images."""
+    settings = recipe(**changes)
+    task = make_task(method, folder, settings)
+    labelled, unlabelled = Images(1), Images(2)
+    reads = task.reads_unlabelled or (task.pairing is not None and task.pairing.unlabelled)
+    loader = PairLoader(labelled, unlabelled if reads else None)
+    test = EvaluationSet(
+        labelled.split(), batch_size=8, mean=settings["mean"], std=settings["std"], device=CPU
+    )
+    return Trainer(task, loader, test, settings, 3, CPU, label=str(method))
+
+
+def trace(trainer, steps=None):
+    """The losses of each step, as numbers, while the trainer takes steps up to a number, or to its end."""
+    rows = []
+    while trainer.step < (steps or trainer.total):
+        trainer.train_step()
+        rows.append(
+            {name: float(value) for name, value in trainer._pending[-1].items()} if trainer._pending else {}
+        )
+    return rows
+
+
+def values(module: torch.nn.Module) -> dict[str, Tensor]:
+    """Copies of parameters and buffers, by name."""
+    return {name: value.detach().clone() for name, value in module.state_dict().items()}

@@ -1,34 +1,32 @@
-"""Batch spectral shrinkage (Chen et al., 2019): the smallest singular values of a batch of features."""
+"""BSS (Chen et al., 2019): fine-tuning with the smallest singular values of the features held down."""
 
 from __future__ import annotations
 
-import torch
+from collections.abc import Mapping
+from typing import Annotated
+
+from annotated_types import Ge, Gt
 from torch import Tensor
 
+from dmix.data.paired import Pair
+from dmix.engine.task import Ingredients
+from dmix.part import part
+from dmix.tasks.pairing.pseudo import PseudoLabels
+from dmix.tasks.transfer.host import Host
+from dmix.tasks.transfer.spectral import spectral_shrinkage
 
-def spectral_shrinkage(features: Tensor, k: int) -> Tensor:
-    """Return the sum of the k smallest squared singular values, a scalar, float32 or wider.
 
-    They are the smallest eigenvalues of the Gram matrix, in float64 whatever the features are: the gradient
-    of s^2 is 2 s u v^T, which needs no differences of singular values and stays finite where some are equal
-    or 0. (Where the k-th and the next are equal it is one of several subgradients.) On a GPU the host waits
-    for the eigenvalues, as for everything in torch.linalg.
+@part
+class BatchSpectralShrinkage(Host):
+    """Add `shrinkage` times the sum of the `k` smallest squared singular values of the labelled features."""
 
-    Parameters
-    ----------
-    features: (B, d) floating, what the pooling returns. k: 1 to min(B, d); with the latter the result is the
-        squared Frobenius norm. BSS has k = 1 and weighs the result by 0.001.
+    def __init__(
+        self, ingredients: Ingredients, *, shrinkage: Annotated[float, Ge(0)], k: Annotated[int, Gt(0)]
+    ) -> None:
+        super().__init__(ingredients)
+        self.shrinkage, self.k = shrinkage, k
 
-    Raises
-    ------
-    ValueError: k is out of range.
-    """
-    n = min(features.shape)
-    if not 1 <= k <= n:
-        raise ValueError(f"k is {k}, but features {tuple(features.shape)} have {n} singular values")
-    wide = features.double()
-    gram = wide @ wide.T if n == len(wide) else wide.T @ wide
-    # rounding can leave an eigenvalue that is 0 a little below it
-    eigenvalues: Tensor = torch.linalg.eigvalsh(gram)
-    value = eigenvalues[:k].clamp(min=0).sum()
-    return value if features.dtype == torch.float64 else value.float()
+    def own_losses(self, features: Tensor, batch: Pair) -> tuple[Mapping[str, Tensor], PseudoLabels | None]:
+        """Return `bss`, a scalar."""
+        del batch
+        return {"bss": self.shrinkage * spectral_shrinkage(features, self.k)}, None

@@ -1,0 +1,34 @@
+"""Batch spectral shrinkage (Chen et al., 2019): the smallest singular values of a batch of features."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def spectral_shrinkage(features: Tensor, k: int) -> Tensor:
+    """Return the sum of the k smallest squared singular values, a scalar, float32 or wider.
+
+    They are the smallest eigenvalues of the Gram matrix, in float64 whatever the features are: the gradient
+    of s^2 is 2 s u v^T, which needs no differences of singular values and stays finite where some are equal
+    or 0. (Where the k-th and the next are equal it is one of several subgradients.) On a GPU the host waits
+    for the eigenvalues, as for everything in torch.linalg.
+
+    Parameters
+    ----------
+    features: (B, d) floating, what the pooling returns. k: 1 to min(B, d); with the latter the result is the
+        squared Frobenius norm. BSS has k = 1 and weighs the result by 0.001.
+
+    Raises
+    ------
+    ValueError: k is out of range.
+    """
+    n = min(features.shape)
+    if not 1 <= k <= n:
+        raise ValueError(f"k is {k}, but features {tuple(features.shape)} have {n} singular values")
+    wide = features.double()
+    gram = wide @ wide.T if n == len(wide) else wide.T @ wide
+    # rounding can leave an eigenvalue that is 0 a little below it
+    eigenvalues: Tensor = torch.linalg.eigvalsh(gram)
+    value = eigenvalues[:k].clamp(min=0).sum()
+    return value if features.dtype == torch.float64 else value.float()
