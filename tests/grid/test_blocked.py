@@ -130,7 +130,7 @@ def test_what_is_not_implemented_is_not_blocked(here):
 )
 def test_every_data_set_of_the_paper_has_its_command(here, dataset, place, command):
     (here / "params.yaml").write_text((ROOT / "params.yaml").read_text())
-    for name in ("resnet18-f37072fd.pth", "resnext50_32x4d-7cdf4587.pth"):
+    for name in ("resnet18-f37072fd.pth", "resnet50-0676ba61.pth", "resnext50_32x4d-7cdf4587.pth"):
         bring(here, f"weights/{name}")
     grid = full()
     names = [name for name, spec in grid.runs.items() if spec.axes["dataset"] == dataset]

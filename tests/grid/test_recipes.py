@@ -1,7 +1,8 @@
 """The full tier is the paper's: its settings against tables written out by hand.
 
 Sources: the paper, section 4 and A.3; for what it does not print, OpenMixup's configurations, on which its
-experiments run. docs/grid.md says which is which.
+experiments run, and in transfer learning Self-Tuning's code. docs/grid.md and docs/transfer.md say which is
+which.
 """
 
 from __future__ import annotations
@@ -64,7 +65,15 @@ RECIPES = {
         **IMAGENET_PIXELS,
         "epochs": 200, "batch_size": 16, "lr": 1e-3, "weight_decay": 5e-4, "eval_every": 10,
     },
+    "transfer": {
+        **IMAGENET_PIXELS,
+        "optimizer": "sgd", "lr": 1e-3, "momentum": 0.9, "nesterov": True, "weight_decay": 5e-4,
+        "schedule": "multistep", "milestones": [6000, 12_000, 18_000, 24_000], "lr_decay": 0.1,
+        "head_lr_factor": 10.0, "steps": 27_005, "batch_size": 24, "unlabelled_ratio": 1,
+        "score": "best", "eval_every": 3000, "eval_also": [500],
+    },
 }  # fmt: skip
+OF_EPOCHS = tuple(recipe for recipe in RECIPES if recipe != "transfer")
 # The rate of AutoMix and SAMix ends elsewhere.
 LEARNED_LR_END = {"cifar": 0.05, "tiny": 0.05}
 
@@ -84,6 +93,10 @@ AUGMENT = {
         **CROP,
         "shorter_side": 256, "size": 224, "scale": [0.5, 1.0], "interpolation": "bilinear",
     },
+    "transfer": {
+        "use": "square_rand_augment", "first_side": 256, "size": 224, "scale": [0.08, 1.0],
+        "interpolation": "bilinear", "flip": 0.5, "operations": 2, "cutout": 16,
+    },
 }  # fmt: skip
 CENTRE = {"use": "resize_crop", "shorter_side": 256, "size": 224, "interpolation": "bicubic"}
 UNCHANGED = {"use": "unchanged"}
@@ -95,6 +108,7 @@ VIEW = {
     "swin": CENTRE,
     "rsb_a3": {**CENTRE, "shorter_side": 236},
     "finegrained": {**CENTRE, "interpolation": "bilinear"},
+    "transfer": {"use": "ten_crop", "side": 256, "size": 224, "interpolation": "bicubic"},
 }
 
 # Classes, training and test images, side in pixels where all images have one.
@@ -136,8 +150,16 @@ NETWORKS = {
         *(("cub", "resnet18"), ("cub", "resnext50"), ("aircraft", "resnet18"), ("aircraft", "resnext50")),
         ("cars", "resnet18"),
     },
+    "transfer": {
+        *(("cub", "resnet50"), ("aircraft", "resnet50"), ("cars", "resnet50")),
+        ("cub", "resnet18"),  # in Table 8
+    },
 }
-INIT = {"resnet18": "weights/resnet18-f37072fd.pth", "resnext50": "weights/resnext50_32x4d-7cdf4587.pth"}
+INIT = {
+    "resnet18": "weights/resnet18-f37072fd.pth",
+    "resnet50": "weights/resnet50-0676ba61.pth",
+    "resnext50": "weights/resnext50_32x4d-7cdf4587.pth",
+}
 
 # alpha without DM: a number, or one for each backbone that has another one.
 POLICIES = (*STATIC, *DYNAMIC)
@@ -193,7 +215,7 @@ BOTH = {
 L1, VARIANCE = {"mask_loss": "l1"}, {"mask_loss": "l1_variance"}
 SAMIX_OF_IMAGENET = {**VARIANCE, "lam_residual": -1.0, "dropout": 0.1}
 OWN_OF_LEARNED = {
-    "automix": {recipe: {**L1, "lam_channel": recipe not in ("cifar", "tiny")} for recipe in RECIPES},
+    "automix": {recipe: {**L1, "lam_channel": recipe not in ("cifar", "tiny")} for recipe in OF_EPOCHS},
     "samix": {
         "cifar": {**VARIANCE, "lam_residual": 0.25, "mask_adjust": 0.25},
         "tiny": {**VARIANCE, "lam_residual": 0.25},
@@ -251,6 +273,24 @@ RELEASED = {
     ("resnext50", "resizemix"): (0.2, 0.01, "less", 0.0, 5e-4),
 }
 
+# Transfer learning. What a method has, what "+DM" adds to it as the paper has it, and what "+Mixup" has else.
+METHODS = {
+    "fine_tuning": {},
+    "bss": {"shrinkage": 0.001, "k": 1},
+    "co_tuning": {"relation_weight": 2.3},
+    "self_tuning": {
+        "projection": 1024, "depth": 32, "temperature": 0.07, "key_momentum": 0.999, "contrast": 1.0,
+        "pseudo_forward": "reuse",
+    },
+}  # fmt: skip
+RELATION = {"use": "reverse", "source_scale": 0.8840456604957581, "hold_out": 80, "largest_scale": 1000.0}
+PAIRING = {
+    "use": "pairs", "rule": "at_most_half", "sides": "labelled", "unlabelled": True, "head": "own",
+    "w_ll": 1.0, "w_lu": 1.0, "ramp": "cosine", "view": "first", "threshold": 0.0, "mce_sides": "both",
+    "power": 0.0, "joint": False, "freeze": False,
+}  # fmt: skip
+NO_ASYMMETRY = {"rule": "free"}
+
 FULL = load_grid("full", ROOT / "params.yaml")
 FIRST = [spec for spec in FULL.runs.values() if spec.seed == 0]
 USUAL = [spec for spec in FIRST if not spec.variation]
@@ -277,7 +317,7 @@ def test_optimisation_is_the_recipes(recipe):
         expected = dict(RECIPES[recipe])
         if recipe in LEARNED_LR_END and spec.axes["policy"] in ("automix", "samix"):
             expected["lr_end"] = LEARNED_LR_END[recipe]
-        if recipe == "finegrained":
+        if recipe in ("finegrained", "transfer"):
             expected["init"] = INIT[spec.axes["backbone"]]
         if spec.axes["objective"] == "dm_ce_released":
             expected["weight_decay"] = RELEASED[spec.axes["backbone"], spec.axes["policy"]][4]
@@ -337,7 +377,7 @@ def test_images_fit_the_network():
             assert (network["stem"] == "cifar") == (test <= 64), spec.name
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("recipe", OF_EPOCHS)
 def test_alpha_without_dm(recipe):
     seen = set()
     for spec in USUAL:
@@ -360,7 +400,7 @@ def test_alpha_with_dm():
         if spec.axes["objective"] in ("dm_ce", "dm_bce") and policy not in RECIPES_OWN:
             assert spec.settings["policy"]["alpha"] == WITH_DM[policy], spec.name
             seen.add((recipe_of(spec), policy))
-    assert len(seen) == 7 * 9 - 2  # no ManifoldMix with transformers
+    assert len(seen) == 7 * 9 - 2 + 1  # no ManifoldMix with transformers; Mixup in transfer learning
 
 
 def test_the_recipes_own_mixing():
@@ -404,7 +444,7 @@ def test_puzzlemix_is_the_published_one():
 
 
 @pytest.mark.parametrize("policy", OWN_OF_LEARNED)
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("recipe", OF_EPOCHS)
 def test_automix_and_samix_by_recipe(policy, recipe):
     runs = [spec for spec in FIRST if spec.axes["policy"] == policy and recipe_of(spec) == recipe]
     assert runs
@@ -490,3 +530,153 @@ def test_seeds_differ_in_nothing_else():
     for spec in FULL.runs.values():
         first = FULL.runs[f"{spec.cell}/s0"]
         assert {**spec.identity(), "seed": 0} == first.identity()
+
+
+TRANSFER = [spec for spec in FIRST if spec.task == "transfer"]
+MIXED = [spec for spec in TRANSFER if spec.axes["policy"] == "mixup"]
+
+
+def of_grid(name: str) -> list[RunSpec]:
+    """Return the runs of a grid with seed 0."""
+    return [spec for run in FULL.grids[name] if (spec := FULL.runs[run]).seed == 0]
+
+
+def percent(spec: RunSpec) -> int:
+    return spec.settings["labels"]["percent"]
+
+
+def test_transfer_methods_have_their_constants():
+    assert {spec.axes["method"] for spec in TRANSFER} == set(METHODS)
+    for spec in TRANSFER:
+        method = spec.axes["method"]
+        assert spec.settings["method"] == {"use": f"transfer/{method}", **METHODS[method]}, spec.name
+
+
+def test_the_rows_of_table_6():
+    rows = {
+        "transfer": ("ce", ("fine_tuning", "bss", "co_tuning", "self_tuning")),
+        "transfer_mixup": ("mce", ("self_tuning",)),
+        "transfer_dm": ("dm_ce", ("fine_tuning", "co_tuning", "self_tuning")),
+    }
+    for grid, (loss, methods) in rows.items():
+        found = [
+            (s.axes["method"], s.axes["dataset"], percent(s), s.axes["objective"]) for s in of_grid(grid)
+        ]
+        assert len(found) == len(set(found))
+        assert set(found) == {
+            (method, dataset, share, loss)
+            for method in methods
+            for dataset in ("cub", "aircraft", "cars")
+            for share in (15, 30, 50)
+        }
+
+
+def test_labels_are_drawn_by_the_rule():
+    for spec in TRANSFER:
+        assert spec.settings["labels"] == {"use": "hash_rule", "percent": percent(spec), "draw": 0}, spec.name
+        assert percent(spec) in (15, 30, 50)
+    assert not any(spec.settings["labels"] for spec in FIRST if spec.task == "supervised")
+
+
+def test_nothing_but_mixup_is_paired():
+    for spec in FIRST:
+        mixed = spec.task == "transfer" and spec.axes["policy"] == "mixup"
+        assert bool(spec.settings["pairing"]) == mixed, spec.name
+    assert {spec.axes["objective"] for spec in MIXED} == {"mce", "dm_ce"}
+
+
+def test_what_mixup_and_dm_add_in_table_6():
+    for spec in of_grid("transfer_mixup"):
+        assert spec.settings["pairing"] == {**PAIRING, **NO_ASYMMETRY}, spec.name
+    for spec in of_grid("transfer_dm"):
+        assert spec.settings["pairing"] == PAIRING, spec.name
+
+
+def test_alpha_in_transfer_learning():
+    for spec in MIXED:
+        assert spec.settings["policy"]["alpha"] == 0.2, spec.name
+
+
+def test_eta_in_transfer_learning():
+    found = {
+        (spec.axes["backbone"], spec.axes["objective"], spec.settings["objective"].get("eta"))
+        for spec in MIXED
+    }
+    assert found == {
+        *(("resnet18", "dm_ce", 1.0), ("resnet50", "dm_ce", 0.1)),
+        *(("resnet18", "mce", None), ("resnet50", "mce", None)),
+    }
+
+
+def test_table_8_has_three_rules_and_two_losses():
+    grids = ("strategy_mce", "strategy_dm", "strategy_dm_free")
+    found = [
+        (percent(s), s.axes["objective"], s.settings["pairing"]["rule"], s.settings["pairing"]["sides"])
+        for grid in grids
+        for s in of_grid(grid)
+    ]
+    six = (
+        ("mce", "free", "labelled"),
+        ("mce", "at_least_half", "labelled"),
+        ("mce", "at_most_half", "labelled"),
+        ("dm_ce", "free", "both"),  # without the strategy the pseudo-class is decoupled too
+        ("dm_ce", "at_least_half", "labelled"),
+        ("dm_ce", "at_most_half", "labelled"),
+    )
+    assert sorted(found) == sorted((share, *one) for share in (15, 30, 50) for one in six)
+    for spec in (spec for grid in grids for spec in of_grid(grid)):
+        others = {key: value for key, value in PAIRING.items() if key not in ("rule", "sides")}
+        assert {key: spec.settings["pairing"][key] for key in others} == others, spec.name
+
+
+def test_table_8_is_self_tuning_on_cub():
+    grids = ("strategy_bare", "strategy_mce", "strategy_dm", "strategy_dm_free")
+    specs = [spec for grid in grids for spec in of_grid(grid)]
+    assert {(spec.axes["method"], *place(spec)) for spec in specs} == {("self_tuning", "cub", "resnet18")}
+    assert sorted(percent(spec) for spec in of_grid("strategy_bare")) == [15, 30, 50]
+    assert not any(spec.settings["pairing"] for spec in of_grid("strategy_bare"))
+
+
+def test_table_s7_leaves_unlabelled_images_out():
+    specs = of_grid("transfer_labelled")
+    for spec in specs:
+        unlabelled = spec.settings["pairing"]["unlabelled"]
+        assert spec.settings["pairing"] == {**PAIRING, "unlabelled": unlabelled}, spec.name
+        assert unlabelled == (spec.name in FULL.grids["transfer_dm"]), spec.name
+    found = [
+        (s.axes["method"], s.axes["dataset"], percent(s), s.settings["pairing"]["unlabelled"]) for s in specs
+    ]
+    assert sorted(found) == [
+        (method, dataset, share, unlabelled)
+        for method in ("co_tuning", "fine_tuning")
+        for dataset in ("aircraft", "cars", "cub")
+        for share in (15, 30, 50)
+        for unlabelled in (False, True)
+    ]
+
+
+def test_only_co_tuning_is_taught_a_relationship():
+    for spec in FULL.runs.values():
+        assert (spec.relation is not None) == (spec.axes["method"] == "co_tuning"), spec.name
+    taught = [spec for spec in FULL.runs.values() if spec.relation is not None]
+    # The constant is that of ResNet-50's first weights.
+    assert {spec.axes["backbone"] for spec in taught} == {"resnet50"}
+    for spec in taught:
+        assert spec.relation is not None
+        assert spec.relation.settings["relation"] == RELATION, spec.name
+
+
+def test_seeds_and_mixtures_share_a_relationship():
+    found = {spec.relation.name for spec in FULL.runs.values() if spec.relation is not None}
+    assert found == {
+        f"relation/{dataset}/resnet50/percent={share}/s0"
+        for dataset in ("cub", "aircraft", "cars")
+        for share in (15, 30, 50)
+    }
+
+
+@pytest.mark.parametrize("tier", ["embedded", "smoke"])
+def test_small_tiers_have_networks_that_no_constant_is_known_of(tier):
+    grid = load_grid(tier, ROOT / "params.yaml")
+    relations = [spec.relation for spec in grid.runs.values() if spec.relation is not None]
+    assert {relation.settings["relation"]["source_scale"] for relation in relations} == {1.0}

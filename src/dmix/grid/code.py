@@ -20,18 +20,22 @@ from dmix.grid.spec import DIGEST_LENGTH, RunSpec, digest_of
 NUMERIC_ROOMS = ("data", "models", "mixups", "losses", "tasks", "engine")
 # What every run rests on; the parts are found by name and added.
 ENGINE = ("dmix.engine.assemble", "dmix.engine.device", "dmix.engine.score")
+RELATION = ("dmix.engine.relate", "dmix.engine.device")
 
 
 def code_modules(spec: RunSpec) -> Mapping[str, str]:
     """Return module name -> digest for every module that the numbers of this run depend on.
 
-    Those of the run whose weights it starts from are among them.
+    Those of the run whose weights it starts from, and of the relationship it is taught, are among them.
     """
+    engine = RELATION if spec.task == "relation" else ENGINE
     roots = tuple(
         module_of(section, values["use"]) for section, values in spec.settings.items() if "use" in values
     )
-    before = {} if spec.source is None else code_modules(spec.source)
-    return {**before, **closure((*ENGINE, *roots))}
+    found = dict(closure((*engine, *roots)))
+    for needed in (spec.source, spec.relation):
+        found |= {} if needed is None else code_modules(needed)
+    return found
 
 
 def code_digest(spec: RunSpec) -> str:

@@ -15,18 +15,18 @@ from dmix.grid.spec import RunSpec
 # A sustained rate that ordinary training of small networks reached on one A100; see docs/reproduce.md.
 ASSUMED_TFLOPS = 20.0
 
-Like = tuple[str, str, str]
+Like = tuple[str, str, str, str]
 
 
 def measured_seconds(grid: Grid, results: Path) -> Mapping[Like, float]:
-    """Return mean seconds of finished runs by (dataset, backbone, policy); empty where nothing ran."""
+    """Return mean seconds of finished runs by (method, dataset, backbone, policy)."""
     seen: dict[Like, list[float]] = defaultdict(list)
     for name, folder in grid.folders.items():
         path = results / grid.tier / "runs" / folder / "record.json"
         if path.exists():
             axes = grid.runs[name].axes
             seconds = float(json.loads(path.read_bytes())["seconds"])
-            seen[axes["dataset"], axes["backbone"], axes["policy"]].append(seconds)
+            seen[_like(axes)].append(seconds)
     return {like: mean(values) for like, values in seen.items()}
 
 
@@ -36,10 +36,25 @@ def estimated_seconds(grid: Grid, name: str, tflops: float = ASSUMED_TFLOPS) -> 
     if tier.estimate_seconds is not None:
         return tier.estimate_seconds
     spec = grid.runs[name]
-    images = spec.settings["recipe"]["epochs"] * spec.settings["dataset"]["train_size"]
-    passes = grid.params.policies[spec.axes["policy"]].passes
+    recipe = spec.settings["recipe"]
+    images = (
+        recipe["steps"] * recipe["batch_size"] or recipe["epochs"] * spec.settings["dataset"]["train_size"]
+    )
+    passes = _passes(grid, spec)
     gflop = forward_gflop(grid.params.backbones[spec.axes["backbone"]].forward_gflop, image_side(spec))
     return float(images * passes * gflop / (tflops * 1000))
+
+
+def _passes(grid: Grid, spec: RunSpec) -> float:
+    """Return the cost of a step in forward passes of its (labelled) batch."""
+    if spec.task == "supervised":
+        return grid.params.policies[spec.axes["policy"]].passes
+    method = grid.params.methods[spec.axes["method"]]
+    return method.passes + (method.paired_passes if spec.settings["pairing"] else 0)
+
+
+def _like(axes: Mapping[str, str]) -> Like:
+    return axes["method"], axes["dataset"], axes["backbone"], axes["policy"]
 
 
 def image_side(spec: RunSpec) -> int:
@@ -55,6 +70,5 @@ def forward_gflop(known: Mapping[int, float], side: int) -> float:
 
 def seconds(grid: Grid, name: str, measured: Mapping[Like, float]) -> float:
     """Return the expected seconds of a run."""
-    axes = grid.runs[name].axes
-    like = (axes["dataset"], axes["backbone"], axes["policy"])
+    like = _like(grid.runs[name].axes)
     return measured[like] if like in measured else estimated_seconds(grid, name)

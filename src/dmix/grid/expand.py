@@ -11,7 +11,7 @@ from typing import Any
 from dmix.errors import DmixError
 from dmix.grid.cells import cells_of
 from dmix.grid.code import code_digest
-from dmix.grid.init import with_sources
+from dmix.grid.init import with_relations, with_sources
 from dmix.grid.parts import ROOMS, read_part
 from dmix.grid.presence import RESULTS, way_to_get
 from dmix.grid.references import check_possible, check_references
@@ -60,6 +60,12 @@ class Grid:
         return {name: table for name, table in self.params.tables.items() if self.table_runs(table)}
 
     @cached_property
+    def relations(self) -> Mapping[str, RunSpec]:
+        """Name -> specification of every relationship that a run which can be trained is taught."""
+        found = (self.runs[name].relation for name in self.folders)
+        return {spec.name: spec for spec in found if spec is not None}
+
+    @cached_property
     def names(self) -> Mapping[str, str]:
         """Folder -> name of each implemented run."""
         return {folder: name for name, folder in self.folders.items()}
@@ -72,7 +78,8 @@ class Grid:
             for section, values in spec.settings.items()
             if "use" in values and read_part(section, values["use"]) is None
         )
-        return (*own, *(self.missing(spec.source.name) if spec.source else ()))
+        source = self.missing(spec.source.name) if spec.source else ()
+        return tuple(dict.fromkeys((*own, *source)))
 
     def blocked(self, name: str) -> str | None:
         """Return how to get what the run needs and this machine lacks ("run dmix data fetch cub"), or None.
@@ -141,7 +148,7 @@ def expand(params: Params, document: Document, tier: str) -> Grid:
             if grid in omitted or any(cell.axes[axis] not in entries for axis, entries in kept.items()):
                 continue
             task = params.methods[cell.axes["method"]].task
-            variation = _told_apart(resolver, cell, settings)
+            variation = _told_apart(resolver, cell, settings, neutral)
             for seed in seeds:
                 spec = RunSpec(task, cell.axes, settings, variation, neutral, seed)
                 name = spec.name
@@ -158,11 +165,15 @@ def expand(params: Params, document: Document, tier: str) -> Grid:
             grids[grid] = tuple(names)
     for message in resolver.useless_rules():
         raise DmixError(message)
-    return Grid(tier, params, document, with_sources(runs, cells, document), grids, resolver, cells)
+    complete = with_relations(with_sources(runs, cells, document))
+    return Grid(tier, params, document, complete, grids, resolver, cells)
 
 
 def _told_apart(
-    resolver: Resolver, cell: Cell, settings: Mapping[str, Mapping[str, Any]]
+    resolver: Resolver,
+    cell: Cell,
+    settings: Mapping[str, Mapping[str, Any]],
+    neutral: Mapping[str, Mapping[str, Any]],
 ) -> tuple[tuple[str, Any], ...]:
     """Return the extra axes that make the cell another one; at its usual value an axis changes nothing.
 
@@ -170,10 +181,12 @@ def _told_apart(
     """
     if not cell.variation:
         return ()
-    usual, _ = resolver.sections(replace(cell, variation=()))
-    dotted = [(key, key.split(".", 1)) for key, _ in cell.variation]
-    return tuple(
-        (key, settings[section][name])
-        for key, (section, name) in dotted
-        if settings[section][name] != usual[section].get(name)
-    )
+    usual = resolver.settle(replace(cell, variation=()))
+    found = []
+    for key, _ in cell.variation:
+        section, name = key.split(".", 1)
+        value = settings[section][name]
+        own = usual.get((section, name))
+        if value != (own.value if own else neutral.get(section, {}).get(name)):
+            found.append((key, value))
+    return tuple(found)

@@ -1,4 +1,4 @@
-"""Runs that start from the weights of other runs."""
+"""What runs need of others: weights they start from, a relationship of classes they are taught."""
 
 from __future__ import annotations
 
@@ -46,3 +46,32 @@ def with_sources(
             raise DmixError(f"{where}: {name} starts from {wanted}, which has another network")
         found[name] = replace(spec, source=source)
     return found
+
+
+OF_RELATION = ("dataset", "labels", "backbone", "view", "relation")
+OF_ITS_RECIPE = ("mean", "std", "init")
+
+
+def with_relations(runs: Mapping[str, RunSpec]) -> dict[str, RunSpec]:
+    """Return the runs, each whose method learns a relationship first with the specification of that.
+
+    It has the sections that the relationship depends on and no seed of its own, so that all runs on the same
+    labels share one.
+    """
+    return {
+        name: replace(spec, relation=_relation(spec)) if spec.settings["relation"] else spec
+        for name, spec in runs.items()
+    }
+
+
+def _relation(spec: RunSpec) -> RunSpec:
+    recipe = {key: spec.settings["recipe"][key] for key in OF_ITS_RECIPE}
+    return RunSpec(
+        task="relation",
+        axes={axis: spec.axes[axis] for axis in ("dataset", "backbone")},
+        settings={**{section: spec.settings[section] for section in OF_RELATION}, "recipe": recipe},
+        variation=tuple(axis for axis in spec.variation if axis[0].partition(".")[0] in OF_RELATION),
+        neutral=spec.neutral,
+        seed=0,
+        source=spec.source,
+    )

@@ -19,11 +19,15 @@ from dmix.errors import DmixError
 ROOMS: Mapping[str, str] = {
     "dataset": "data",
     "backbone": "models",
+    "labels": "data/labels",
     "augment": "data/augment",
+    "strong": "data/augment",
     "view": "data/evaluate",
     "policy": "mixups",
     "objective": "losses",
     "method": "tasks",
+    "pairing": "tasks/pairing",
+    "relation": "tasks/relations",
 }
 _NAMES = {
     "Annotated": typing.Annotated,
@@ -51,7 +55,7 @@ class Part:
 
 def module_of(section: str, use: str) -> str:
     """Return the dotted module name of part `use` of `section`."""
-    return f"dmix.{ROOMS[section].replace('/', '.')}.{use}"
+    return f"dmix.{ROOMS[section]}/{use}".replace("/", ".")
 
 
 @cache

@@ -9,6 +9,10 @@ from dmix.grid.schema import Params, Table
 from dmix.grid.spec import AXES
 from dmix.grid.yaml_lines import Document, KeyPath
 
+# What `dmix.tasks.pairing` can do; the asymmetrical strategy (section 3.2) is defined for DM(CE) alone.
+PAIRED_POLICIES = ("mixup",)
+PAIRED_OBJECTIVES = ("mce", "dm_ce")
+
 
 def check_references(params: Params, document: Document, tier: str) -> None:
     """Refuse an entry of `params.yaml` that names another one that is not there."""
@@ -43,10 +47,28 @@ def check_references(params: Params, document: Document, tier: str) -> None:
         for grid in table.grids:
             if grid not in params.grids:
                 raise DmixError(f"{document.where('tables', name, 'grids')}: no grid named {grid!r}")
-        for key, values in (("place", (*table.place, *table.place.values())), ("gain", _gain(table))):
+        for key, values in (
+            ("place", (*table.place, *table.place.values())),
+            ("gain", _gain(table)),
+            ("addons", tuple(table.addons)),
+        ):
             for objective in values:
                 if objective not in params.objectives:
                     raise DmixError(f"{document.where('tables', name, key)}: no objective {objective!r}")
+        if table.rows == "method":
+            _check_addons(params, document, name, table)
+
+
+def _check_addons(params: Params, document: Document, name: str, table: Table) -> None:
+    """Refuse a mixed objective without an addon: its row would be titled as the bare method's."""
+    for grid in table.grids:
+        wanted = params.grids[grid].get("objective", [])
+        for objective in choose(params, document, ("grids", grid, "objective"), "objective", wanted):
+            if params.objectives[objective].group != "clean" and objective not in table.addons:
+                raise DmixError(
+                    f"{document.where('tables', name, 'addons')}: no addon for {objective!r} of grid {grid}",
+                    f'write what its rows add to the title of the method, such as {objective}: "+Mixup"',
+                )
 
 
 def _gain(table: Table) -> tuple[str, ...]:
@@ -63,4 +85,11 @@ def check_possible(params: Params, document: Document, cell: Cell) -> None:
         raise DmixError(
             f"{document.where(*cell.origin)}: impossible cell {policy} x {objective}: {reason}",
             "pair policies of kind none with objectives of group clean, and the others with each other",
+        )
+    paired = params.methods[cell.axes["method"]].task != "supervised"
+    if paired and mixes and (policy not in PAIRED_POLICIES or objective not in PAIRED_OBJECTIVES):
+        raise DmixError(
+            f"{document.where(*cell.origin)}: impossible cell {policy} x {objective}: labelled rows are "
+            "mixed with unlabelled ones by Mixup, with MCE or DM(CE)",
+            f"choose of {', '.join(PAIRED_POLICIES)} and {', '.join(PAIRED_OBJECTIVES)}",
         )

@@ -23,7 +23,10 @@ PART_SECTIONS = {
     "method": "methods",
 }
 RECIPE_NEUTRAL = {
-    name: field.get_default() for name, field in Recipe.model_fields.items() if not field.is_required()
+    name: list(default) if isinstance(default, tuple) else default  # as JSON has them
+    for name, field in Recipe.model_fields.items()
+    if not field.is_required()
+    for default in (field.get_default(),)
 }
 
 
@@ -49,6 +52,9 @@ Table = dict[tuple[str, str], Setting]
 
 NO_VIEW = {"use": "unchanged"}
 """The test-time transform of a recipe that names none."""
+
+OF_RECIPE = ("labels", "augment", "strong", "view")
+"""Parts that a recipe brings along; of a base, a part is replaced whole."""
 
 
 class Resolver:
@@ -122,6 +128,15 @@ class Resolver:
             if section == "recipe":
                 settings[section] = self._checked(Recipe, "the recipe", section, values, table, cell)
                 continue
+            if not values:
+                continue  # a part that this cell does without
+            if "use" not in values:
+                key = next(iter(values))
+                raise DmixError(
+                    f"{self.document.where(*table[section, key].origin)}: {section}.{key} is set, but the "
+                    f"cell {'/'.join(cell.axes.values())} has no {section}",
+                    f"set {section}.use too, or restrict the rule to cells that have one",
+                )
             use = values.pop("use")
             part = read_part(section, use)
             if part is not None:
@@ -149,6 +164,9 @@ class Resolver:
         table[axis, "use"] = Setting(entry.use or name, (*path, "use") if entry.use else path)
         for key, value in entry.settings.items():
             table[axis, key] = Setting(value, (*path, key))
+        relation = getattr(entry, "relation", None) or {}
+        for key, value in relation.items():
+            table["relation", key] = Setting(value, (*path, "relation", key))
 
     def _recipe_settings(self, table: Table, name: str) -> None:
         recipe = self.params.recipes[name]
@@ -157,7 +175,7 @@ class Resolver:
             entry = self.params.recipes[owner]
             for key, value in (entry.model_extra or {}).items():
                 table["recipe", key] = Setting(value, ("recipes", owner, key))
-            for section in ("augment", "view"):
+            for section in OF_RECIPE:
                 settings = getattr(entry, section)
                 if settings is not None:
                     for stale in [key for key in table if key[0] == section]:

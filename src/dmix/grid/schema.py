@@ -1,7 +1,7 @@
 """What `params.yaml` may say. The schema is the source; the file is checked against it.
 
-Sections whose entries are parts (`datasets`, `backbones`, `policies`, `objectives`, `methods` and the
-`augment` and `view` of a recipe) carry, beside the keys below, the settings of the part they `use`; those are
+Sections whose entries are parts (`datasets`, `backbones`, `policies`, `objectives`, `methods`, the parts of a
+recipe and of a method) carry, beside the keys below, the settings of the part they `use`; those are
 checked against the part's own signature (`dmix.grid.parts`).
 """
 
@@ -28,6 +28,7 @@ from dmix.grid.yaml_lines import Document
 
 Scalar = bool | int | float | str
 COLUMN_AXES = ("dataset", "backbone", "objective")
+ROW_AXES = ("policy", "method")
 Settings = Mapping[str, Any]
 
 
@@ -86,9 +87,15 @@ class ObjectiveEntry(PartEntry):
 
 
 class MethodEntry(PartEntry):
-    """What happens in one step: supervised, or a transfer or semi-supervised algorithm."""
+    """What happens in one step: supervised, or a transfer or semi-supervised algorithm.
+
+    `relation` is a part: how a relationship of source and target classes is learned before the run.
+    """
 
     task: Literal["supervised", "transfer", "semi"]
+    passes: float = Field(3, gt=0, description="cost of a step in forward passes of its labelled images")
+    paired_passes: float = Field(0, ge=0, description="what mixed batches add to that")
+    relation: Mapping[str, Any] | None = None
 
 
 class Recipe(_Closed):
@@ -98,8 +105,10 @@ class Recipe(_Closed):
     A neutral value may never be edited: tests/grid/neutral.json freezes them.
     """
 
-    epochs: int = Field(gt=0)
-    batch_size: int = Field(gt=0, description="rows of a step, of all processes together")
+    epochs: int = Field(0, ge=0, description="length of the run, of recipes that count epochs")
+    steps: int = Field(0, ge=0, validate_default=True, description="and of those that count steps")
+    batch_size: int = Field(gt=0, description="(labelled) rows of a step, of all processes together")
+    unlabelled_ratio: int = Field(0, ge=0, description="unlabelled rows of a step, in units of batch_size")
     optimizer: Literal["sgd", "adamw", "lamb"]
     lr: float = Field(gt=0)
     momentum: float = Field(ge=0, lt=1, description="of sgd; of adamw and lamb the first beta")
@@ -111,8 +120,13 @@ class Recipe(_Closed):
         "nothing", description="what weight decay leaves alone; see dmix.engine.optimizer.exempt_from_decay"
     )
     clip_norm: float = Field(0.0, ge=0, description="largest norm of the whole gradient; 0 is no limit")
-    schedule: Literal["cosine"]
+    schedule: Literal["cosine", "cosine_7_16", "multistep"]
+    milestones: tuple[int, ...] = Field(
+        (), validate_default=True, description="multistep alone: finished steps"
+    )
+    lr_decay: float = Field(0.0, ge=0, lt=1, validate_default=True, description="factor at each milestone")
     lr_end: float = Field(0.0, ge=0)
+    head_lr_factor: float = Field(1.0, gt=0, description="rate of new classifiers, in units of lr")
     warmup_epochs: int = Field(0, ge=0, description="epochs in which the rate climbs to the schedule's")
     warmup_start: float = Field(0.0, ge=0, lt=1, description="share of the schedule's rate in the first step")
     precision: Literal["fp32", "bf16", "fp16"] = Field(
@@ -126,8 +140,11 @@ class Recipe(_Closed):
         description="weights a run starts from: random, a file below data/real/, or those of another run, by "
         "its name, in which {backbone} and other axes stand for the run's own",
     )
-    score: Literal["median_last10", "best", "last"]
-    eval_every: int = Field(gt=0, description="epochs between readings before the last 10")
+    ema: float = Field(0.0, ge=0, lt=1, description="of the parameters that are evaluated; 0 is none")
+    score: Literal["median_last10", "median_last20", "best", "last"]
+    eval_every: int = Field(gt=0, description="epochs between readings before the last 10; or steps")
+    eval_also: tuple[int, ...] = Field((), description="further readings of recipes that count steps")
+    eval_late: int = Field(0, ge=0, description="steps between readings in the last fifth of the run")
 
     @field_validator("nesterov", "beta2", "eps")
     @classmethod
@@ -143,12 +160,30 @@ class Recipe(_Closed):
             raise PydanticCustomError("needed", f"{optimizer} needs a {info.field_name} above 0")
         return value
 
+    @field_validator("steps")
+    @classmethod
+    def _one_length(cls, value: int, info: ValidationInfo) -> int:
+        """Want either epochs or steps."""
+        if "epochs" in info.data and bool(value) == bool(info.data["epochs"]):
+            raise PydanticCustomError("length", "a recipe has either epochs or steps above 0")
+        return value
+
+    @field_validator("milestones", "lr_decay")
+    @classmethod
+    def _fits_the_schedule(cls, value: Any, info: ValidationInfo) -> Any:
+        """Want what steps of the rate need, and nothing of it without them."""
+        if "schedule" in info.data and bool(value) != (info.data["schedule"] == "multistep"):
+            raise PydanticCustomError("schedule", f"multistep, and it alone, has {info.field_name}")
+        if info.field_name == "milestones" and list(value) != sorted(set(value)):
+            raise PydanticCustomError("order", "milestones ascend")
+        return value
+
     @field_validator("warmup_epochs")
     @classmethod
     def _leaves_something(cls, value: int, info: ValidationInfo) -> int:
         """Refuse a warm-up that never ends."""
         epochs = info.data.get("epochs")
-        if epochs is not None and value >= epochs:
+        if epochs is not None and value >= max(epochs, 1):
             raise PydanticCustomError("endless", f"a warm-up of {value} epochs never ends in {epochs}")
         return value
 
@@ -158,7 +193,9 @@ class RecipeEntry(BaseModel):
 
     model_config = ConfigDict(extra="allow", frozen=True)
     base: str | None = None
+    labels: Mapping[str, Any] | None = None
     augment: Mapping[str, Any] | None = None
+    strong: Mapping[str, Any] | None = None
     view: Mapping[str, Any] | None = None
 
 
@@ -189,17 +226,42 @@ class Gain(_Closed):
     over: str
 
 
+def _template(text: str) -> str:
+    """Refuse a title without a place, or with several, for the value of a setting."""
+    if text.count("{}") != 1:
+        raise PydanticCustomError("template", "write {} once, where the value is to stand")
+    return text
+
+
+Template = Annotated[str, AfterValidator(_template)]
+
+
+class Labels(_Closed):
+    """Which setting says how many labels a run has, and how reference/reported.csv writes its value."""
+
+    setting: str
+    format: Template = "{}"
+
+
 class Reported(_Closed):
-    """Which rows of reference/reported.csv stand beside ours."""
+    """Which rows of reference/reported.csv stand beside ours.
+
+    Numbers of a part of the labels are read by a table with `labels` alone, which reads no others.
+    """
 
     table: str
     settings: tuple[str, ...] = Field(min_length=1, description="data sets are trained for different times")
+    labels: Labels | None = None
+
+
+def _is_setting(level: str) -> bool:
+    section, _, key = level.partition(".")
+    return section in SECTIONS and bool(key)
 
 
 def _column(level: str) -> str:
     """Refuse a header level that is neither an axis nor a setting; its key is checked against the runs."""
-    section, _, key = level.partition(".")
-    if level not in COLUMN_AXES and not (section in SECTIONS and key):
+    if level not in COLUMN_AXES and not _is_setting(level):
         raise PydanticCustomError(
             "column",
             f"{level!r} is no column: write {', '.join(COLUMN_AXES)}, or a setting such as objective.eta "
@@ -208,28 +270,78 @@ def _column(level: str) -> str:
     return level
 
 
+def _rows(rows: str) -> str:
+    """Refuse rows that are neither policies nor methods nor a setting, whose key is checked as a column's."""
+    if rows not in ROW_AXES and not _is_setting(rows):
+        raise PydanticCustomError(
+            "rows",
+            f"{rows!r} are no rows: write {', '.join(ROW_AXES)}, or a setting such as pairing.rule "
+            f"with a section of {', '.join(SECTIONS)}",
+        )
+    return rows
+
+
 class Table(_Closed):
     """A table of the paper: which grids it reads and how they are laid out.
 
     A column is an axis, or a setting such as objective.eta: one column for each value that the runs have.
+    Rows are the policies, the methods, each with the objectives it occurs with, or the values of a setting.
     """
 
     title: str
     number: str
     grids: tuple[str, ...] = Field(min_length=1)
-    rows: Literal["policy"]
+    rows: Annotated[str, AfterValidator(_rows)]
     columns: tuple[Annotated[str, AfterValidator(_column)], ...] = Field(min_length=1)
+    addons: Mapping[str, Annotated[str, Field(min_length=1)]] = Field(
+        {}, description="of rows by method: objective -> what its rows add to the method's title"
+    )
+    row_titles: Mapping[str, str] = Field(
+        {}, description='of rows by setting: value -> title, in their order; "" is a run without the setting'
+    )
+    column_titles: Mapping[str, Template] = Field({}, description="setting -> title of its columns")
     place: Mapping[str, str] = Field({}, description="objective shown in the column of another one")
     gain: Gain | None = None
     reported: Reported | None = Field(None, description="nothing where no source prints such numbers")
 
+    @field_validator("columns")
+    @classmethod
+    def _are_no_rows(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        """Refuse columns that say what the rows say already: most of such a table would be empty."""
+        rows = info.data.get("rows")
+        for level in value:
+            if level == rows or (level == "objective" and rows == "method"):
+                raise PydanticCustomError("twice", f"{level} is in the rows already")
+        return value
+
+    @field_validator("addons", "row_titles", "column_titles")
+    @classmethod
+    def _has_a_use(cls, value: Mapping[str, str], info: ValidationInfo) -> Mapping[str, str]:
+        """Refuse titles of what the table does not have."""
+        rows = info.data.get("rows", "")
+        if value and info.field_name == "addons" and rows != "method":
+            raise PydanticCustomError("useless", "only rows by method have addons")
+        if value and info.field_name == "row_titles" and not _is_setting(rows):
+            raise PydanticCustomError("useless", "only rows by a setting have row_titles")
+        if info.field_name == "column_titles":
+            for level in value:
+                if not _is_setting(level) or level not in info.data.get("columns", (level,)):
+                    raise PydanticCustomError("useless", f"the columns have no setting {level}")
+        return value
+
     @field_validator("reported")
     @classmethod
     def _can_be_told_apart(cls, value: Reported | None, info: ValidationInfo) -> Reported | None:
-        """Refuse printed numbers beside columns by setting, which reference/reported.csv cannot name."""
-        settings = [level for level in info.data.get("columns", ()) if level not in COLUMN_AXES]
-        if value is not None and settings:
-            raise PydanticCustomError("ambiguous", f"no reported number says its {settings[0]}")
+        """Refuse printed numbers beside settings that reference/reported.csv cannot name: all but labels."""
+        if value is None:
+            return value
+        columns = info.data.get("columns", ())
+        labels = value.labels.setting if value.labels else None
+        for level in (info.data.get("rows", ""), *columns):
+            if _is_setting(level) and level != labels:
+                raise PydanticCustomError("ambiguous", f"no reported number says its {level}")
+        if labels is not None and labels not in columns:
+            raise PydanticCustomError("labels", f"no column says {labels}")
         return value
 
 

@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 AXES = ("method", "dataset", "backbone", "policy", "objective")
-SECTIONS = ("dataset", "backbone", "recipe", "augment", "view", "policy", "objective", "method")
+SECTIONS = (
+    *("dataset", "labels", "backbone", "recipe", "augment", "strong", "view"),
+    *("policy", "objective", "method", "pairing", "relation"),
+)
 DIGEST_LENGTH = 8
 
 
@@ -25,6 +28,7 @@ class RunSpec:
     variation: extra grid axes ("objective.eta" -> 0.5), which become segments of the name.
     neutral: section -> key -> the value at which an option changes nothing.
     source: the run whose weights this one starts from, if any.
+    relation: the relationship of source and target classes that this run is taught, if any (Co-Tuning).
     """
 
     task: str
@@ -34,13 +38,15 @@ class RunSpec:
     neutral: Mapping[str, Mapping[str, Any]]
     seed: int
     source: RunSpec | None = None
+    relation: RunSpec | None = None
 
     @property
     def cell(self) -> str:
         """The run's name without the seed: supervised/cifar100/resnet18/mixup/dm_ce[/eta=0.5]."""
-        method = () if self.axes["method"] == self.task else (self.axes["method"],)
+        method = () if self.axes.get("method", self.task) == self.task else (self.axes["method"],)
         extra = [f"{key.rpartition('.')[2]}={value}" for key, value in self.variation]
-        return "/".join((self.task, *method, *(self.axes[axis] for axis in AXES[1:]), *extra))
+        axes = (self.axes[axis] for axis in AXES[1:] if axis in self.axes)
+        return "/".join((self.task, *method, *axes, *extra))
 
     @property
     def name(self) -> str:
@@ -48,7 +54,8 @@ class RunSpec:
         return f"{self.cell}/s{self.seed}"
 
     def identity(self) -> dict[str, Any]:
-        """Return what makes this run what it is: its settings without neutral ones, its seed, its source."""
+        """Return what makes this run what it is: settings without neutral ones, seed, what it needs."""
+        # What the relation's own section says is in the relation's identity.
         kept: dict[str, Any] = {
             section: {
                 key: value
@@ -56,10 +63,13 @@ class RunSpec:
                 if key not in self.neutral.get(section, {}) or value != self.neutral[section][key]
             }
             for section, values in self.settings.items()
+            if section != "relation" or self.relation is None
         }
         whole: dict[str, Any] = {section: values for section, values in kept.items() if values}
         if self.source is not None:
             whole["source"] = self.source.identity()
+        if self.relation is not None:
+            whole["relation"] = self.relation.identity()
         return {**whole, "seed": self.seed}
 
     def digest(self) -> str:

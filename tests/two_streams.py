@@ -1,0 +1,63 @@
+"""Test projects of the methods that read two streams: the real params.yaml, cut down to a few grids."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from dmix.errors import DmixError
+from dmix.grid.expand import load_grid
+from project import ROOT
+
+USELESS = re.compile(r"(tiers\.smoke\.)?overrides\.(\d+): this override")
+
+
+def cut_down(grids: Mapping[str, Mapping[str, Any]], tables: list[str], folder: Path) -> dict[str, Any]:
+    """Return the real params.yaml with these grids alone, some of whose entries are changed, at one tier.
+
+    Overrides that then concern no cell are left out, which the schema demands.
+    """
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params["grids"] = {name: {**params["grids"][name], **changes} for name, changes in grids.items()}
+    params["tables"] = {name: params["tables"][name] for name in tables}
+    smoke = params["tiers"]["smoke"]
+    params["tiers"] = {"smoke": {key: value for key, value in smoke.items() if key not in ("omit", "narrow")}}
+    while True:
+        path = folder / "params.yaml"
+        path.write_text(yaml.safe_dump(params, sort_keys=False))
+        try:
+            load_grid("smoke", path)
+        except DmixError as error:
+            found = USELESS.search(error.message)
+            if found is None:
+                raise
+            owner = params["tiers"]["smoke"] if found[1] else params
+            del owner["overrides"][int(found[2])]
+        else:
+            path.unlink()
+            return params
+
+
+def transfer(folder: Path, change: Callable[[dict[str, Any]], None] = lambda _: None) -> dict[str, Any]:
+    """Return all rows of Tables 6 and 8 on one data set with one share of labels, and their sources."""
+    cub = {"dataset": "cub", "labels.percent": 15}
+    params = cut_down(
+        {
+            "transfer": cub,
+            "transfer_mixup": cub,
+            "transfer_dm": cub,
+            "strategy_bare": cub,
+            "strategy_mce": cub,
+            "strategy_dm": cub,
+            "strategy_dm_free": cub,
+            "pretraining": {"backbone": ["resnet18", "resnet50"]},
+        },
+        ["table6", "table8"],
+        folder,
+    )
+    change(params)
+    return params
