@@ -7,6 +7,7 @@ from snakemake.utils import min_version
 
 from dmix.errors import DmixError
 from dmix.grid.artefact import frame_digest, table_digest
+from dmix.grid.expand import folder as folder_of
 from dmix.grid.expand import load_grid
 from dmix.grid.needs import cores, memory_mb, minutes
 from dmix.grid.promise import promise
@@ -21,6 +22,7 @@ except DmixError as error:
     raise WorkflowError(str(error)) from None
 
 RUNS = f"results/{TIER}/runs"
+RELATIONS = f"results/{TIER}/relations"
 BUILD = f"results/{TIER}/build"
 TABLES = {name: table_digest(GRID, name) for name in GRID.tables}
 PUBLISHED = f"{BUILD}/published"
@@ -36,5 +38,6 @@ rule all:
 
 include: "workflows/rules/data.smk"
 include: "workflows/rules/train.smk"
+include: "workflows/rules/relate.smk"
 include: "workflows/rules/collect.smk"
 include: "workflows/rules/tables.smk"

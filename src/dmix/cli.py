@@ -71,6 +71,11 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--tensorboard", type=Path, metavar="FOLDER", help="also write event files")
     train.add_argument("--preload", action="store_true", help="fork from a helper that has torch imported")
 
+    relate = add("relate", "learn how the classes of pretraining relate to a data set's, before Co-Tuning")
+    relate.add_argument("name", help="a relationship, as dmix train names it where one is missing")
+    relate.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
+    relate.add_argument("--promise", help="what the workflow submitted this job for; refused if it changed")
+
     resolve = add("resolve", "print a run's settings, and which line of params.yaml set each")
     resolve.add_argument("name")
 
@@ -129,7 +134,7 @@ def parser() -> argparse.ArgumentParser:
     publish.add_argument("--to", type=Path, required=True, metavar="FOLDER")
     publish.add_argument("--stamp", type=Path, metavar="FILE", help="NAME-digest file to leave when done")
 
-    gc = add("gc", "list run folders that no grid of params.yaml names any more")
+    gc = add("gc", "list folders of runs and relationships that no grid of params.yaml names any more")
     gc.add_argument("--delete", action="store_true", help="delete them")
     return top
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dmix.errors import DmixError
-from dmix.grid.expand import Grid, load_grid
+from dmix.grid.expand import Grid, folder, load_grid
 from dmix.grid.plan import make_plan
 from dmix.grid.promise import check
 from dmix.grid.sources import Item, read_sources
@@ -37,15 +37,31 @@ def train(options: argparse.Namespace) -> int:
     if options.promise:
         check(grid, options.name, options.promise)
     _known(grid, options.name)
-    if absent := grid.missing(options.name):
-        raise DmixError(f"{options.name} is not yet implemented: it needs {', '.join(absent)}")
-    if way_out := grid.blocked(options.name):
-        raise DmixError(f"{options.name} is blocked: what it needs is not on this machine", way_out)
+    _ready(grid, options.name)
     from dmix.job.train import Options
     from dmix.job.train import train as run
 
     how = Options(options.device, options.checkpoint_seconds, options.tensorboard, options.workers)
     return run(grid, options.name, how)
+
+
+def relate(options: argparse.Namespace) -> int:
+    """Learn one relationship of classes."""
+    grid = load_grid(options.tier)
+    if options.promise:
+        check(dataclasses.replace(grid, runs=grid.relations), options.name, options.promise)
+    if options.name not in grid.relations:
+        for name, spec in grid.runs.items():
+            if spec.relation is not None and spec.relation.name == options.name:
+                _ready(grid, name)
+        raise DmixError(
+            f"there is no relationship named {options.name!r} at tier {grid.tier}",
+            f"choose of {', '.join(grid.relations)}" if grid.relations else "no run here is taught one",
+        )
+    from dmix.job.relate import relate as run
+    from dmix.job.train import Options
+
+    return run(grid, options.name, Options(options.device))
 
 
 def resolve(options: argparse.Namespace) -> int:
@@ -151,12 +167,12 @@ def data_import(options: argparse.Namespace) -> int:
 def data_verify(options: argparse.Namespace) -> int:
     """Decode every image of data sets, and check weights."""
     items = _items(options.names)
-    from dmix.data.obtain.verify import verify, verify_weights
+    from dmix.data.obtain.verify import verify, verify_files
 
     def check(item: Item) -> None:
         load = _loader(item, options.edition)
         if load is None:
-            print(verify_weights(item, DATA))
+            print(verify_files(item, DATA))
         else:
             folder = DATA / options.edition / item.path
             print(verify(item.name, folder, functools.partial(load, DATA), os.cpu_count() or 1))
@@ -237,10 +253,11 @@ def publish(options: argparse.Namespace) -> int:
 
 
 def gc(options: argparse.Namespace) -> int:
-    """List or delete run folders that nothing names."""
+    """List or delete folders of runs and relationships that nothing names."""
     grid = load_grid(options.tier)
-    known = set(grid.places.values())
-    for root in (RESULTS / grid.tier / "runs", WORK / grid.tier):
+    relations = (grid.runs[name].relation for name in grid.places)
+    known = {*grid.places.values(), *(folder(spec) for spec in relations if spec is not None)}
+    for root in (RESULTS / grid.tier / "runs", RESULTS / grid.tier / "relations", WORK / grid.tier):
         for leaf in sorted(root.glob("**/s*-????????-????????")):
             if str(leaf.relative_to(root)) not in known:
                 print(f"{'deleted' if options.delete else 'unused'} {leaf}")
@@ -276,17 +293,17 @@ def _each(items: Iterable[Item], do: Callable[[Item], None]) -> int:
 
 
 def _loader(item: Item, edition: str) -> Callable[[Path], Dataset] | None:
-    """Return what reads an edition of a data set, given the folder of editions; None for weights.
+    """Return what reads an edition of a data set, given the folder of editions; None for what is no data set.
 
     Settings are those of `params.yaml`, but the sizes of an embedded edition are in its own marker.
     """
-    if item.kind == "weights":
+    if item.kind != "data":
         return None
     entry = load_grid("full").params.datasets.get(item.name)
     if entry is None:
         raise DmixError(f"params.yaml has no datasets.{item.name}, which has its sizes", "add the entry")
     from dmix.data import marker
-    from dmix.engine.assemble import load_part
+    from dmix.engine.parts import load_part
 
     values = {"use": entry.use or item.name, **entry.settings, "edition": edition}
     if edition == "embedded":
@@ -300,6 +317,13 @@ def _known(grid: Grid, name: str) -> None:
         near = difflib.get_close_matches(name, grid.runs, n=1)
         hint = f"did you mean {near[0]}?" if near else "list the runs with: dmix status --json"
         raise DmixError(f"there is no run named {name!r} at tier {grid.tier}", hint)
+
+
+def _ready(grid: Grid, name: str) -> None:
+    if absent := grid.missing(name):
+        raise DmixError(f"{name} is not yet implemented: it needs {', '.join(absent)}")
+    if way_out := grid.blocked(name):
+        raise DmixError(f"{name} is blocked: what it needs is not on this machine", way_out)
 
 
 def _why(grid: Grid, origin: tuple[str | int, ...]) -> str:

@@ -61,8 +61,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory, embedded_data: Path) -> Pr
 
 
 def relations(project: Project) -> set[str]:
-    """Return the names of the relationships that the workflow would learn."""
-    done = project.snakemake("-n")
+    """Return the names of the relationships that a dry run of every record of the tier would learn."""
+    done = project.snakemake("runs", "-n")
     assert done.returncode == 0, done.stdout + done.stderr
     found = re.findall(
         r"output: results/smoke/relations/(\S+)-\w{8}-\w{8}/relation\.json", done.stdout + done.stderr
@@ -82,7 +82,7 @@ def test_the_relationship_is_learned_once_for_all_runs_on_the_same_labels(traine
         assert (record.labels.labelled, record.labels.unlabelled) == (60, 240)
         digests.add((record.relation_sha256, record.labels.sha256))
     assert len(digests) == 1
-    assert digests.pop() == (relation["matrix_sha256"], relation["labels"]["sha256"])
+    assert digests.pop() == (relation["matrix_sha256"], relation["labelled_sha256"])
     assert "Nothing to be done" in trained.snakemake("-n").stdout
 
 
@@ -128,7 +128,7 @@ def test_the_code_of_bss_is_that_of_its_cells(finished: Project):
 
 
 def test_how_a_relationship_is_learned_is_co_tunings(finished: Project):
-    finished.edit("params.yaml", "      hold_out: 80\n", "      hold_out: 60\n")
+    finished.edit("params.yaml", "      fit_percent: 80\n", "      fit_percent: 60\n")
     assert finished.planned() == of("co_tuning")
     assert relations(finished) == {RELATION}
 

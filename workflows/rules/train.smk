@@ -10,14 +10,27 @@ def run_name(wildcards):
         ) from None
 
 
-# A run that starts from the weights of another one waits for it. Asked for only while the run itself is not
-# there: whatever happens to its source later (a new clone, another time stamp) is no reason to train again,
-# because the source's settings and code are part of the run's own identity.
-def source_record(wildcards):
-    source = GRID.runs[run_name(wildcards)].source
-    if source is None or Path(f"{RUNS}/{wildcards.folder}/record.json").exists():
+# A run that starts from the weights of another one waits for it, and so does one that is taught a relationship
+# of classes. Asked for only while the run itself is not there: whatever happens to either later (a new clone,
+# another time stamp) is no reason to train again, because their settings and code are part of the run's own
+# identity.
+def record_of_source(spec, product):
+    if spec.source is None or Path(product).exists():
         return []
-    return f"{RUNS}/{GRID.folders[source.name]}/record.json"
+    return f"{RUNS}/{GRID.folders[spec.source.name]}/record.json"
+
+
+def source_record(wildcards):
+    return record_of_source(
+        run_spec(wildcards), f"{RUNS}/{wildcards.folder}/record.json"
+    )
+
+
+def relation_record(wildcards):
+    relation = run_spec(wildcards).relation
+    if relation is None or Path(f"{RUNS}/{wildcards.folder}/record.json").exists():
+        return []
+    return f"{RELATIONS}/{folder_of(relation)}/relation.json"
 
 
 # How many GPUs share one run, by recipe: a setting of the profile (docs/cluster.md).
@@ -42,6 +55,7 @@ def trainer(wildcards):
 rule train:
     input:
         source_record,
+        relation_record,
     output:
         record=f"{RUNS}/{{folder}}/record.json",
         history=f"{RUNS}/{{folder}}/history.csv",

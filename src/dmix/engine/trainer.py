@@ -199,7 +199,7 @@ class Trainer:
 
     def _rate(self, step: int, own: Mapping[str, Any]) -> float:
         """Return the learning rate of a step for parameters with settings `own`."""
-        return self._scheduled(step, own) * own.get("lr_factor", 1.0)
+        return self._scheduled(step, own) * float(own.get("lr_factor", 1.0))
 
     def _scheduled(self, step: int, own: Mapping[str, Any]) -> float:
         if own["schedule"] == "multistep":

@@ -1,0 +1,40 @@
+# One job per relationship of classes, before the runs that are taught it (Co-Tuning). Seeds share one.
+RELATION_NAMES = {folder_of(spec): name for name, spec in GRID.relations.items()}
+
+
+def relation_name(wildcards):
+    try:
+        return RELATION_NAMES[wildcards.folder]
+    except KeyError:
+        raise WorkflowError(
+            f"{wildcards.folder}: no run of params.yaml is taught this relationship (any more): the file or the "
+            "code was edited since this job was submitted. Start the workflow again; what is finished is kept."
+        ) from None
+
+
+def relation_spec(wildcards):
+    return GRID.relations[relation_name(wildcards)]
+
+
+rule relate:
+    input:
+        lambda wc: record_of_source(
+            relation_spec(wc), f"{RELATIONS}/{wc.folder}/relation.json"
+        ),
+    output:
+        f"{RELATIONS}/{{folder}}/relation.json",
+    log:
+        f"work/{TIER}/{{folder}}/log.txt",
+    wildcard_constraints:
+        folder="relation/.+/s[0-9]+-[0-9a-f]{8}-[0-9a-f]{8}",
+    retries: 2
+    threads: lambda wc: cores(relation_spec(wc))
+    resources:
+        mem_mb=lambda wc: memory_mb(relation_spec(wc)),
+        runtime=60,  # the largest takes minutes, most of them on the host
+        gres="gpu:1",
+    params:
+        name=relation_name,
+        promise=lambda wc: promise(relation_spec(wc)),
+    shell:
+        "exec dmix relate {params.name} --tier {TIER} --promise {params.promise:q} >>{log} 2>&1"
