@@ -25,11 +25,6 @@ def test_the_linear_ramp_is_the_goldens():
     assert ramps.linear(0, 0) == 1
 
 
-def test_the_cosine_ramp_is_the_goldens():
-    for done, expected in GOLDENS["cosine"].items():
-        close(ramps.cosine(float(done)), expected)
-
-
 @pytest.mark.parametrize("kind", ["none", "linear", "exp", "log"])
 def test_signal_annealing_is_the_goldens(kind):
     for done, expected in GOLDENS["uda"]["tsa"][kind].items():

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from dmix.tasks.semi.targets import align, follow, guess, probabilities, pseudo, sharpen
+from dmix.tasks.pairing.pseudo import pseudo_labels
+from dmix.tasks.semi.targets import align, certain, follow, guess, probabilities, sharpen
 
 GOLDENS = json.loads(Path(__file__).with_name("semi_goldens.json").read_text())
 
@@ -26,14 +27,14 @@ def logits(n: int = 50, classes: int = 7) -> torch.Tensor:
 @pytest.mark.parametrize("method", ["fixmatch", "pseudo_label"])
 def test_pseudo_classes_are_the_goldens(method):
     golden = GOLDENS[method]
-    found = pseudo(wide(golden["logits"]))
-    assert found.labels.tolist() == golden["pseudo"]
+    found = pseudo_labels(wide(golden["logits"]))
+    assert found.classes.tolist() == golden["pseudo"]
     close(found.confidence, golden["confidence"])
 
 
 def test_no_gradient_enters_and_narrow_types_are_widened():
     z = logits().requires_grad_()
-    found = pseudo(z)
+    found = pseudo_labels(z)
     assert not found.confidence.requires_grad
     assert not guess([z, z]).requires_grad
     for dtype in (torch.bfloat16, torch.float16, torch.float32):
@@ -46,6 +47,14 @@ def test_guess_and_sharpening_are_mixmatchs_goldens():
     mean = guess([wide(golden["logits_view1"]), wide(golden["logits_view2"])])
     close(mean, golden["mean_prob"])
     close(sharpen(mean, golden["T"]), golden["sharpened"])
+
+
+def test_labels_are_distributions_too():
+    labels = torch.tensor([2, 0, 2])
+    for like in (torch.zeros(5, 4), torch.zeros(1, 4, dtype=torch.float64)):
+        found = certain(labels, like)
+        assert found.dtype == like.dtype
+        assert torch.equal(found, torch.nn.functional.one_hot(labels, 4).to(like.dtype))
 
 
 def test_sharpening_is_udas_target():

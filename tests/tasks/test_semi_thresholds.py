@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from dmix.tasks.semi.targets import Pseudo, pseudo
+from dmix.tasks.pairing.pseudo import PseudoLabels, pseudo_labels
 from dmix.tasks.semi.thresholds import UNUSED, confident, flexible, recorded
 
 GOLDENS = json.loads(Path(__file__).with_name("semi_goldens.json").read_text())
@@ -24,13 +24,13 @@ def close(found: torch.Tensor, expected) -> None:
 def test_a_fixed_mask_is_the_goldens(method):
     golden = GOLDENS[method]
     z = GOLDENS["fixmatch" if method == "uda" else method]["logits"]
-    mask = confident(pseudo(wide(z)), golden["tau"])
+    mask = confident(pseudo_labels(wide(z)), golden["tau"])
     close(mask, golden["mask"])
-    assert confident(pseudo(wide(z).float()), golden["tau"]).dtype == torch.float32
+    assert confident(pseudo_labels(wide(z).float()), golden["tau"]).dtype == torch.float32
 
 
 def test_no_row_reaches_a_threshold_above_1_and_every_row_one_of_0():
-    found = pseudo(torch.randn(30, 4) * 20)
+    found = pseudo_labels(torch.randn(30, 4) * 20)
     assert confident(found, 1.01).sum() == 0
     assert confident(found, 0.0).sum() == 30
 
@@ -49,12 +49,12 @@ def test_a_step_of_flexmatch_is_the_golden():
     golden = GOLDENS["flexmatch"]["step"]
     expected = golden["expected"]
     last, index = torch.tensor(golden["selected"]), torch.tensor(golden["unlabelled_ids"])
-    found = pseudo(wide(golden["logits_weak"]))
+    found = pseudo_labels(wide(golden["logits_weak"]))
     limits = flexible(last, 3, golden["tau"], warm_up=golden["warmup"])
     close(limits, expected["threshold"])
-    mask = confident(found, limits[found.labels])
+    mask = confident(found, limits[found.classes])
     close(mask, expected["mask"])
-    losses = torch.nn.functional.cross_entropy(wide(golden["logits_strong"]), found.labels, reduction="none")
+    losses = torch.nn.functional.cross_entropy(wide(golden["logits_strong"]), found.classes, reduction="none")
     close((mask * losses).mean(), expected["unsup"])
     assert recorded(last, index, found, golden["tau"]).tolist() == expected["selected_after"]
     assert last.tolist() == golden["selected"]
@@ -71,7 +71,7 @@ def test_recording_is_a_loop_over_rows():
         for image, label, sure in zip(index, labels, confidence, strict=True):
             if sure >= 0.7:
                 expected[image] = label
-        assert torch.equal(recorded(last, index, Pseudo(labels, confidence), 0.7), expected)
+        assert torch.equal(recorded(last, index, PseudoLabels(labels, confidence), 0.7), expected)
 
 
 def test_classes_of_equal_use_have_fixmatchs_threshold():

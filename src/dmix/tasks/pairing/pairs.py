@@ -20,8 +20,6 @@ from dmix.part import part
 from dmix.tasks.pairing.asymmetric import asymmetric_loss, labelled_loss, labelled_share, mix_rows
 from dmix.tasks.pairing.pseudo import PseudoLabels, confident
 
-HEAD_STD = 0.01
-
 
 @dataclass(frozen=True)
 class MixedPairs:
@@ -97,15 +95,15 @@ class Pairs(nn.Module):
         self.own = None
 
     def attach(self, head: nn.Linear) -> None:
-        """Make the head of mixed rows in the shape of the clean one.
+        """Make the head of mixed rows, drawn as the clean one is: with the weights of that in another order.
 
-        It is drawn from a generator of its own, so that all else begins as it does without mixed rows.
+        The order is from a generator of its own, so that all else begins as it does without mixed rows.
         """
         if self.head == "own":
             generator = torch.Generator().manual_seed(torch.initial_seed() ^ 1)
+            order = torch.randperm(head.weight.numel(), generator=generator)
             self.own = copy.deepcopy(head)
-            nn.init.normal_(self.own.weight, std=HEAD_STD, generator=generator)
-            nn.init.zeros_(self.own.bias)
+            self.own.weight.data = head.weight.data.flatten()[order].view_as(head.weight)
 
     def mix(self, images: Tensor, y: Tensor, unlabelled: Tensor | None, draws: Draws) -> MixedPairs:
         """Mix a labelled batch with a permutation of itself and with the first unlabelled rows.

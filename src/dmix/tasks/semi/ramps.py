@@ -13,11 +13,6 @@ def linear(step: int, steps: float) -> float:
     return min(1.0, step / steps) if steps else 1.0
 
 
-def cosine(done: float) -> float:
-    """Return the share of the full weight after a share of the run, 0..1: half a cosine from 0 to 1."""
-    return 0.5 * (1 - math.cos(math.pi * done))
-
-
 def signal_annealing(kind: Literal["none", "linear", "exp", "log"], done: float, classes: int) -> float:
     """Return UDA's upper threshold on labelled rows after a share of the run: from about 1 / classes to 1.
 

@@ -1,20 +1,11 @@
-"""What unlabelled images are taught: pseudo-classes, sharpened or aligned distributions. All are detached."""
+"""Distributions that unlabelled images are taught: averaged, sharpened or aligned. All are detached."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-
-
-@dataclass(frozen=True, eq=False)
-class Pseudo:
-    """The likeliest class of each row, int64 (N,), and its probability, float32 or float64 (N,)."""
-
-    labels: Tensor
-    confidence: Tensor
 
 
 def probabilities(logits: Tensor) -> Tensor:
@@ -23,10 +14,10 @@ def probabilities(logits: Tensor) -> Tensor:
     return (z if z.dtype == torch.float64 else z.float()).softmax(1)
 
 
-def pseudo(logits: Tensor) -> Pseudo:
-    """Return the pseudo-classes of logits (N, C)."""
-    confidence, labels = probabilities(logits).max(1)
-    return Pseudo(labels, confidence)
+def certain(labels: Tensor, like: Tensor) -> Tensor:
+    """Return the distributions (N, C) that are nothing but the labels (N,), in the kind of `like` (M, C)."""
+    # functional.one_hot reads its labels back, on some devices, to check them
+    return torch.eye(like.shape[1], dtype=like.dtype, device=like.device)[labels]
 
 
 def guess(views: Sequence[Tensor]) -> Tensor:

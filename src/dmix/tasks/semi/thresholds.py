@@ -8,12 +8,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dmix.tasks.semi.targets import Pseudo
+from dmix.tasks.pairing.pseudo import PseudoLabels
 
 UNUSED = -1  # of an image that has not been predicted confidently yet
 
 
-def confident(found: Pseudo, threshold: float | Tensor) -> Tensor:
+def confident(found: PseudoLabels, threshold: float | Tensor) -> Tensor:
     """Return (N,), 1 where the confidence reaches `threshold`, a number or (N,), and 0 elsewhere."""
     return (found.confidence >= threshold).to(found.confidence.dtype)
 
@@ -40,7 +40,7 @@ def flexible(last: Tensor, classes: int, threshold: float, *, warm_up: bool) -> 
     return threshold * beta / (2 - beta)
 
 
-def recorded(last: Tensor, index: Tensor, found: Pseudo, threshold: float) -> Tensor:
+def recorded(last: Tensor, index: Tensor, found: PseudoLabels, threshold: float) -> Tensor:
     """Return `last` with the classes of those rows whose confidence reaches `threshold`, the fixed one.
 
     Parameters
@@ -51,4 +51,4 @@ def recorded(last: Tensor, index: Tensor, found: Pseudo, threshold: float) -> Te
     row = torch.arange(len(index), device=index.device)
     row = torch.where(found.confidence >= threshold, row, UNUSED)
     newest = torch.full_like(last, UNUSED).scatter_reduce_(0, index, row, "amax")
-    return torch.where(newest >= 0, found.labels[newest.clamp(min=0)], last)
+    return torch.where(newest >= 0, found.classes[newest.clamp(min=0)], last)
