@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from dmix.errors import DmixError
@@ -15,8 +16,10 @@ from dmix.grid.yaml_lines import Document, KeyPath
 SELECTORS = ("kind", "family", "group", "task")
 
 
-def cells_of(params: Params, document: Document, grid: str) -> Iterator[Cell]:
-    """Yield every cell of a grid.
+def cells_of(
+    params: Params, document: Document, grid: str, varied: Mapping[str, Any] = MappingProxyType({})
+) -> Iterator[Cell]:
+    """Yield every cell of a grid; `varied` are values of its settings as axes that stand in for its own.
 
     Raises
     ------
@@ -38,7 +41,7 @@ def cells_of(params: Params, document: Document, grid: str) -> Iterator[Cell]:
         raise DmixError(f"{document.where(*where, 'seeds')}: seeds are whole numbers of 0 or more")
     choices = [choose(params, document, (*where, axis), axis, entry[axis]) for axis in AXES]
     recipes = choose(params, document, (*where, "recipe"), "recipe", entry["recipe"])
-    values = [entry[key] if isinstance(entry[key], list) else [entry[key]] for key in extra]
+    values = [as_list(varied.get(key, entry[key])) for key in extra]
     for picked in itertools.product(*choices, recipes, *values):
         axes = dict(zip(AXES, picked, strict=False))
         variation = tuple(zip(extra, picked[len(AXES) + 1 :], strict=True))

@@ -140,9 +140,11 @@ def expand(params: Params, document: Document, tier: str) -> Grid:
     omitted, narrow = params.tiers[tier].omit, params.tiers[tier].narrow
     for grid, entry in params.grids.items():
         names: list[str] = []
-        kept = {axis: as_list(entries) for axis, entries in narrow.get(grid, {}).items()}
+        own = narrow.get(grid, {})
+        kept = {axis: as_list(entries) for axis, entries in own.items() if "." not in axis}
         seeds = kept.pop("seeds", as_list(entry.get("seeds", list(resolver.seeds))))
-        for cell in cells_of(params, document, grid):
+        varied = {axis: values for axis, values in own.items() if "." in axis}
+        for cell in cells_of(params, document, grid, varied):
             check_possible(params, document, cell)
             settings, neutral = resolver.sections(cell)
             if grid in omitted or any(cell.axes[axis] not in entries for axis, entries in kept.items()):

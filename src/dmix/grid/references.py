@@ -34,8 +34,13 @@ def check_references(params: Params, document: Document, tier: str) -> None:
     for grid, kept in own.narrow.items():
         for axis, entries in kept.items():
             where: KeyPath = ("tiers", tier, "narrow", grid, axis)
+            if "." in axis and axis in params.grids[grid]:
+                continue  # a setting: any value will do
             if axis not in (*AXES, "seeds"):
-                raise DmixError(f"{document.where(*where)}: unknown axis; choose of {', '.join(AXES)}, seeds")
+                raise DmixError(
+                    f"{document.where(*where)}: unknown axis; choose of {', '.join(AXES)}, seeds, and the "
+                    "settings that the grid has as axes"
+                )
             wanted = params.grids[grid].get(axis, list(own.seeds or params.seeds))
             there = as_list(wanted)
             if axis != "seeds":

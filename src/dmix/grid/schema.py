@@ -216,7 +216,9 @@ class Tier(_Closed):
     estimate_seconds: float | None = Field(None, gt=0, description="cost of a run never measured here")
     overrides: tuple[Override, ...] = ()
     omit: tuple[str, ...] = Field((), description="grids that this tier leaves out")
-    narrow: Mapping[str, Mapping[str, Any]] = Field({}, description="grid -> axis or seeds -> what it keeps")
+    narrow: Mapping[str, Mapping[str, Any]] = Field(
+        {}, description="grid -> axis or seeds -> what it keeps; setting as axis -> its values here"
+    )
 
 
 class Gain(_Closed):
