@@ -283,7 +283,7 @@ METHODS = {
         "pseudo_forward": "reuse",
     },
 }  # fmt: skip
-RELATION = {"use": "reverse", "source_scale": 0.8840456604957581, "hold_out": 80, "largest_scale": 1000.0}
+RELATION = {"use": "reverse", "source_scale": 0.8840456604957581, "fit_percent": 80, "largest_scale": 1000.0}
 PAIRING = {
     "use": "pairs", "rule": "at_most_half", "sides": "labelled", "unlabelled": True, "head": "own",
     "w_ll": 1.0, "w_lu": 1.0, "ramp": "cosine", "view": "first", "threshold": 0.0, "mce_sides": "both",
