@@ -178,7 +178,7 @@ def make_trainer(method, folder, **changes):
     settings = recipe(**changes)
     task = make_task(method, folder, settings)
     labelled, unlabelled = Images(1), Images(2)
-    reads = task.reads_unlabelled or (task.pairing is not None and task.pairing.unlabelled)
+    reads = bool(task.unlabelled) or (task.pairing is not None and task.pairing.unlabelled)
     loader = PairLoader(labelled, unlabelled if reads else None)
     test = EvaluationSet(
         labelled.split(), batch_size=8, mean=settings["mean"], std=settings["std"], device=CPU

@@ -39,9 +39,10 @@ from dmix.data.splits import label_split
 from dmix.engine.task import Feeding
 from dmix.errors import DmixError
 from dmix.mixups.draw import draw_lam, draw_partner
+from dmix.tasks import passes
 from dmix.tasks.pairing.asymmetric import asymmetric_loss, labelled_loss
 from dmix.tasks.pairing.pseudo import pseudo_labels
-from dmix.tasks.semi import passes
+from dmix.tasks.semi.dealt_out import dealt_out
 from dmix.tasks.semi.interleave import interleave
 from dmix.tasks.semi.kinds import decoupled_by_kinds
 from dmix.tasks.semi.targets import follow, probabilities
@@ -536,7 +537,7 @@ def test_passes_together_and_apart_are_the_encoders():
     assert not torch.equal(joint[0], passes.apart(task.encoder, one, freeze=True))
     norm_free = torch.nn.Flatten()
     rows = torch.randn(15, 3, 2, 2)
-    assert torch.equal(passes.dealt_out(norm_free, rows, 5), rows.flatten(1))
+    assert torch.equal(dealt_out(norm_free, rows, 5), rows.flatten(1))
 
 
 @pytest.mark.parametrize("method", [*TABLE_7, BATCHES], ids=str)

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from dmix.tasks.pairing.pseudo import PseudoLabels, pseudo_labels
-from dmix.tasks.semi.thresholds import UNUSED, confident, flexible, recorded
+from dmix.tasks.pairing.pseudo import PseudoLabels, confident, pseudo_labels
+from dmix.tasks.semi.thresholds import UNUSED, flexible, recorded
 
 GOLDENS = json.loads(Path(__file__).with_name("semi_goldens.json").read_text())
 
@@ -24,15 +24,15 @@ def close(found: torch.Tensor, expected) -> None:
 def test_a_fixed_mask_is_the_goldens(method):
     golden = GOLDENS[method]
     z = GOLDENS["fixmatch" if method == "uda" else method]["logits"]
-    mask = confident(pseudo_labels(wide(z)), golden["tau"])
+    mask = confident(pseudo_labels(wide(z)).confidence, golden["tau"])
     close(mask, golden["mask"])
-    assert confident(pseudo_labels(wide(z).float()), golden["tau"]).dtype == torch.float32
+    assert confident(pseudo_labels(wide(z).float()).confidence, golden["tau"]).dtype == torch.float32
 
 
 def test_no_row_reaches_a_threshold_above_1_and_every_row_one_of_0():
     found = pseudo_labels(torch.randn(30, 4) * 20)
-    assert confident(found, 1.01).sum() == 0
-    assert confident(found, 0.0).sum() == 30
+    assert confident(found.confidence, 1.01).sum() == 0
+    assert confident(found.confidence, 0.0).sum() == 30
 
 
 @pytest.mark.parametrize("case", GOLDENS["flexmatch"]["threshold_cases"])
@@ -52,7 +52,7 @@ def test_a_step_of_flexmatch_is_the_golden():
     found = pseudo_labels(wide(golden["logits_weak"]))
     limits = flexible(last, 3, golden["tau"], warm_up=golden["warmup"])
     close(limits, expected["threshold"])
-    mask = confident(found, limits[found.classes])
+    mask = confident(found.confidence, limits[found.classes])
     close(mask, expected["mask"])
     losses = torch.nn.functional.cross_entropy(wide(golden["logits_strong"]), found.classes, reduction="none")
     close((mask * losses).mean(), expected["unsup"])

@@ -22,8 +22,8 @@ def pseudo_labels(logits: Tensor) -> PseudoLabels:
     return PseudoLabels(classes, confidence)
 
 
-def confident(confidence: Tensor, threshold: float) -> Tensor:
-    """Return 1 where confidence >= threshold and 0 elsewhere, in its shape and dtype.
+def confident(confidence: Tensor, threshold: float | Tensor) -> Tensor:
+    """Return 1 where confidence >= threshold, a number or one for each row, and 0 elsewhere, in its dtype.
 
     A threshold of 0 keeps every row, one above 1 none.
     """

@@ -10,7 +10,7 @@ from torch import Tensor
 from dmix.data.paired import Pair
 from dmix.engine.task import Ingredients, Step
 from dmix.tasks.pairing.pseudo import pseudo_labels
-from dmix.tasks.semi import passes
+from dmix.tasks.passes import together
 from dmix.tasks.semi.host import SemiHost
 from dmix.tasks.semi.row_losses import masked_ce
 
@@ -58,9 +58,8 @@ class Consistency(SemiHost):
         """Return `ce`, `consistency`, and the losses of mixed rows."""
         assert batch.unlabelled is not None
         mixed = self.mixed(batch, step)
-        joint = mixed.images if mixed is not None and self.pairing is not None and self.pairing.joint else ()
-        parts = (batch.labelled.images[0], *batch.unlabelled.images, *joint)
-        labelled, weak, strong, *of_mixed = passes.together(self.encoder, parts)
+        parts = (batch.labelled.images[0], *batch.unlabelled.images, *self.joined(mixed))
+        labelled, weak, strong, *of_mixed = together(self.encoder, parts)
         seen = self.head(weak).detach()
         lesson = self.teach(seen, batch.unlabelled.index)
         return {

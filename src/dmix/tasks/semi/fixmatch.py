@@ -9,9 +9,8 @@ from torch import Tensor
 
 from dmix.engine.task import Ingredients
 from dmix.part import part
-from dmix.tasks.pairing.pseudo import pseudo_labels
+from dmix.tasks.pairing.pseudo import confident, pseudo_labels
 from dmix.tasks.semi.consistency import Consistency, Lesson
-from dmix.tasks.semi.thresholds import confident
 
 
 @part
@@ -36,4 +35,4 @@ class FixMatch(Consistency):
 def confident_classes(weak: Tensor, threshold: float) -> Lesson:
     """Return the likeliest classes of logits (N, C), and which of them reach the threshold."""
     found = pseudo_labels(weak)
-    return Lesson(found.classes, confident(found, threshold))
+    return Lesson(found.classes, confident(found.confidence, threshold))

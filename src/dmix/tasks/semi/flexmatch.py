@@ -12,9 +12,9 @@ from dmix.data.paired import PairLoader
 from dmix.engine.task import Feeding, Ingredients
 from dmix.errors import DmixError
 from dmix.part import part
-from dmix.tasks.pairing.pseudo import pseudo_labels
+from dmix.tasks.pairing.pseudo import confident, pseudo_labels
 from dmix.tasks.semi.consistency import Consistency, Lesson
-from dmix.tasks.semi.thresholds import UNUSED, confident, flexible, recorded
+from dmix.tasks.semi.thresholds import UNUSED, flexible, recorded
 
 
 @part
@@ -82,5 +82,5 @@ def flexible_classes(
     """
     found = pseudo_labels(weak)
     limits = flexible(last, weak.shape[1], threshold, warm_up=warm_up)
-    lesson = Lesson(found.classes, confident(found, limits[found.classes]))
+    lesson = Lesson(found.classes, confident(found.confidence, limits[found.classes]))
     return lesson, recorded(last, index, found, threshold)

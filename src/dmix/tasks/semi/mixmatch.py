@@ -14,7 +14,7 @@ from dmix.data.paired import Pair
 from dmix.engine.task import Ingredients, Step
 from dmix.part import part
 from dmix.tasks.pairing.pseudo import PseudoLabels
-from dmix.tasks.semi import passes
+from dmix.tasks.semi.dealt_out import dealt_out
 from dmix.tasks.semi.host import SemiHost
 from dmix.tasks.semi.kinds import decoupled_by_kinds
 from dmix.tasks.semi.mixed_rows import mix_at_random
@@ -67,7 +67,7 @@ class MixMatch(SemiHost):
         q = sharpen(p, self.temperature)
         images = torch.cat([batch.labelled.images[0], *views])
         mixed = mix_at_random(images, torch.cat([certain(y, q), q, q]), self.alpha, step.draws)
-        logits = self.head(passes.dealt_out(self.encoder, mixed.images, len(y)))
+        logits = self.head(dealt_out(self.encoder, mixed.images, len(y)))
         ramp = linear(step.number, self.ramp * step.total)
         ce, squared = mixmatch_losses(logits, mixed.targets, len(y))
         losses = {"ce": ce, "squared": self.weight * ramp * squared}

@@ -11,12 +11,11 @@ from torch import Tensor
 from dmix.data.paired import Pair
 from dmix.engine.task import Ingredients, Step
 from dmix.part import part
-from dmix.tasks.pairing.pseudo import pseudo_labels
-from dmix.tasks.semi import passes
+from dmix.tasks.pairing.pseudo import confident, pseudo_labels
+from dmix.tasks.passes import apart
 from dmix.tasks.semi.host import SemiHost
 from dmix.tasks.semi.ramps import linear
 from dmix.tasks.semi.row_losses import masked_ce
-from dmix.tasks.semi.thresholds import confident
 
 
 @part
@@ -44,7 +43,7 @@ class PseudoLabel(SemiHost):
         """Return `ce` and `pseudo`."""
         assert batch.unlabelled is not None
         labelled = self.head(self.encoder(batch.labelled.images[0]))
-        unlabelled = self.head(passes.apart(self.encoder, batch.unlabelled.images[0], freeze=True))
+        unlabelled = self.head(apart(self.encoder, batch.unlabelled.images[0], freeze=True))
         weight = self.weight * linear(step.number, self.ramp * step.total)
         return {
             "ce": masked_ce(labelled, batch.labelled.labels),
@@ -62,4 +61,4 @@ def pseudo_loss(logits: Tensor, threshold: float) -> Tensor:
     logits: (N, C).
     """
     found = pseudo_labels(logits)
-    return masked_ce(logits, found.classes, confident(found, threshold))
+    return masked_ce(logits, found.classes, confident(found.confidence, threshold))

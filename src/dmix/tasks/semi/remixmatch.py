@@ -14,7 +14,8 @@ from dmix.data.paired import Pair, PairLoader
 from dmix.data.send import to_device
 from dmix.engine.task import Feeding, Ingredients, Step
 from dmix.part import part
-from dmix.tasks.semi import passes
+from dmix.tasks.passes import apart
+from dmix.tasks.semi.dealt_out import dealt_out
 from dmix.tasks.semi.host import SemiHost
 from dmix.tasks.semi.mixed_rows import mix_at_random
 from dmix.tasks.semi.quarter_turns import TURNS, turned
@@ -85,10 +86,10 @@ class ReMixMatch(SemiHost):
         q = self._targets(probabilities(self.look(weak)), step)
         images = torch.cat([batch.labelled.images[0], first, second, weak])
         mixed = mix_at_random(images, torch.cat([certain(y, q), q, q, q]), self.alpha, step.draws)
-        logits = self.head(passes.dealt_out(self.encoder, mixed.images, len(y)))
+        logits = self.head(dealt_out(self.encoder, mixed.images, len(y)))
         turns = to_device(step.draws.host.integers(TURNS, size=len(first)), first.device)
-        unmixed = self.head(passes.apart(self.encoder, first, freeze=True))
-        rotated = self.rotation_head(passes.apart(self.encoder, turned(first, turns), freeze=True))
+        unmixed = self.head(apart(self.encoder, first, freeze=True))
+        rotated = self.rotation_head(apart(self.encoder, turned(first, turns), freeze=True))
         ramp = linear(step.number, self.ramp * step.total)
         return {
             "ce": masked_ce(logits[: len(y)], mixed.targets[: len(y)]),

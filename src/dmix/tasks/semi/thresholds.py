@@ -13,11 +13,6 @@ from dmix.tasks.pairing.pseudo import PseudoLabels
 UNUSED = -1  # of an image that has not been predicted confidently yet
 
 
-def confident(found: PseudoLabels, threshold: float | Tensor) -> Tensor:
-    """Return (N,), 1 where the confidence reaches `threshold`, a number or (N,), and 0 elsewhere."""
-    return (found.confidence >= threshold).to(found.confidence.dtype)
-
-
 def flexible(last: Tensor, classes: int, threshold: float, *, warm_up: bool) -> Tensor:
     """Return FlexMatch's threshold of each class, float64 (C,).
 

@@ -9,12 +9,11 @@ from torch import Tensor
 
 from dmix.engine.task import Ingredients, Step
 from dmix.part import part
-from dmix.tasks.pairing.pseudo import pseudo_labels
+from dmix.tasks.pairing.pseudo import confident, pseudo_labels
 from dmix.tasks.semi.consistency import Consistency, Lesson
 from dmix.tasks.semi.ramps import signal_annealing
 from dmix.tasks.semi.row_losses import annealed_ce
 from dmix.tasks.semi.targets import probabilities, sharpen
-from dmix.tasks.semi.thresholds import confident
 
 
 @part
@@ -54,4 +53,6 @@ class UDA(Consistency):
 
 def sharpened_distributions(weak: Tensor, threshold: float, temperature: float) -> Lesson:
     """Return the sharpened softmax of logits (N, C), and where the unsharpened one reaches the threshold."""
-    return Lesson(sharpen(probabilities(weak), temperature), confident(pseudo_labels(weak), threshold))
+    return Lesson(
+        sharpen(probabilities(weak), temperature), confident(pseudo_labels(weak).confidence, threshold)
+    )

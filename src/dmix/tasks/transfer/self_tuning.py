@@ -15,6 +15,7 @@ from dmix.engine.task import Ingredients
 from dmix.mixups.momentum import frozen_copy, update_average
 from dmix.part import part
 from dmix.tasks.pairing.pseudo import PseudoLabels, pseudo_labels
+from dmix.tasks.passes import apart
 from dmix.tasks.transfer.class_queue import ClassQueue
 from dmix.tasks.transfer.host import Host
 from dmix.tasks.transfer.pgc import pseudo_group_contrast
@@ -33,8 +34,8 @@ class SelfTuning(Host):
     published).
     """
 
-    views = 2
-    reads_unlabelled = True
+    labelled = ("augment", "augment")
+    unlabelled = ("augment", "augment")
 
     def __init__(
         self,
@@ -60,7 +61,7 @@ class SelfTuning(Host):
         labelled = self._contrast(features, batch.labelled.images[1], batch.labelled.labels)
         query, key = batch.unlabelled.images
         again = self.pseudo(query) if self.pseudo_forward == "repeat" else None
-        unlabelled = self.encode_apart(query, freeze=False)
+        unlabelled = apart(self.encoder, query, freeze=False)
         pseudo = again or pseudo_labels(self.head(unlabelled))
         return {
             "contrast_l": self.contrast * labelled,

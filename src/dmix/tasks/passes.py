@@ -1,4 +1,4 @@
-"""Forward passes of several batches: all in one, each by itself, or dealt out among each other."""
+"""Forward passes of several batches: all in one, or each by itself."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from dmix.models.frozen_statistics import frozen_statistics
-from dmix.tasks.semi.interleave import interleave
 
 
 def together(encoder: nn.Module, parts: Sequence[Tensor]) -> Sequence[Tensor]:
@@ -27,18 +26,3 @@ def apart(encoder: nn.Module, images: Tensor, *, freeze: bool) -> Tensor:
     with frozen_statistics(encoder, freeze):
         features: Tensor = encoder(images)
     return features
-
-
-def dealt_out(encoder: nn.Module, rows: Tensor, group: int) -> Tensor:
-    """Return the features (N, d) of rows (N, 3, H, W) in passes of `group` rows, of all kinds each.
-
-    The groups are interleaved; the first one alone moves the running statistics (MixMatch).
-
-    Parameters
-    ----------
-    group: a divisor of N.
-    """
-    first, *others = interleave(rows.chunk(len(rows) // group))
-    features = [apart(encoder, first, freeze=False)]
-    features += [apart(encoder, other, freeze=True) for other in others]
-    return torch.cat(interleave(features))
