@@ -63,7 +63,8 @@ def source_weights(grid):
 
 
 def test_every_recipe_is_here_with_what_is_special_in_it(grid):
-    assert {grid.cells[name].recipe for name in grid.runs} == {"cifar", *NAMES}  # cifar: test_resume_policies
+    elsewhere = {"cifar", "transfer", "semi"}  # test_resume_policies, test_resume_methods
+    assert {grid.cells[name].recipe for name in grid.runs} == {*elsewhere, *NAMES}
     assert {recipe: grid.cells[name].recipe for recipe, name in NAMES.items()} == {r: r for r in NAMES}
 
     def those_with(section, key):
