@@ -23,7 +23,7 @@ WRONG = {
     "a warm-up as long as the run": ({"warmup_epochs": 2}, "warmup_epochs", "never ends in 2"),
     "a warm-up from above": ({"warmup_start": 1.0}, "warmup_start", "less than 1"),
     "a negative limit": ({"clip_norm": -1.0}, "clip_norm", "greater than or equal to 0"),
-    "an unknown precision": ({"precision": "tf32"}, "precision", "'fp32', 'bf16' or 'fp16'"),
+    "an unknown precision": ({"precision": "int8"}, "precision", "'fp32', 'tf32', 'bf16' or 'fp16'"),
     "an unknown exemption": ({"no_decay": "norms"}, "no_decay", "'nothing', 'vectors'"),
 }
 

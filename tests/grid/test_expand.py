@@ -22,6 +22,7 @@ def test_counts_are_those_of_the_paper(expanded):
         "table4": 10 * 3 * 3,  # nine policies and the recipe's own, three binary objectives
         "table5": 8 * 2 * 4 * 3,
         "table6": 8 * 3 * 3 * 3,  # methods x data sets x shares of labels
+        "table7": 10 * 5 * 3,  # methods x numbers of labels of either data set
         "table8": (3 * 2 + 1) * 3 * 3,  # rules x losses and the method alone, x shares of labels
         "tableS1": (9 * 2 + 1) * 2 * 3,
         "tableS2": 6 * 3 * 2 * 3,
@@ -30,8 +31,9 @@ def test_counts_are_those_of_the_paper(expanded):
         "tableS5": 2 * 8,
         "tableS6": 4 * 5 * 3,
         "tableS7": 2 * 3 * 3 * 2 * 3,  # methods x data sets x shares of labels, with unlabelled images or not
+        "tableS8": 6 * 3 * 3,
     }
-    assert len(grid.runs) == len(set(grid.runs))
+    assert len(grid.runs) == len(set(grid.runs)) == 1571
     # A setting at the value that the cell has anyway is no cell of its own: S3 shares four runs with Table 2,
     # S6 eleven with Tables 1 and 5 (which has no PuzzleMix), S4 and S5 four settings of each policy, and half
     # of S7 is Table 6's.

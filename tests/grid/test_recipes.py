@@ -1,8 +1,8 @@
 """The full tier is the paper's: its settings against tables written out by hand.
 
 Sources: the paper, section 4 and A.3; for what it does not print, OpenMixup's configurations, on which its
-experiments run, and in transfer learning Self-Tuning's code. docs/grid.md and docs/transfer.md say which is
-which.
+experiments run, in transfer learning Self-Tuning's code, and in semi-supervised learning TorchSSL's.
+docs/grid.md, docs/transfer.md and docs/semi-supervised.md say which is which.
 """
 
 from __future__ import annotations
@@ -72,8 +72,21 @@ RECIPES = {
         "head_lr_factor": 10.0, "steps": 27_005, "batch_size": 24, "unlabelled_ratio": 1,
         "score": "best", "eval_every": 3000, "eval_also": [500],
     },
+    "semi": {
+        "mean": [0.49137255, 0.48235294, 0.44666667], "std": [0.24705882, 0.24352941, 0.26156863],
+        "optimizer": "sgd", "lr": 0.03, "momentum": 0.9, "nesterov": True, "weight_decay": 5e-4,
+        "no_decay": "vectors", "schedule": "cosine_7_16", "ema": 0.999,
+        "steps": 2**20, "batch_size": 64, "unlabelled_ratio": 7,
+        "score": "best", "eval_every": 5000, "eval_late": 1000,
+    },
 }  # fmt: skip
-OF_EPOCHS = tuple(recipe for recipe in RECIPES if recipe != "transfer")
+OF_EPOCHS = tuple(recipe for recipe in RECIPES if recipe not in ("transfer", "semi"))
+# What semi-supervised learning has otherwise on CIFAR-100, and for some methods.
+OF_CIFAR100 = {
+    "mean": [0.50705882, 0.48666667, 0.44078431], "std": [0.26745098, 0.25647059, 0.27607843],
+    "weight_decay": 1e-3,
+}  # fmt: skip
+FEW_UNLABELLED = ("pseudo_label", "mixmatch", "remixmatch")  # one for each labelled image
 # The rate of AutoMix and SAMix ends elsewhere.
 LEARNED_LR_END = {"cifar": 0.05, "tiny": 0.05}
 
@@ -97,7 +110,9 @@ AUGMENT = {
         "use": "square_rand_augment", "first_side": 256, "size": 224, "scale": [0.08, 1.0],
         "interpolation": "bilinear", "flip": 0.5, "operations": 2, "cutout": 16,
     },
+    "semi": {"use": "crop_flip", "padding": 4, "flip": 0.5},
 }  # fmt: skip
+STRONG = {"semi": {"use": "strong", "operations": 3, "cutout": 0.5, "padding": 4, "flip": 0.5}}
 CENTRE = {"use": "resize_crop", "shorter_side": 256, "size": 224, "interpolation": "bicubic"}
 UNCHANGED = {"use": "unchanged"}
 VIEW = {
@@ -109,6 +124,7 @@ VIEW = {
     "rsb_a3": {**CENTRE, "shorter_side": 236},
     "finegrained": {**CENTRE, "interpolation": "bilinear"},
     "transfer": {"use": "ten_crop", "side": 256, "size": 224, "interpolation": "bicubic"},
+    "semi": UNCHANGED,
 }
 
 # Classes, training and test images, side in pixels where all images have one.
@@ -123,6 +139,7 @@ DATASETS = {
 }
 RESNET = {"use": "resnet", "width": 64}
 BOTTLENECK = {**RESNET, "block": "bottleneck", "layers": [3, 4, 6, 3]}
+WIDE = {"use": "wideresnet", "depth": 28, "preact_quirk": True, "norm_momentum": 0.001}
 BACKBONES = {
     "resnet18": {**RESNET, "block": "basic", "layers": [2, 2, 2, 2]},
     "resnet34": {**RESNET, "block": "basic", "layers": [3, 4, 6, 3]},
@@ -136,6 +153,8 @@ BACKBONES = {
         "use": "swin", "image_size": 224, "patch_size": 4, "window_size": 7, "embed_dim": 96,
         "layers": [2, 2, 6, 2], "heads": [3, 6, 12, 24], "drop_path": 0.2,
     },
+    "wrn28_2": {**WIDE, "widen": 2},
+    "wrn28_8": {**WIDE, "widen": 8},
 }  # fmt: skip
 STEM = {"cifar10": "cifar", "cifar100": "cifar", "tiny_imagenet": "cifar"}
 STEM |= dict.fromkeys(("imagenet", "cub", "aircraft", "cars"), "imagenet")
@@ -154,6 +173,7 @@ NETWORKS = {
         *(("cub", "resnet50"), ("aircraft", "resnet50"), ("cars", "resnet50")),
         ("cub", "resnet18"),  # in Table 8
     },
+    "semi": {("cifar10", "wrn28_2"), ("cifar100", "wrn28_8"), ("cifar100", "wrn28_2")},  # the last in S8
 }
 INIT = {
     "resnet18": "weights/resnet18-f37072fd.pth",
@@ -283,6 +303,18 @@ METHODS = {
         "pseudo_forward": "reuse",
     },
 }  # fmt: skip
+SEMI_METHODS = {
+    "supervised_only": {},
+    "pseudo_label": {"threshold": 0.95, "weight": 1.0, "ramp": 0.4},
+    "mixmatch": {"temperature": 0.5, "alpha": 0.5, "weight": 100.0, "ramp": 0.4, "dm": "kinds"},
+    "remixmatch": {
+        "temperature": 0.5, "alpha": 0.75, "momentum": 0.999, "match": 1.5, "strong": 0.5, "rotation": 0.5,
+        "ramp": 1 / 64,
+    },
+    "uda": {"threshold": 0.8, "temperature": 0.4, "weight": 1.0, "annealing": "none"},
+    "fixmatch": {"threshold": 0.95, "weight": 1.0},
+    "flexmatch": {"threshold": 0.95, "weight": 1.0, "warm_up": True},
+}  # fmt: skip
 RELATION = {"use": "reverse", "source_scale": 0.8840456604957581, "fit_percent": 80, "largest_scale": 1000.0}
 PAIRING = {
     "use": "pairs", "rule": "at_most_half", "sides": "labelled", "unlabelled": True, "head": "own",
@@ -290,9 +322,11 @@ PAIRING = {
     "power": 0.0, "joint": False, "freeze": False,
 }  # fmt: skip
 NO_ASYMMETRY = {"rule": "free"}
+AS_FIXMATCH = {"threshold": 0.95, "joint": True}
 
 FULL = load_grid("full", ROOT / "params.yaml")
 FIRST = [spec for spec in FULL.runs.values() if spec.seed == 0]
+REDUCED = {run for grid, runs in FULL.grids.items() if grid.startswith("reduced") for run in runs}
 USUAL = [spec for spec in FIRST if not spec.variation]
 
 
@@ -319,6 +353,12 @@ def test_optimisation_is_the_recipes(recipe):
             expected["lr_end"] = LEARNED_LR_END[recipe]
         if recipe in ("finegrained", "transfer"):
             expected["init"] = INIT[spec.axes["backbone"]]
+        if recipe == "semi":
+            expected |= OF_CIFAR100 if spec.axes["dataset"] == "cifar100" else {}
+            expected["unlabelled_ratio"] = 1 if spec.axes["method"] in FEW_UNLABELLED else 7
+            if spec.axes["method"] == "supervised_only":
+                del expected["unlabelled_ratio"]  # none
+            expected["steps"] = 2**17 if spec.name in REDUCED else 2**20
         if spec.axes["objective"] == "dm_ce_released":
             expected["weight_decay"] = RELEASED[spec.axes["backbone"], spec.axes["policy"]][4]
         assert stated(spec, "recipe") == expected, spec.name
@@ -336,6 +376,7 @@ def test_images_are_seen_as_the_recipe_says(recipe):
     for spec in FIRST:
         if recipe_of(spec) == recipe:
             assert stated(spec, "augment") == AUGMENT[recipe], spec.name
+            assert spec.settings["strong"] == STRONG.get(recipe, {}), spec.name
             assert spec.settings["view"] == VIEW[recipe], spec.name
 
 
@@ -354,8 +395,8 @@ def test_networks_are_those_of_the_paper():
         found = stated(spec, "backbone")
         stem = found.pop("stem", None)
         assert found == BACKBONES[spec.axes["backbone"]], spec.name
-        transformer = spec.axes["backbone"] in ("deit_small", "swin_tiny")
-        assert stem == (None if transformer else STEM[spec.axes["dataset"]]), spec.name
+        resnet = found["use"] == "resnet"
+        assert stem == (STEM[spec.axes["dataset"]] if resnet else None), spec.name
 
 
 def sides(spec: RunSpec) -> tuple[int, int]:
@@ -365,7 +406,7 @@ def sides(spec: RunSpec) -> tuple[int, int]:
 
 
 def test_images_fit_the_network():
-    expected = {"cifar": (32, 32), "tiny": (64, 64), "rsb_a3": (160, 224)}
+    expected = {"cifar": (32, 32), "semi": (32, 32), "tiny": (64, 64), "rsb_a3": (160, 224)}
     for spec in FIRST:
         train, test = sides(spec)
         assert (train, test) == expected.get(recipe_of(spec), (224, 224)), spec.name
@@ -373,7 +414,7 @@ def test_images_fit_the_network():
         if "image_size" in network:
             assert (train, test) == (network["image_size"],) * 2, spec.name
             assert network["image_size"] % (network["patch_size"] * network.get("window_size", 1)) == 0
-        else:
+        elif "stem" in network:
             assert (network["stem"] == "cifar") == (test <= 64), spec.name
 
 
@@ -400,7 +441,7 @@ def test_alpha_with_dm():
         if spec.axes["objective"] in ("dm_ce", "dm_bce") and policy not in RECIPES_OWN:
             assert spec.settings["policy"]["alpha"] == WITH_DM[policy], spec.name
             seen.add((recipe_of(spec), policy))
-    assert len(seen) == 7 * 9 - 2 + 1  # no ManifoldMix with transformers; Mixup in transfer learning
+    assert len(seen) == 7 * 9 - 2 + 2  # no ManifoldMix with transformers; Mixup with two streams
 
 
 def test_the_recipes_own_mixing():
@@ -580,7 +621,7 @@ def test_labels_are_drawn_by_the_rule():
 
 def test_nothing_but_mixup_is_paired():
     for spec in FIRST:
-        mixed = spec.task == "transfer" and spec.axes["policy"] == "mixup"
+        mixed = spec.task != "supervised" and spec.axes["policy"] == "mixup"
         assert bool(spec.settings["pairing"]) == mixed, spec.name
     assert {spec.axes["objective"] for spec in MIXED} == {"mce", "dm_ce"}
 
@@ -680,3 +721,108 @@ def test_small_tiers_have_networks_that_no_constant_is_known_of(tier):
     grid = load_grid(tier, ROOT / "params.yaml")
     relations = [spec.relation for spec in grid.runs.values() if spec.relation is not None]
     assert {relation.settings["relation"]["source_scale"] for relation in relations} == {1.0}
+
+
+SEMI = [spec for spec in FIRST if spec.task == "semi"]
+SEMI_MIXED = [spec for spec in SEMI if spec.axes["policy"] == "mixup"]
+COUNTS = {"cifar10": (250, 4000), "cifar100": (400, 2500, 10_000)}
+REDUCED_COUNTS = {"cifar10": (250,), "cifar100": (400, 2500)}
+
+
+def count(spec: RunSpec) -> int:
+    return spec.settings["labels"]["count"]
+
+
+def test_semi_supervised_methods_have_their_constants():
+    assert {spec.axes["method"] for spec in SEMI} == set(SEMI_METHODS)
+    for spec in SEMI:
+        method = spec.axes["method"]
+        assert spec.settings["method"] == {"use": f"semi/{method}", **SEMI_METHODS[method]}, spec.name
+
+
+def test_semi_supervised_pixels_are_torchssls_levels():
+    levels = {
+        "cifar10": ((125.3, 123.0, 113.9), (63.0, 62.1, 66.7)),
+        "cifar100": ((129.3, 124.1, 112.4), (68.2, 65.4, 70.4)),
+    }
+    for spec in SEMI:
+        for key, expected in zip(("mean", "std"), levels[spec.axes["dataset"]], strict=True):
+            found = [255 * value for value in spec.settings["recipe"][key]]
+            assert found == pytest.approx(expected, abs=2e-6), spec.name
+
+
+def test_semi_supervised_labels_are_torchssls_draw():
+    for spec in SEMI:
+        assert spec.settings["labels"] == {"use": "balanced", "count": count(spec)}, spec.name
+        assert count(spec) % spec.settings["dataset"]["classes"] == 0
+
+
+def rows_of(
+    prefix: str, counts: dict[str, tuple[int, ...]], methods: tuple[str, ...]
+) -> list[tuple[str, str, str, int, str]]:
+    """Return what the grids of a table hold: every row with every network and count of its data set."""
+    rows = {"": ("ce", methods), "_mixup": ("mce", ("fixmatch",)), "_dm": ("dm_ce", ("mixmatch", "fixmatch"))}
+    expected, found = [], []
+    for dataset, labels in counts.items():
+        network = "wrn28_8" if dataset == "cifar100" and prefix == "semi" else "wrn28_2"
+        for part, (loss, own) in rows.items():
+            found += [
+                (s.axes["method"], *place(s), count(s), s.axes["objective"])
+                for s in of_grid(f"{prefix}_{dataset}{part}")
+            ]
+            expected += [(method, dataset, network, n, loss) for method in own for n in labels]
+    assert sorted(found) == sorted(expected)
+    return found
+
+
+def test_the_rows_of_table_7():
+    assert len(rows_of("semi", COUNTS, tuple(SEMI_METHODS))) == 10 * 5
+
+
+def test_the_rows_of_table_s8():
+    methods = ("supervised_only", "mixmatch", "fixmatch")
+    assert len(rows_of("reduced", REDUCED_COUNTS, methods)) == 6 * 3
+    assert not REDUCED & set(FULL.table_runs(FULL.tables["table7"]))
+
+
+def test_table_s8_is_table_7_but_for_steps_and_network():
+    for name in REDUCED:
+        reduced = FULL.runs[name]
+        cell = reduced.cell.removesuffix("/steps=131072")
+        whole = FULL.runs[f"{cell.replace('cifar100/wrn28_2', 'cifar100/wrn28_8')}/s{reduced.seed}"]
+        for section, settings in reduced.settings.items():
+            expected = dict(whole.settings[section])
+            if section == "recipe":
+                expected["steps"] = 2**17
+            if section == "backbone":
+                expected["widen"] = 2
+            assert settings == expected, (name, section)
+
+
+def test_what_mixup_and_dm_add_in_table_7():
+    for spec in SEMI_MIXED:
+        rule = NO_ASYMMETRY if spec.axes["objective"] == "mce" else {}
+        host = AS_FIXMATCH if spec.axes["method"] == "fixmatch" else {}
+        assert spec.settings["pairing"] == {**PAIRING, **host, **rule}, spec.name
+    found = {(s.axes["method"], s.axes["objective"]) for s in SEMI_MIXED}
+    assert found == {("fixmatch", "mce"), ("fixmatch", "dm_ce"), ("mixmatch", "dm_ce")}
+
+
+def test_alpha_and_eta_in_semi_supervised_learning():
+    for spec in SEMI_MIXED:
+        eta = 0.1 if spec.axes["objective"] == "dm_ce" else None
+        assert spec.settings["policy"]["alpha"] == 0.2, spec.name
+        assert spec.settings["objective"].get("eta") == eta, spec.name
+
+
+@pytest.mark.parametrize(("tier", "cifar100"), [("embedded", set()), ("smoke", {100, 200, 400})])
+def test_small_tiers_have_labels_for_their_images(tier, cifar100):
+    grid = load_grid(tier, ROOT / "params.yaml")
+    semi = [spec for spec in grid.runs.values() if spec.task == "semi"]
+    assert {count(spec) for spec in semi if spec.axes["dataset"] == "cifar10"} == {20, 100}
+    assert {count(spec) for spec in semi if spec.axes["dataset"] == "cifar100"} == cifar100
+    for spec in semi:
+        assert spec.settings["dataset"]["image_size"] == 8
+        network = {"use": "wideresnet", "depth": 10, "widen": 1, "preact_quirk": True, "norm_momentum": 0.1}
+        assert spec.settings["backbone"] == network, spec.name
+        assert spec.settings["recipe"]["steps"] <= 601

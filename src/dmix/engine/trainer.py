@@ -18,7 +18,7 @@ from dmix.engine.course import course
 from dmix.engine.distributed import here
 from dmix.engine.evaluate import top1
 from dmix.engine.optimizer import build_optimizer, exempt_from_decay
-from dmix.engine.precision import autocast, gradient_scaler
+from dmix.engine.precision import allow_tf32, autocast, gradient_scaler
 from dmix.engine.schedule import cosine, warm_up
 from dmix.engine.seeding import device_generator, host_generator, host_state, restore_host
 from dmix.engine.steps import cosine_7_16, multistep
@@ -85,6 +85,7 @@ class Trainer:
         self.groups = [{**recipe, **group.settings} for group in groups]
         self.parameters = [parameter for group in groups for parameter in group.parameters]
         self.optimizer = build_optimizer(groups, recipe)
+        allow_tf32(recipe["precision"])
         self.scaler = gradient_scaler(recipe["precision"], device)
         self.average = Average(task, recipe["ema"]) if recipe["ema"] else None
         self.step = 0

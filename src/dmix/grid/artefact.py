@@ -51,8 +51,9 @@ def _printed(grid: Grid) -> list[object]:
     titles = [{name: entry.title for name, entry in section.items()} for section in sections]
     kinds = {name: entry.kind for name, entry in params.policies.items()}
     groups = {name: entry.group for name, entry in params.objectives.items()}
+    losses = {name: entry.losses for name, entry in params.methods.items()}
     tier = params.tiers[grid.tier]
-    return [titles, kinds, groups, grid.tier, tier.title, tier.note, list(grid.resolver.seeds)]
+    return [titles, kinds, groups, losses, grid.tier, tier.title, tier.note, list(grid.resolver.seeds)]
 
 
 @cache

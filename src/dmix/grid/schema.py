@@ -95,6 +95,7 @@ class MethodEntry(PartEntry):
     task: Literal["supervised", "transfer", "semi"]
     passes: float = Field(3, gt=0, description="cost of a step in forward passes of its labelled images")
     paired_passes: float = Field(0, ge=0, description="what mixed batches add to that")
+    losses: tuple[str, ...] = Field((), description="titles of its loss terms, for tables that show them")
     relation: Mapping[str, Any] | None = None
 
 
@@ -129,7 +130,7 @@ class Recipe(_Closed):
     head_lr_factor: float = Field(1.0, gt=0, description="rate of new classifiers, in units of lr")
     warmup_epochs: int = Field(0, ge=0, description="epochs in which the rate climbs to the schedule's")
     warmup_start: float = Field(0.0, ge=0, lt=1, description="share of the schedule's rate in the first step")
-    precision: Literal["fp32", "bf16", "fp16"] = Field(
+    precision: Literal["fp32", "tf32", "bf16", "fp16"] = Field(
         "fp32", description="of products and convolutions in training steps; all else is float32"
     )
     mean: tuple[float, float, float]
@@ -298,6 +299,9 @@ class Table(_Closed):
     addons: Mapping[str, Annotated[str, Field(min_length=1)]] = Field(
         {}, description="of rows by method: objective -> what its rows add to the method's title"
     )
+    losses: bool = Field(
+        False, description="of rows by method: show their loss terms, of a mixed objective its title too"
+    )
     row_titles: Mapping[str, str] = Field(
         {}, description='of rows by setting: value -> title, in their order; "" is a run without the setting'
     )
@@ -316,13 +320,13 @@ class Table(_Closed):
                 raise PydanticCustomError("twice", f"{level} is in the rows already")
         return value
 
-    @field_validator("addons", "row_titles", "column_titles")
+    @field_validator("addons", "losses", "row_titles", "column_titles")
     @classmethod
-    def _has_a_use(cls, value: Mapping[str, str], info: ValidationInfo) -> Mapping[str, str]:
+    def _has_a_use(cls, value: Any, info: ValidationInfo) -> Any:
         """Refuse titles of what the table does not have."""
         rows = info.data.get("rows", "")
-        if value and info.field_name == "addons" and rows != "method":
-            raise PydanticCustomError("useless", "only rows by method have addons")
+        if value and info.field_name in ("addons", "losses") and rows != "method":
+            raise PydanticCustomError("useless", f"only rows by method have {info.field_name}")
         if value and info.field_name == "row_titles" and not _is_setting(rows):
             raise PydanticCustomError("useless", "only rows by a setting have row_titles")
         if info.field_name == "column_titles":
