@@ -51,9 +51,13 @@ lint: .venv/ready ## format, lint, types, import rule, workflow format
 	lint-imports
 	snakefmt --check Snakefile workflows
 
-bench: .venv/ready ## speed and scale, printed with hardware and versions
+# On 2 CPU cores about 210, 180, 65, 50, 20 and 60 seconds.
+bench: .venv/ready ## speed and scale, printed with hardware and versions (10 minutes)
 	python benchmarks/throughput.py
 	python benchmarks/step_time.py
+	python benchmarks/method_step_time.py
+	python benchmarks/fixmatch_throughput.py
+	python benchmarks/strong_augmentation.py
 	python benchmarks/grid_scale.py
 
 cluster-test: .venv/ready ## train six runs through a private SLURM on this machine (root, Debian's SLURM)

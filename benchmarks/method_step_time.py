@@ -155,11 +155,11 @@ def trainer(spec: RunSpec, changes: Mapping[str, object], side: int, device: tor
     """Return the trainer of a run on noise, with a network of another size and made-up sources."""
     recipe = {**spec.settings["recipe"], "steps": 1_000_000}
     backbone = {**spec.settings["backbone"], **changes}
-    settings = {**spec.settings, "recipe": recipe, "backbone": backbone, "labels": {}}
+    labels = {"use": "balanced", "count": CLASSES}  # any will do: no batch is made of them
+    settings = {**spec.settings, "recipe": recipe, "backbone": backbone, "labels": labels}
     settings |= {"augment": {"use": "identity"}, "view": {"use": "unchanged"}}
     settings["dataset"] = {**spec.settings["dataset"], "image_size": side}
-    images = np.zeros((recipe["batch_size"], 3, side, side), np.uint8)
-    split = Split(images, np.arange(recipe["batch_size"]))
+    split = Split(np.zeros((CLASSES, 3, side, side), np.uint8), np.arange(CLASSES))
     dataset = Dataset("noise", "embedded", CLASSES, {"train": split, "test": split})
     with tempfile.TemporaryDirectory() as folder:
         # a network to start from, as if one of our runs had trained it

@@ -109,11 +109,13 @@ def main() -> None:
 
 
 def chosen(grid: Grid) -> dict[str, str]:
-    """Return the name of each recipe and of the first run that uses it with Mixup and a mixed label."""
+    """Return each supervised recipe's name and the first run that uses it with Mixup and a mixed label."""
     found: dict[str, str] = {}
     for name, spec in grid.runs.items():
         recipe, axes = grid.cells[name].recipe, spec.axes
-        fits = axes["policy"] == "mixup" and axes["objective"] in OBJECTIVES and not grid.missing(name)
+        if spec.task != "supervised" or grid.missing(name):
+            continue
+        fits = axes["policy"] == "mixup" and axes["objective"] in OBJECTIVES
         if fits and axes["backbone"] == NETWORKS.get(recipe, axes["backbone"]):
             found.setdefault(recipe, name)
     return found

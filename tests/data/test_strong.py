@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from scipy import stats
 
 import strong_reference as reference
@@ -14,6 +14,7 @@ from dmix.data.augment.contract import Augment
 from dmix.data.augment.cutout import FILL, cut_out, draw_cutouts
 from dmix.data.augment.strong import StrongCrop
 from dmix.data.augment.strong_ops import NUMBERS, RANGES, draw_operations, rand_augment
+from dmix.data.augment.strong_pillow import StrongPillow
 from dmix.data.dataset import Split
 from dmix.data.loader import ResidentLoader
 from dmix.errors import DmixError
@@ -121,18 +122,25 @@ def test_autocontrast_is_pillows_for_ranges_of_levels_of_every_width():
         images = images.view(-1, 1, 16, 16).expand(-1, 3, -1, -1)
         found = strong_ops.autocontrast(images, torch.zeros(len(images), dtype=torch.float64))
         for image, result in zip(images[:, 0].numpy(), found[:, 1].numpy(), strict=True):
-            expected = reference.ImageOps.autocontrast(Image.fromarray(np.ascontiguousarray(image)))
+            expected = ImageOps.autocontrast(Image.fromarray(np.ascontiguousarray(image)))
             np.testing.assert_array_equal(result, np.asarray(expected))
 
 
-# values of uniform numbers 0, 1/4, 1/2 and 1
+# values of uniform numbers 0, 1/4, 1/2 and 1; operations that have no value are left out
+ENHANCEMENT = (0.05, 0.27499999999999997, 0.49999999999999994, 0.95)
+SHARE = (-0.3, -0.15, 0.0, 0.3)
 VALUES = {
-    "Brightness": (0.05, 0.27499999999999997, 0.49999999999999994, 0.95),
+    "Brightness": ENHANCEMENT,
+    "Color": ENHANCEMENT,
+    "Contrast": ENHANCEMENT,
     "Posterize": (4.0, 5.0, 6.0, 8.0),
     "Rotate": (-30.0, -15.0, 0.0, 30.0),
-    "ShearX": (-0.3, -0.15, 0.0, 0.3),
+    "Sharpness": ENHANCEMENT,
+    "ShearX": SHARE,
+    "ShearY": SHARE,
     "Solarize": (0.0, 64.0, 128.0, 256.0),
-    "TranslateY": (-0.3, -0.15, 0.0, 0.3),
+    "TranslateX": SHARE,
+    "TranslateY": SHARE,
 }
 
 
@@ -148,6 +156,11 @@ class Given:
 
     def random(self, size):
         return np.full(size, self.uniform)
+
+
+def test_every_operation_has_a_value_but_three():
+    assert RANGES.keys() - VALUES.keys() == {"AutoContrast", "Equalize", "Identity"}
+    assert {name: (values[0], values[-1]) for name, values in VALUES.items()}.items() <= RANGES.items()
 
 
 @pytest.mark.parametrize("name", VALUES)
@@ -192,6 +205,27 @@ def test_boxes_are_uniform_in_side_and_place():
     boxes = draw_cutouts(20000, (16, 32), 0.5, np.random.default_rng(0))
     for values, high in zip(boxes.T, (16, 32, 16), strict=True):
         assert stats.kstest(values, stats.uniform(0, high).cdf).pvalue > 0.01
+    tenth = (boxes / (16, 32, 16) * 10).astype(int)
+    for one, other in ((0, 1), (0, 2), (1, 2)):
+        together = np.bincount(10 * tenth[:, one] + tenth[:, other], minlength=100)
+        assert stats.chisquare(together).pvalue > 0.01
+
+
+def test_boxes_fill_as_much_as_the_rule_says_on_average():
+    """Of a side s and a centre c: from int(max(0, c - s / 2)) to min(length, start + s), both inside."""
+    n, side = 20000, 32
+    boxes = torch.from_numpy(draw_cutouts(n, (side, side), 0.5, np.random.default_rng(1)))
+    filled = cut_out(torch.zeros(n, 3, side, side, dtype=torch.uint8), boxes)[:, 0] > 0
+    shares = filled.double().mean((1, 2)).numpy()
+
+    s, c = np.meshgrid((np.arange(400) + 0.5) / 400 * side / 2, (np.arange(400) + 0.5) / 400 * side)
+    start = np.floor(np.maximum(0, c - s / 2))
+    width = np.minimum(side - 1, np.floor(start + s)) - start + 1
+    # one side for both axes, but independent centres
+    expected = (width.mean(0) ** 2).mean() / side**2
+
+    assert abs(shares.mean() - expected) < 4 * shares.std() / np.sqrt(n)
+    assert 0.06 < expected < 0.09
 
 
 # --- the whole -----------------------------------------------------------------------------------------
@@ -258,6 +292,21 @@ def test_the_same_draws_give_the_same_and_inputs_stay_as_they_are():
     assert torch.equal(first, second)
     assert torch.equal(given[0], images)
     assert torch.equal(given[1], torch.from_numpy(draws))
+
+
+def test_generators_of_one_state_give_the_same_whether_at_once_or_in_pieces():
+    """Choices are drawn once for all, so that only their application is divided."""
+    images, augment = torch.from_numpy(pictures(90)), augmentation()
+    first, second = np.random.default_rng(7), np.random.default_rng(8)
+    second.bit_generator.state = first.bit_generator.state
+    draws = torch.from_numpy(augment.draw(90, (32, 32), first))
+    whole = augment.apply(images, draws)
+    again = torch.from_numpy(augment.draw(90, (32, 32), second))
+    pieces = [augment.apply(*part) for part in zip(images.split(13), again.split(13), strict=True)]
+    assert torch.equal(torch.cat(pieces), whole)
+    assert first.bit_generator.state == second.bit_generator.state
+    # a generator that has gone on draws others
+    assert not torch.equal(torch.from_numpy(augment.draw(90, (32, 32), first)), draws)
 
 
 def test_the_memory_layout_of_images_does_not_matter():
@@ -338,3 +387,13 @@ def test_it_is_an_augmentation_that_a_loader_takes():
     expected = one.batch(4).images
     assert expected.shape == (4, 3, 32, 32)
     assert torch.equal(two.batch(4).images, expected)
+
+
+def test_the_part_that_uses_pillow_makes_the_same_views():
+    settings = {"operations": 3, "cutout": 0.5, "padding": 4, "flip": 0.5}
+    images = torch.from_numpy(np.random.default_rng(0).integers(256, size=(60, 3, 32, 32), dtype=np.uint8))
+    found = []
+    for augment in (StrongCrop(**settings), StrongPillow(**settings)):
+        draws = torch.from_numpy(augment.draw(len(images), (32, 32), np.random.default_rng(1)))
+        found.append(augment.apply(images, draws))
+    assert torch.equal(*found)

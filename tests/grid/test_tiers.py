@@ -166,7 +166,7 @@ def cells(name: str) -> set[str]:
 
 
 def comparable(name: str) -> set[str]:
-    """Return the cells of a tier but for the number of labels, which the small data sets cannot have alike."""
+    """Return the cells of a tier but for the number of labels, which small data sets cannot have alike."""
     reduced = re.compile(r".*/steps=\d+")  # Table S8: other steps than a tier's own are of the full one alone
     return {re.sub(r"/count=\d+", "/count", cell) for cell in cells(name) if not reduced.fullmatch(cell)}
 

@@ -1,4 +1,4 @@
-"""Every method of Tables 6, 7 and 8, as its run is made: stopped, saved and continued, it ends bit-identical."""
+"""Every method of Tables 6, 7 and 8, as its run is made: stopped and continued, it ends bit-identical."""
 
 from __future__ import annotations
 

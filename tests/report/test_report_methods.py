@@ -3,12 +3,14 @@
 import csv
 import io
 import itertools
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from dmix.errors import DmixError
+from dmix.grid.artefact import table_digest
 from dmix.grid.references import check_references
 from dmix.grid.resolve import Cell
 from dmix.grid.schema import Gain, Labels, Reported, validate
@@ -16,7 +18,7 @@ from dmix.grid.spec import RunSpec
 from dmix.grid.yaml_lines import load
 from dmix.report.build import render
 from dmix.report.caption import caption, notes
-from dmix.report.columns import settings_of
+from dmix.report.columns import Column, settings_of
 from dmix.report.compare import compare
 from dmix.report.compare_files import to_csv as comparison_csv
 from dmix.report.frame import load_frame
@@ -51,9 +53,9 @@ objectives:
   ce: {title: CE, group: clean}
   dm_ce: {title: DM(CE), group: softmax}
 methods:
-  fine: {title: Fine_Tuning, task: transfer}
-  bss: {title: BSS, task: transfer}
-  self: {title: Self-Tuning, task: transfer}
+  fine: {title: Fine_Tuning, task: transfer, losses: [CE]}
+  bss: {title: BSS, task: transfer, losses: [CE, sigma_min]}
+  self: {title: Self-Tuning, task: transfer, losses: [CE, PGC]}
 grids:
   bare: {method: [fine, bss, self], dataset: birds, backbone: r50, policy: vanilla, objective: ce}
   mixed: {method: [fine, self], dataset: birds, backbone: r50, policy: mix, objective: [dm_ce]}
@@ -197,6 +199,64 @@ def test_golden(made, name):
     grid = made.methods() if name == "methods" else made.rules()
     for suffix, text in made.rendered(grid, name).items():
         assert text == (made.expected / f"{name}{suffix}").read_text(), suffix
+
+
+@pytest.fixture
+def told(made):
+    """The methods' grid, in which a table "losses" is theirs with the loss terms."""
+    grid = made.methods()
+    tables = {"losses": grid.params.tables["methods"].model_copy(update={"losses": True})}
+    return replace(grid, params=grid.params.model_copy(update={"tables": {**grid.params.tables, **tables}}))
+
+
+def test_golden_of_loss_terms(made, told):
+    for suffix, text in made.rendered(told, "losses").items():
+        # a comparison has no such column
+        name = f"methods{suffix}" if "comparison" in suffix else f"losses{suffix}"
+        assert text == (made.expected / name).read_text(), name
+
+
+def test_loss_terms_are_the_methods_and_the_title_of_a_mixed_objective(made, told):
+    data = made.table(told, "losses")
+    assert [(row.title, row.losses) for row in data.rows] == [
+        ("Fine_Tuning", "CE"),
+        ("Fine_Tuning +DM", "CE + DM(CE)"),
+        ("BSS", "CE + sigma_min"),
+        ("Self-Tuning", "CE + PGC"),
+        ("Self-Tuning +Mixup", "CE + PGC + MCE"),
+        ("Self-Tuning +DM", "CE + PGC + DM(CE)"),
+    ]
+    assert {row.losses for row in made.table(told).rows} == {""}
+
+
+def test_the_methods_of_the_repository_have_loss_terms_where_they_are_shown():
+    params = validate(load(REFERENCE.parent / "params.yaml"))
+    assert [name for name, table in params.tables.items() if table.losses] == ["table7"]
+    found = {name: entry.losses for name, entry in params.methods.items() if entry.task == "semi"}
+    assert [name for name, losses in found.items() if losses[:1] != ("CE",)] == []
+
+
+def test_loss_terms_stand_in_every_panel_of_a_wide_table(made, told):
+    data = made.table(told, "losses")
+    title = "a title of some forty characters or more"
+    columns = tuple(Column(("birds", place), ("Birds_200", title)) for place in range(4))
+    wide = replace(data, columns=columns, cells=tuple(row[:1] * 4 for row in data.cells))
+    lines = [line.rstrip() for line in to_text(wide).splitlines()]
+    headings = [line for line in lines if line.startswith("Method ")]
+    assert len(headings) > 1
+    assert all(line.split()[:2] == ["Method", "Losses"] for line in headings)
+    assert sum("CE + PGC + MCE" in line for line in lines) == len(headings)
+    # a table of four columns and the terms is as wide as one of five
+    assert r"\resizebox" in to_latex(wide)
+    assert r"\resizebox" not in to_latex(replace(wide, losses=False))
+
+
+def test_a_table_follows_the_loss_terms(told):
+    told = replace(told, resolver=SimpleNamespace(seeds=(0, 1, 2)))
+    fine = told.params.methods["fine"].model_copy(update={"losses": ("CE", "more")})
+    methods = {**told.params.methods, "fine": fine}
+    other = replace(told, params=told.params.model_copy(update={"methods": methods}))
+    assert table_digest(other, "losses") != table_digest(told, "losses")
 
 
 def test_rows_by_method_in_the_order_of_params_the_bare_one_first(made):
@@ -457,6 +517,7 @@ def test_the_parameters_of_these_tests_are_right(tmp_path):
         ("rows: pairing.rule", "rows: dataset", "rules.rows", "'dataset' are no rows"),
         ("rows: method", "rows: policy", "methods.addons", "only rows by method"),
         ("rows: pairing.rule", "rows: policy", "rules.row_titles", "only rows by a setting"),
+        ("place: {ce: mce}", "losses: true", "rules.losses", "only rows by method have losses"),
         ("rows: pairing.rule", "rows: labels.percent", "rules.columns", "labels.percent is in"),
         ("[dataset, labels.percent]", "[objective]", "methods.columns", "objective is in the rows already"),
         ("{labels.percent: \"{} %", "{labels.count: \"{} %", "methods.column_titles", "the columns have"),

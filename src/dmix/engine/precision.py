@@ -2,8 +2,8 @@
 
 Parameters, their gradients, the optimiser, losses and the test's readings are float32 whatever the recipe
 says; what is in half precision are the matrix products and convolutions of a training step. With tf32, GPUs
-that can do it round the factors of float32 products and convolutions to ten bits, in training and in readings;
-with fp32 they do not, though torch by itself would let them in convolutions.
+that can round the factors of float32 products and convolutions to ten bits do so, in training and readings.
+With fp32 they do not, though torch by itself would let them in convolutions.
 """
 
 from __future__ import annotations

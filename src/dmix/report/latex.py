@@ -8,10 +8,9 @@ from dmix.report.caption import caption, notes
 from dmix.report.cells import TableCell
 from dmix.report.escape import latex as escape
 from dmix.report.escape import latex_row
-from dmix.report.layout import Rule, rules, spans
+from dmix.report.layout import Rule, left_headings, left_texts, rules, spans
 from dmix.report.mathematics import title_latex
 from dmix.report.numbers import fixed, signed
-from dmix.report.rows import heading
 from dmix.report.table import TableData
 
 FITTING = 4
@@ -35,16 +34,18 @@ def _lines(data: TableData) -> Iterator[str]:
     yield r"\centering"
     yield r"\small"
     yield r"\setlength{\tabcolsep}{4pt}"
-    wide = len(data.columns) > FITTING
+    left = len(left_headings(data))
+    wide = len(data.columns) + left - 1 > FITTING
     if wide:
         yield SHRUNK
-    yield rf"\begin{{tabular}}{{@{{}}l{'c' * len(data.columns)}@{{}}}}"
+    yield rf"\begin{{tabular}}{{@{{}}{'l' * left}{'c' * len(data.columns)}@{{}}}}"
     yield r"\toprule"
     yield from _header(data)
     yield r"\midrule"
     for row, cells, rule in zip(data.rows, data.cells, rules(data), strict=True):
         yield from RULES[rule]
-        yield latex_row((title_latex(data.rows_by, row.title), *map(cell_latex, cells)))
+        title, *others = left_texts(data, row)
+        yield latex_row((title_latex(data.rows_by, title), *map(escape, others), *map(cell_latex, cells)))
     yield r"\bottomrule"
     yield r"\end{tabular}" + ("}" if wide else "")
     below = notes(data)
@@ -58,6 +59,9 @@ def _lines(data: TableData) -> Iterator[str]:
 
 def _header(data: TableData) -> Iterator[str]:
     last = len(data.levels) - 1
+    headings = left_headings(data)
+    # Titles begin right of what stands on the left, and LaTeX counts from 1.
+    first = len(headings) + 1
     for level in range(len(data.levels)):
         found = spans(data, level)
         titles = [
@@ -65,10 +69,10 @@ def _header(data: TableData) -> Iterator[str]:
             for span in found
             for title in (title_latex(data.levels[level], span.title),)
         ]
-        yield latex_row((escape(heading(data.rows_by)) if level == last else "", *titles))
+        yield latex_row((*(escape(text) if level == last else "" for text in headings), *titles))
         if level < last:
-            # The first column of the table holds the row titles, and LaTeX counts from 1.
-            yield " ".join(rf"\cmidrule(lr){{{s.start + 2}-{s.start + s.width + 1}}}" for s in found)
+            edges = [(first + span.start, first + span.start + span.width - 1) for span in found]
+            yield " ".join(rf"\cmidrule(lr){{{start}-{end}}}" for start, end in edges)
 
 
 def cell_latex(cell: TableCell) -> str:

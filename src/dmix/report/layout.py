@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from itertools import groupby, pairwise
 from typing import Literal
 
+from dmix.report.rows import Row, heading
 from dmix.report.table import TableData
 
+LOSSES = "Losses"
 Rule = Literal["", "single", "double"]
 
 
@@ -18,6 +20,16 @@ class Span:
     title: str
     start: int
     width: int
+
+
+def left_headings(data: TableData) -> tuple[str, ...]:
+    """Return what stands above the texts on the left of each row."""
+    return (heading(data.rows_by), *((LOSSES,) if data.losses else ()))
+
+
+def left_texts(data: TableData, row: Row) -> tuple[str, ...]:
+    """Return the texts on the left of a row: its title and, where the table shows them, its loss terms."""
+    return (row.title, *((row.losses,) if data.losses else ()))
 
 
 def spans(data: TableData, level: int) -> tuple[Span, ...]:

@@ -17,9 +17,11 @@ NUMBERS = ("mean", "std", "n", "expected", "gain", "gain_n", "state", "tier", "e
 def to_csv(data: TableData) -> str:
     """Return every cell of the grid, gaps included, by the entry names of `params.yaml`.
 
-    Settings that are rows or header levels stand beside the axes, and the method where rows are no policies.
+    Settings that are rows or header levels stand beside the axes, and the method where rows are no policies,
+    with its loss terms where the table shows them.
     """
-    axes = AXES if data.rows_by == POLICY else ("method", *AXES)
+    losses = ("losses",) if data.losses else ()
+    axes = AXES if data.rows_by == POLICY else ("method", *losses, *AXES)
     settings = setting_levels((data.rows_by, *data.levels))
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
@@ -31,7 +33,7 @@ def to_csv(data: TableData) -> str:
             keys = {data.rows_by: row.key, **dict(zip(data.levels, column.keys, strict=True))}
             writer.writerow(
                 [
-                    *(getattr(cell, axis) for axis in axes),
+                    *(row.losses if axis == "losses" else getattr(cell, axis) for axis in axes),
                     *(keys[level] for level in settings),
                     *(exact(cell.mean), exact(cell.std), cell.n, cell.expected),
                     *(exact(cell.gain), cell.gain_n or "", cell.state, data.tier, "+".join(cell.editions)),

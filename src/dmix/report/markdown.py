@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from dmix.report.caption import caption, notes
 from dmix.report.cells import TableCell
 from dmix.report.escape import markdown as escape
-from dmix.report.layout import rules
+from dmix.report.layout import left_headings, left_texts, rules
 from dmix.report.numbers import GAP, fixed, signed
-from dmix.report.rows import heading
 from dmix.report.table import TableData
 
 
@@ -26,12 +25,13 @@ def _lines(data: TableData) -> Iterator[str]:
     yield f"**Table {escape(data.number)}.** {escape(caption(data, 'bold'))}"
     yield ""
     titles = ["<br>".join(map(escape, column.titles)) for column in data.columns]
-    yield _row((escape(heading(data.rows_by)), *titles))
-    yield _row(("---", *("--:" for _ in data.columns)))
+    left = left_headings(data)
+    yield _row((*map(escape, left), *titles))
+    yield _row((*("---" for _ in left), *("--:" for _ in data.columns)))
     for row, cells, rule in zip(data.rows, data.cells, rules(data), strict=True):
         if rule and row.kind:
-            yield _row((f"*{row.kind}*", *("" for _ in cells)))
-        yield _row((escape(row.title), *map(cell_markdown, cells)))
+            yield _row((f"*{row.kind}*", *("" for _ in (*left[1:], *cells))))
+        yield _row((*map(escape, left_texts(data, row)), *map(cell_markdown, cells)))
     for line in notes(data):
         yield ""
         yield escape(line)

@@ -29,12 +29,14 @@ class Row:
     ----------
     kind: of a policy; "" where rows are no policies.
     group: name of the method; or the setting, of rows that have it.
+    losses: the loss terms of a method and its objective, "" where the table does not show them.
     """
 
     key: RowKey
     title: str
     kind: Literal["", "none", "recipe", "static", "dynamic"] = ""
     group: str = ""
+    losses: str = ""
 
 
 def heading(rows: str) -> str:
@@ -89,11 +91,20 @@ def _methods(used: set[tuple[str, str]], table: Table, params: Params) -> tuple[
             key=(method, objective),
             title=f"{entry.title} {table.addons.get(objective, '')}".rstrip(),
             group=method,
+            losses=_losses(entry.losses, objective, table, params),
         )
         for method, entry in params.methods.items()
         for objective in objectives
         if (method, objective) in used
     )
+
+
+def _losses(terms: tuple[str, ...], objective: str, table: Table, params: Params) -> str:
+    """Return the loss terms of a method, with an objective that is added to it: "CE + CR + MCE"."""
+    if not table.losses:
+        return ""
+    added = (params.objectives[objective].title,) if objective in table.addons else ()
+    return " + ".join((*terms, *added))
 
 
 def _values(used: set[Scalar], table: Table) -> tuple[Row, ...]:

@@ -33,6 +33,7 @@ class TableData:
     gain: the two objectives whose difference is shown, if any, as the rows or columns call them.
     invalid: names of runs whose record is not used.
     deviations: ids of the deviations from the paper that concern this table.
+    losses: whether a column beside the row titles has the loss terms.
     """
 
     name: str
@@ -48,6 +49,7 @@ class TableData:
     gain: tuple[str, str] | None
     invalid: tuple[str, ...]
     deviations: tuple[str, ...] = ()
+    losses: bool = False
 
     @property
     def editions(self) -> frozenset[str]:
@@ -91,6 +93,7 @@ def build_table(
         gain=_gain(table, params),
         invalid=tuple(run["name"] for run in runs if run["state"] == "invalid"),
         deviations=deviations,
+        losses=table.losses,
     )
 
 

@@ -7,10 +7,9 @@ from collections.abc import Iterator, Sequence
 
 from dmix.report.caption import caption, notes
 from dmix.report.cells import TableCell
-from dmix.report.layout import Rule, rules, spans
+from dmix.report.layout import Rule, left_headings, left_texts, rules, spans
 from dmix.report.numbers import GAP, fixed, signed
 from dmix.report.panels import panels
-from dmix.report.rows import heading
 from dmix.report.table import TableData
 
 BETWEEN = "   "
@@ -41,39 +40,44 @@ def _lines(data: TableData) -> Iterator[str]:
 def _panel(data: TableData) -> Iterator[str]:
     columns = _columns(data)
     widths = _widths(data, columns)
-    first = _first(data)
+    headings, *left = _left(data)
     total = _total(data)
-    yield from _header(data, widths, first)
+    yield from _header(data, widths, headings)
     yield "─" * total
-    for index, (row, rule) in enumerate(zip(data.rows, rules(data), strict=True)):
+    for index, (texts, rule) in enumerate(zip(left, rules(data), strict=True)):
         if rule:
             yield RULES[rule] * total
         cells = [column[index].ljust(width) for column, width in zip(columns, widths, strict=True)]
-        yield BETWEEN.join((row.title.ljust(first), *cells))
+        yield BETWEEN.join((texts, *cells))
     yield "─" * total
 
 
-def _first(data: TableData) -> int:
-    """Return the width of the row titles."""
-    return max(len(title) for title in (heading(data.rows_by), *(row.title for row in data.rows)))
+def _left(data: TableData) -> list[str]:
+    """Return what stands on the left, the headings first and then row by row, all of one width."""
+    lines = [left_headings(data), *(left_texts(data, row) for row in data.rows)]
+    widths = [max(map(len, texts)) for texts in zip(*lines, strict=True)]
+    return [
+        BETWEEN.join(text.ljust(width) for text, width in zip(line, widths, strict=True)) for line in lines
+    ]
 
 
 def _total(data: TableData) -> int:
     """Return the width of the table in one piece."""
-    return _first(data) + sum(len(BETWEEN) + width for width in _widths(data, _columns(data)))
+    return len(_left(data)[0]) + sum(len(BETWEEN) + width for width in _widths(data, _columns(data)))
 
 
-def _header(data: TableData, widths: Sequence[int], first: int) -> Iterator[str]:
+def _header(data: TableData, widths: Sequence[int], headings: str) -> Iterator[str]:
     last = len(data.levels) - 1
+    nothing = " " * len(headings)
     for level in range(len(data.levels)):
         titles, lines = [], []
         for span in spans(data, level):
             width = _span_width(widths, span.start, span.width)
             titles.append(span.title.center(width) if level < last else span.title.ljust(width))
             lines.append("─" * width)
-        yield BETWEEN.join(((heading(data.rows_by) if level == last else "").ljust(first), *titles))
+        yield BETWEEN.join((headings if level == last else nothing, *titles))
         if level < last:
-            yield BETWEEN.join((" " * first, *lines))
+            yield BETWEEN.join((nothing, *lines))
 
 
 def _widths(data: TableData, columns: Sequence[Sequence[str]]) -> list[int]:
