@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from dmix.grid.cost import estimated_seconds, forward_gflop, image_side
 from dmix.grid.expand import load_grid
+from dmix.grid.needs import minutes
 from dmix.grid.plan import Line, make_plan
 from project import ROOT
 
@@ -82,3 +85,13 @@ def test_the_papers_shared_runs_count_once(tmp_path, monkeypatch):
     in_tables = {name for table in grid.tables.values() for name in grid.table_runs(table)}
     assert every.runs == len(grid.runs) == len(in_tables | set(grid.grids["pretraining"]))
     assert sum(table.runs for table in tables) > every.runs
+
+
+def test_a_job_asks_for_an_hour_at_least_and_for_what_the_site_allows_at_most(expanded):
+    grid = expanded()
+    fixmatch = "semi/fixmatch/cifar100/wrn28_8/vanilla/ce/count=400/s0"
+    assert minutes(grid, fixmatch) == 24 * 60
+    needed = minutes(grid, fixmatch, 10**6)
+    assert needed == math.ceil(3 * estimated_seconds(grid, fixmatch) / 60)
+    assert 24 * 60 < minutes(grid, fixmatch, 7 * 24 * 60) <= 7 * 24 * 60
+    assert minutes(grid, "semi/supervised_only/cifar10/wrn28_2/vanilla/ce/count=250/s0") >= 60

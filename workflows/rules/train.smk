@@ -35,6 +35,8 @@ def relation_record(wildcards):
 
 # How many GPUs share one run, by recipe: a setting of the profile (docs/cluster.md).
 PROCESSES = config.get("processes", {})
+# The longest job that the site allows, in minutes: a setting of the profile too.
+LONGEST = int(config.get("longest_job", 24 * 60))
 
 
 def run_spec(wildcards):
@@ -67,7 +69,7 @@ rule train:
     threads: lambda wc: cores(run_spec(wc)) * processes(wc)
     resources:
         mem_mb=lambda wc: memory_mb(run_spec(wc)) * processes(wc),
-        runtime=lambda wc: minutes(GRID, run_name(wc)),
+        runtime=lambda wc: minutes(GRID, run_name(wc), LONGEST),
         gres=lambda wc: f"gpu:{processes(wc)}",
     params:
         name=run_name,

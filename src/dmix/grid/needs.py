@@ -30,9 +30,9 @@ def memory_mb(spec: RunSpec) -> int:
     return 16000 if reads_files(spec) else 8000
 
 
-def minutes(grid: Grid, name: str) -> int:
-    """Return a time limit: a multiple of the estimate between an hour and a day.
+def minutes(grid: Grid, name: str, longest: int = DAY) -> int:
+    """Return a time limit: a multiple of the estimate between an hour and the `longest` that a job may take.
 
     A run that reaches it saves and goes on in the next job.
     """
-    return min(DAY, max(60, math.ceil(SLACK * estimated_seconds(grid, name) / 60)))
+    return min(longest, max(60, math.ceil(SLACK * estimated_seconds(grid, name) / 60)))
