@@ -15,7 +15,7 @@ TIER = "smoke"
 RUNS = 6
 LONG = "supervised/cifar10/resnet18/vanilla/ce/s0"
 OVERRIDE = {
-    "when": {"dataset": "cifar10", "policy": "vanilla"},
+    "when": {"recipe": "cifar", "dataset": "cifar10", "policy": "vanilla"},
     "set": {"recipe.epochs": 80},
     "why": "about 10 s of one core, to be cancelled half-way",
 }

@@ -20,11 +20,11 @@ from dmix.data.augment.strong import StrongCrop
 from dmix.data.dataset import FileSplit, Split
 from dmix.data.disk_views import DiskViews
 from dmix.data.feed import Reading
+from dmix.data.label_split import LabelSplit
 from dmix.data.pair_feed import pair_loader, shares_of
 from dmix.data.paired import Pair, PairLoader, Views
 from dmix.data.resident_views import Resident, ResidentViews
 from dmix.data.sampling import Shuffled, WithReplacement
-from dmix.data.splits import LabelSplit
 from dmix.errors import DmixError
 
 torch.set_num_threads(1)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from dmix.grid.code import code_digest, code_modules, module_digest
+from dmix.grid.expand import load_grid
 from project import ROOT
 
 SOURCE = (ROOT / "src/dmix/mixups/cutmix.py").read_text()
@@ -74,3 +75,18 @@ def test_seeds_share_the_code_digest(expanded):
     grid = expanded()
     names = [f"supervised/cifar10/resnet18/cutmix/dm_ce/s{seed}" for seed in range(3)]
     assert len({code_digest(grid.runs[name]) for name in names}) == 1
+
+
+def test_what_mixes_rows_is_no_part_of_a_run_that_mixes_none():
+    grid = load_grid("full", ROOT / "params.yaml")
+    pairs = {"dmix.tasks.pairing.pairs", "dmix.tasks.pairing.asymmetric", "dmix.losses.dm_ce"}
+    fixmatch, transfer = "semi/fixmatch/cifar10/wrn28_2", "transfer/self_tuning/cub/resnet50"
+    for bare, mixed in (
+        (f"{fixmatch}/vanilla/ce/count=250/s0", f"{fixmatch}/mixup/dm_ce/count=250/s0"),
+        (f"{transfer}/vanilla/ce/percent=15/s0", f"{transfer}/mixup/dm_ce/percent=15/s0"),
+    ):
+        assert not pairs & code_modules(grid.runs[bare]).keys()
+        assert pairs - {"dmix.losses.dm_ce"} <= code_modules(grid.runs[mixed]).keys()
+    supervised = code_modules(grid.runs["supervised/cifar10/resnet18/mixup/mce/s0"])
+    assert not {name for name in supervised if "pair" in name or "semi" in name or "transfer" in name}
+    assert "dmix.data.splits" not in supervised

@@ -183,3 +183,26 @@ def test_fine_grained_runs_of_small_tiers_start_from_their_own_imagenet(tier):
         spec = grid.runs[name]
         backbone = spec.axes["backbone"]
         assert spec.source is grid.runs[f"supervised/imagenet/{backbone}/vanilla/ce/s0"]
+
+
+def test_two_relationships_of_one_name_are_refused(expanded):
+    """Two methods, on the same labels, whose relationships are learned in two ways."""
+    place = "  self_tuning:\n    title: Self-Tuning\n"
+    second = (
+        "  direct_tuning:\n    title: Direct\n    use: transfer/co_tuning\n    task: transfer\n"
+        "    relation_weight: 2.3\n    relation: {use: direct, source_scale: 0.9}\n"
+    )
+    message = "different relationships of one name, relation/cub/resnet50/percent=15/s0"
+    with pytest.raises(DmixError, match=message):
+        expanded((place, second + place))
+
+
+def test_a_relationship_learned_otherwise_has_another_name(expanded):
+    axis = "    labels.percent: *shares\n    pairing.unlabelled: [true, false]\n"
+    grid = expanded(
+        ("    method: [fine_tuning, co_tuning]\n", "    method: co_tuning\n"),
+        (axis, f"{axis}    relation.fit_percent: [80, 60]\n"),
+    )
+    names = {spec.relation.name for spec in grid.runs.values() if spec.relation is not None}
+    assert "relation/cub/resnet50/percent=15/fit_percent=60/s0" in names
+    assert len(names) == 2 * 9

@@ -11,7 +11,8 @@ from transfer_goldens import GOLDENS, doubles, is_golden
 from dmix.losses.decoupled import asymmetric_decoupled_ce, decoupled_ce
 from dmix.losses.mce import mce
 from dmix.mixups.draw import draw_lam
-from dmix.tasks.pairing.asymmetric import asymmetric_loss, labelled_loss, labelled_share, mix_rows
+from dmix.tasks.pairing.asymmetric import asymmetric_loss, labelled_loss, labelled_share
+from dmix.tasks.pairing.mix_rows import mix_rows
 from dmix.tasks.pairing.pseudo import confident, pseudo_labels
 
 CLASSES = 7

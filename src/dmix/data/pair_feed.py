@@ -13,10 +13,10 @@ from dmix.data.augment.contract import Augment, ImageAugment
 from dmix.data.dataset import AnySplit, FileSplit, Split
 from dmix.data.disk_views import DiskViews
 from dmix.data.feed import Reading, kept, unfit
+from dmix.data.label_split import LabelSplit
 from dmix.data.paired import PairLoader
 from dmix.data.resident_views import Resident, ResidentViews
 from dmix.data.sampling import Ints, Sampler, Shuffled, WithReplacement
-from dmix.data.splits import LabelSplit
 from dmix.errors import DmixError
 
 Sampling = Literal["shuffled", "replacement"]

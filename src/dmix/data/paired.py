@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
+import torch
 from torch import Tensor
+
+NO_LABEL = -1
 
 
 @dataclass(frozen=True, eq=False)
@@ -15,7 +18,7 @@ class Views:
     Attributes
     ----------
     images: for each view float32 (B, 3, H, W), normalised, channels_last in memory.
-    labels: int64 (B,). Of an unlabelled stream too; methods do not look at them.
+    labels: int64 (B,); -1 throughout of an unlabelled stream.
     index: int64 (B,), the samples' places in the split.
     """
 
@@ -54,5 +57,8 @@ class PairLoader:
 
     def batch(self, step: int) -> Pair:
         """Return both streams' samples of `step`."""
-        unlabelled = self._unlabelled.batch(step) if self._unlabelled else None
-        return Pair(self._labelled.batch(step), unlabelled)
+        labelled = self._labelled.batch(step)
+        if self._unlabelled is None:
+            return Pair(labelled, None)
+        drawn = self._unlabelled.batch(step)
+        return Pair(labelled, replace(drawn, labels=torch.full_like(drawn.labels, NO_LABEL)))

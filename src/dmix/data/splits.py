@@ -9,35 +9,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from dmix.data.dataset import Dataset, FileSplit
+from dmix.data.label_split import Ints, LabelSplit
 from dmix.errors import DmixError
-
-Ints = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True, eq=False)
-class LabelSplit:
-    """Which images of a train split a run may know the labels of, and which it reads without.
-
-    Together the two parts are the whole split. Whether they overlap is the draw's affair: in transfer
-    learning they are disjoint (`hash_rule`, `published`); in semi-supervised learning `unlabelled` is the
-    whole split, the labelled images included (`balanced`).
-
-    Attributes
-    ----------
-    labelled, unlabelled: int64, ascending indices into the train split, each at most once.
-    names: of the labelled images (`names_of`), sorted. digest: `digest_of(names)`.
-    """
-
-    labelled: Ints
-    unlabelled: Ints
-    names: tuple[str, ...]
-    digest: str
 
 
 def label_split(dataset: Dataset, labelled: Ints, unlabelled: Ints) -> LabelSplit:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dmix.data.dataset import Dataset
-from dmix.data.splits import LabelSplit
+from dmix.data.label_split import LabelSplit
 from dmix.errors import DmixError
 from dmix.grid.parts import read_part
 from dmix.grid.spec import RunSpec

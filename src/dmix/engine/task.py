@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from dmix.data import feed
 from dmix.data.augment.contract import Augment, ImageAugment
 from dmix.data.dataset import AnySplit, Dataset
+from dmix.data.label_split import LabelSplit
 from dmix.data.loader import ResidentLoader
-from dmix.data.splits import LabelSplit
 from dmix.data.stream import StreamLoader
 from dmix.engine.seeding import derive
 from dmix.losses.objective import Objective

@@ -15,18 +15,17 @@ from dmix.grid.spec import RunSpec
 # A sustained rate that ordinary training of small networks reached on one A100; see docs/reproduce.md.
 ASSUMED_TFLOPS = 20.0
 
-Like = tuple[str, str, str, str]
+Like = tuple[str, str, str, str, int]
 
 
 def measured_seconds(grid: Grid, results: Path) -> Mapping[Like, float]:
-    """Return mean seconds of finished runs by (method, dataset, backbone, policy)."""
+    """Return mean seconds of finished runs by what makes runs alike."""
     seen: dict[Like, list[float]] = defaultdict(list)
     for name, folder in grid.folders.items():
         path = results / grid.tier / "runs" / folder / "record.json"
         if path.exists():
-            axes = grid.runs[name].axes
             seconds = float(json.loads(path.read_bytes())["seconds"])
-            seen[_like(axes)].append(seconds)
+            seen[_like(grid.runs[name])].append(seconds)
     return {like: mean(values) for like, values in seen.items()}
 
 
@@ -53,8 +52,10 @@ def _passes(grid: Grid, spec: RunSpec) -> float:
     return method.passes + (method.paired_passes if spec.settings["pairing"] else 0)
 
 
-def _like(axes: Mapping[str, str]) -> Like:
-    return axes["method"], axes["dataset"], axes["backbone"], axes["policy"]
+def _like(spec: RunSpec) -> Like:
+    axes, recipe = spec.axes, spec.settings["recipe"]
+    length = recipe["epochs"] or recipe["steps"]
+    return axes["method"], axes["dataset"], axes["backbone"], axes["policy"], length
 
 
 def image_side(spec: RunSpec) -> int:
@@ -70,5 +71,5 @@ def forward_gflop(known: Mapping[int, float], side: int) -> float:
 
 def seconds(grid: Grid, name: str, measured: Mapping[Like, float]) -> float:
     """Return the expected seconds of a run."""
-    like = _like(grid.runs[name].axes)
+    like = _like(grid.runs[name])
     return measured[like] if like in measured else estimated_seconds(grid, name)

@@ -57,11 +57,26 @@ def with_relations(runs: Mapping[str, RunSpec]) -> dict[str, RunSpec]:
 
     It has the sections that the relationship depends on and no seed of its own, so that all runs on the same
     labels share one.
+
+    Raises
+    ------
+    DmixError: two runs would be taught different relationships of one name.
     """
-    return {
-        name: replace(spec, relation=_relation(spec)) if spec.settings["relation"] else spec
-        for name, spec in runs.items()
-    }
+    found: dict[str, RunSpec] = {}
+    first: dict[str, tuple[str, RunSpec]] = {}
+    for name, spec in runs.items():
+        if not spec.settings["relation"]:
+            found[name] = spec
+            continue
+        relation = _relation(spec)
+        other, known = first.setdefault(relation.name, (name, relation))
+        if known.identity() != relation.identity():
+            raise DmixError(
+                f"{other} and {name} are taught different relationships of one name, {relation.name}",
+                "make what differs an extra axis of the grid (relation.use, recipe.init), so that it shows",
+            )
+        found[name] = replace(spec, relation=relation)
+    return found
 
 
 def _relation(spec: RunSpec) -> RunSpec:
@@ -70,8 +85,13 @@ def _relation(spec: RunSpec) -> RunSpec:
         task="relation",
         axes={axis: spec.axes[axis] for axis in ("dataset", "backbone")},
         settings={**{section: spec.settings[section] for section in OF_RELATION}, "recipe": recipe},
-        variation=tuple(axis for axis in spec.variation if axis[0].partition(".")[0] in OF_RELATION),
+        variation=tuple(axis for axis in spec.variation if _concerns(axis[0])),
         neutral=spec.neutral,
         seed=0,
         source=spec.source,
     )
+
+
+def _concerns(setting: str) -> bool:
+    section, _, key = setting.partition(".")
+    return section in OF_RELATION or (section == "recipe" and key in OF_ITS_RECIPE)

@@ -21,8 +21,8 @@ import torch
 
 from dmix.data.dataset import Dataset
 from dmix.data.feed import Reading
+from dmix.data.label_split import LabelSplit
 from dmix.data.marker import sha256
-from dmix.data.splits import LabelSplit
 from dmix.engine.assemble import Given, assemble
 from dmix.engine.device import choose_device
 from dmix.engine.distributed import World, joined, local_rank
@@ -39,6 +39,7 @@ from dmix.job.paths import DATA, RelationPaths, RunPaths
 from dmix.job.signals import AGAIN, Stop, watched
 from dmix.job.watch import Watch
 from dmix.record import Labels, Record, read_record
+from dmix.relation_record import read_relation
 
 CACHE = DATA / "cache"
 MOST_WORKERS = 16
@@ -141,6 +142,41 @@ def relation_of(grid: Grid, spec: RunSpec) -> Path | None:
     return paths.matrix
 
 
+def check_relation(spec: RunSpec, dataset: Dataset, matrix: Path, used: Mapping[str, str]) -> None:
+    """Compare what a relationship was learned from with what the run that is taught it has.
+
+    Parameters
+    ----------
+    matrix: the relationship, beside its record. used: sha256 of the run's files, by their names in `Given`.
+
+    Raises
+    ------
+    DmixError: they differ, or the matrix is not the one of its record.
+    """
+    record, labels = read_relation(matrix.with_name("relation.json")), load_labels(spec, dataset)
+    learned = (
+        {}
+        if record is None
+        else {
+            "matrix": record.matrix_sha256,
+            "labelled images": record.labelled_sha256,
+            "start weights": record.init_sha256,
+            "data": record.data_fingerprint,
+        }
+    )
+    ours = {
+        "matrix": used["relation"],
+        "labelled images": None if labels is None else labels.digest,
+        "start weights": used.get("weights"),
+        "data": dataset.fingerprint,
+    }
+    if wrong := [what for what, value in ours.items() if learned.get(what) != value]:
+        raise DmixError(
+            f"{spec.name}: the relationship {matrix} has other {' and '.join(wrong)} than this run",
+            f"delete {matrix.parent}; the workflow, or dmix relate, learns it again",
+        )
+
+
 def own_cores() -> int:
     """Return this process's share of the cores of its job, at least one."""
     together = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # processes that torchrun started here
@@ -158,8 +194,10 @@ def reading(options: Options, device: torch.device) -> Reading:
 def _train_claimed(spec: RunSpec, given: Given, paths: RunPaths, options: Options, world: World) -> int:
     device = choose_device(options.device, local_rank())
     dataset = load_dataset(spec, DATA)
-    trainer = assemble(spec, dataset, device, reading(options, device), given)
     used = {name: sha256(path) for name, path in vars(given).items() if path is not None}
+    if given.relation is not None:
+        check_relation(spec, dataset, given.relation, used)
+    trainer = assemble(spec, dataset, device, reading(options, device), given)
     session = _Session(trainer, paths, options, world, used)
     session.restore()
     # Signals stay noted until everything is written: a scheduler may send a second one during the save.

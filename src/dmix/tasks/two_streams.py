@@ -13,7 +13,7 @@ from dmix.engine.task import Feeding, Ingredients, Step, Task
 from dmix.errors import DmixError
 from dmix.models.parameter_group import ParameterGroup, with_rest
 from dmix.models.pooled import pooled
-from dmix.tasks.pairing.pairs import MixedPairs, Pairs
+from dmix.tasks.pairing.contract import MixedPairs, Pairing
 from dmix.tasks.pairing.pseudo import PseudoLabels
 from dmix.tasks.passes import apart
 
@@ -37,7 +37,7 @@ class TwoStreams(Task):
     def __init__(self, ingredients: Ingredients) -> None:
         super().__init__()
         self.encoder, self.head = pooled(ingredients.model)
-        self.pairing: Pairs | None = ingredients.pairing
+        self.pairing: Pairing | None = ingredients.pairing
         if self.pairing is not None:
             self.pairing.attach(self.head)
         self.head_lr_factor = ingredients.recipe["head_lr_factor"]
@@ -47,11 +47,18 @@ class TwoStreams(Task):
 
         Raises
         ------
-        DmixError: unlabelled images are read, and there are none; or see `pair_loader`.
+        DmixError: unlabelled images are read, and there are none, or not in the view that is to be mixed; or
+            see `pair_loader`.
         """
         recipe, views = feeding.recipe, self.unlabelled
-        if not views and self.pairing is not None and self.pairing.unlabelled:
+        mixes = self.pairing is not None and self.pairing.unlabelled
+        if not views and mixes:
             views = self.labelled
+        if self.pairing is not None and mixes and self.pairing.view >= len(views):
+            raise DmixError(
+                f"{type(self).__name__} sees unlabelled images in {len(views)} view alone",
+                "set pairing.view to first in params.yaml",
+            )
         if views and (feeding.labels is None or not recipe["unlabelled_ratio"]):
             raise DmixError(
                 f"{type(self).__name__} reads unlabelled images, of which its recipe has none",
@@ -74,23 +81,12 @@ class TwoStreams(Task):
         )
 
     def mixed(self, batch: Pair, step: Step) -> MixedPairs | None:
-        """Return the mixed batches of a step, where there are any.
-
-        Raises
-        ------
-        DmixError: a view is to be mixed that the method does not see.
-        """
+        """Return the mixed batches of a step, where there are any."""
         if self.pairing is None:
             return None
         others = None
         if self.pairing.unlabelled and batch.unlabelled is not None:
-            views = batch.unlabelled.images
-            if self.pairing.view >= len(views):
-                raise DmixError(
-                    f"{type(self).__name__} sees unlabelled images in {len(views)} view alone",
-                    "set pairing.view to first in params.yaml",
-                )
-            others = views[self.pairing.view]
+            others = batch.unlabelled.images[self.pairing.view]
         return self.pairing.mix(batch.labelled.images[0], batch.labelled.labels, others, step.draws)
 
     def mixed_losses(

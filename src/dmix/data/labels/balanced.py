@@ -8,8 +8,8 @@ import numpy as np
 from annotated_types import Gt
 
 from dmix.data.dataset import Dataset
+from dmix.data.label_split import LabelSplit
 from dmix.data.labels.per_class import equal_split
-from dmix.data.splits import LabelSplit
 from dmix.part import part
 
 

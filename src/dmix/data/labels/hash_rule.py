@@ -7,7 +7,8 @@ from typing import Annotated
 from annotated_types import Ge, Interval
 
 from dmix.data.dataset import Dataset
-from dmix.data.splits import LabelSplit, split_labels
+from dmix.data.label_split import LabelSplit
+from dmix.data.splits import split_labels
 from dmix.part import part
 
 

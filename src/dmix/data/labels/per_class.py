@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from dmix.data.dataset import Dataset
-from dmix.data.splits import Ints, LabelSplit, fewest_of_a_class, label_split
+from dmix.data.label_split import Ints, LabelSplit
+from dmix.data.splits import fewest_of_a_class, label_split
 from dmix.errors import DmixError
 
 Rng = np.random.RandomState | np.random.Generator

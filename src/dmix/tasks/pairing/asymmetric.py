@@ -34,18 +34,6 @@ def labelled_share(drawn: Tensor, rule: Rule) -> Tensor:
     return torch.minimum(drawn, 1 - drawn) if rule == "at_most_half" else torch.maximum(drawn, 1 - drawn)
 
 
-def mix_rows(labelled: Tensor, unlabelled: Tensor, lam: Tensor) -> Tensor:
-    """Return lam * labelled + (1 - lam) * unlabelled, row i with row i, as many rows as the shorter batch.
-
-    Parameters
-    ----------
-    labelled, unlabelled: (N, ...) and (M, ...) floating. lam: at least min(N, M) values in [0, 1].
-    """
-    n = min(len(labelled), len(unlabelled))
-    share = lam[:n].to(labelled.dtype).view(-1, *[1] * (labelled.ndim - 1))
-    return share * labelled[:n] + (1 - share) * unlabelled[:n]
-
-
 def labelled_loss(
     logits: Tensor, y_a: Tensor, y_b: Tensor, lam: Tensor, *, eta: float, power: float = 0.0
 ) -> Tensor:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import torch
@@ -17,31 +16,14 @@ from dmix.engine.task import Step
 from dmix.mixups.draw import draw_lam, draw_partner
 from dmix.mixups.policy import Draws
 from dmix.part import part
-from dmix.tasks.pairing.asymmetric import asymmetric_loss, labelled_loss, labelled_share, mix_rows
+from dmix.tasks.pairing.asymmetric import asymmetric_loss, labelled_loss, labelled_share
+from dmix.tasks.pairing.contract import MixedPairs, Pairing
+from dmix.tasks.pairing.mix_rows import mix_rows
 from dmix.tasks.pairing.pseudo import PseudoLabels, confident
 
 
-@dataclass(frozen=True)
-class MixedPairs:
-    """The mixed batches of a step; neither depends on a pseudo-class.
-
-    Attributes
-    ----------
-    images: (B, 3, H, W) for labelled with labelled rows, and for labelled with unlabelled ones where there
-        are any, (B', 3, H, W) with B' the smaller of both batches.
-    y, partner: (B,) int64, labels of the rows and of their labelled partners.
-    lam, share: (B,) and (B',) float32, weight of the row's own label in the two batches.
-    """
-
-    images: tuple[Tensor, ...]
-    y: Tensor
-    partner: Tensor
-    lam: Tensor
-    share: Tensor
-
-
 @part
-class Pairs(nn.Module):
+class Pairs(Pairing):
     """Labelled rows mixed with a permutation of themselves, and with unlabelled rows.
 
     Each kind of batch has one lam per step, drawn on its own. The losses are
@@ -61,8 +43,6 @@ class Pairs(nn.Module):
     rows are in one batch with the clean ones, and so share their statistics; `freeze` whether the second
     kind of batch leaves running statistics alone.
     """
-
-    own: nn.Linear | None
 
     def __init__(
         self,

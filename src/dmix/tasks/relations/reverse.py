@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Annotated
 
@@ -22,6 +24,17 @@ from dmix.tasks.transfer.source_regression import learn_relationship
 # Co-Tuning's published code.
 STRENGTHS = (1e4, 3e3, 1e3, 3e2, 1e2, 3e1, 1e1, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 3e-3, 1e-3, 3e-4, 1e-4)
 SEED = 0  # of the images that are held out: they follow from the labelled ones
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch compute in this thread alone."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @part
@@ -58,8 +71,8 @@ def reverse(
     places = (torch.from_numpy(np.searchsorted(rows, chosen)) for chosen in drawn)
     fit, held_out = ((probabilities[place], evidence.labels[place]) for place in places)
     try:
-        # The optimiser's sums depend on how many threads share them, and its short ones wait for each other.
-        with threadpool_limits(1, user_api="blas"):
+        # Sums depend on how many threads share them, and the optimiser's short ones wait for each other.
+        with threadpool_limits(1, user_api="blas"), one_thread():
             found = learn_relationship(
                 fit, held_out, evidence.classes, strengths=STRENGTHS, largest_scale=largest_scale
             )

@@ -10,7 +10,7 @@ from torch import Tensor
 from dmix.data.send import to_device
 from dmix.mixups.draw import draw_lam, draw_partner
 from dmix.mixups.policy import Draws
-from dmix.tasks.pairing.asymmetric import mix_rows
+from dmix.tasks.pairing.mix_rows import mix_rows
 
 
 @dataclass(frozen=True, eq=False)
