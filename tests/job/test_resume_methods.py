@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import time
 
 import pytest
@@ -13,6 +14,7 @@ from dmix.data.feed import Reading
 from dmix.engine.assemble import Given, assemble
 from dmix.engine.device import choose_device
 from dmix.engine.parts import load_dataset
+from dmix.errors import DmixError
 from dmix.grid.expand import load_grid
 from dmix.job import checkpoint
 from dmix.job.paths import DATA, RunPaths
@@ -127,10 +129,29 @@ def test_averaged_parameters_are_what_is_read_and_kept(grid):
 
 
 def test_a_run_without_its_relationship_says_what_to_do(grid, tmp_path, monkeypatch):
-    from dmix.errors import DmixError
-
     name = next(name for name in NAMES if "/co_tuning/" in name)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DmixError, match="was not learned yet") as caught:
         relation_of(grid, grid.runs[name])
     assert caught.value.way_out == f"run: dmix relate {RELATION} --tier smoke"
+
+
+@pytest.mark.parametrize(
+    ("key", "what"),
+    [
+        ("matrix_sha256", "matrix"),
+        ("labelled_sha256", "labelled images"),
+        ("init_sha256", "start weights"),
+        ("data_fingerprint", "data"),
+    ],
+)
+def test_a_relationship_that_is_not_the_runs_own_is_refused(grid, key, what):
+    name = next(name for name in NAMES if "/co_tuning/" in name and "/mixup/dm_ce/" in name)
+    path = relation_of(grid, grid.runs[name]).with_name("relation.json")
+    text = path.read_text()
+    path.write_text(re.sub(rf'"{key}": "\w+"', f'"{key}": "0000"', text))
+    try:
+        with pytest.raises(DmixError, match=f"has other {what} than this run"):
+            train(grid, name, Options("cpu"))
+    finally:
+        path.write_text(text)
