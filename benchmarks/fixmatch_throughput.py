@@ -219,9 +219,10 @@ def check(mine: Pair, other: Pair) -> None:
     ------
     AssertionError: they differ in a pixel, a label or an index.
     """
+    torch.testing.assert_close(mine.labelled.labels, other.labelled.labels)
     for ours, theirs in ((mine.labelled, other.labelled), (mine.unlabelled, other.unlabelled)):
         assert len(ours.images) == len(theirs.images)
-        pairs = [*zip(ours.images, theirs.images, strict=True), (ours.labels, theirs.labels)]
+        pairs = zip(ours.images, theirs.images, strict=True)
         for one, another in [*pairs, (ours.index, theirs.index)]:
             torch.testing.assert_close(one, another, rtol=0, atol=0)
 

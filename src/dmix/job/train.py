@@ -194,10 +194,10 @@ def reading(options: Options, device: torch.device) -> Reading:
 def _train_claimed(spec: RunSpec, given: Given, paths: RunPaths, options: Options, world: World) -> int:
     device = choose_device(options.device, local_rank())
     dataset = load_dataset(spec, DATA)
+    trainer = assemble(spec, dataset, device, reading(options, device), given)
     used = {name: sha256(path) for name, path in vars(given).items() if path is not None}
     if given.relation is not None:
         check_relation(spec, dataset, given.relation, used)
-    trainer = assemble(spec, dataset, device, reading(options, device), given)
     session = _Session(trainer, paths, options, world, used)
     session.restore()
     # Signals stay noted until everything is written: a scheduler may send a second one during the save.
