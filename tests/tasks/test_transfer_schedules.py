@@ -31,12 +31,6 @@ def test_multistep_is_that_of_torch():
         schedule.step()
 
 
-def test_head_has_ten_times_the_rate_at_every_step():
-    for step in range(0, TOTAL, 7):
-        head, rest = (multistep(step, lr, MILESTONES, 0.1) for lr in (0.01, 0.001))
-        assert head == pytest.approx(10 * rest, rel=1e-15)
-
-
 @pytest.mark.parametrize(("share", "weight"), SCHEDULES["lu_weight_cosine"].items())
 def test_ramp_is_golden(share, weight):
     for total in (4, TOTAL - 5):

@@ -1,1 +1,1 @@
-"""What semi-supervised methods are made of: targets, thresholds, ramps, interleaving. Pure functions."""
+"""The semi-supervised methods (the paper, section 4.3), and the functions they are made of."""

@@ -1,1 +1,1 @@
-"""What the transfer-learning methods are made of (the paper, section 4.2): pure functions and one queue."""
+"""The transfer-learning methods (the paper, section 4.2), and the functions they are made of."""
