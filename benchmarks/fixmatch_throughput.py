@@ -39,13 +39,13 @@ import numpy as np
 import torch
 from throughput import UNTIMED, Feed, pace
 
-from dmix.data import epochs
-from dmix.data.dataset import Dataset, Split
-from dmix.data.loader import Normaliser
-from dmix.data.paired import Pair, Views
-from dmix.data.sampling import WithReplacement
+from dmix.data.loading import epochs
+from dmix.data.loading.loader import Normaliser
+from dmix.data.loading.sampling import WithReplacement
+from dmix.data.loading.two_streams import Pair, Views
+from dmix.data.loading.workers import ordered
 from dmix.data.send import to_device
-from dmix.data.workers import ordered
+from dmix.data.sets.dataset import Dataset, Split
 from dmix.engine.assemble import assemble
 from dmix.engine.device import choose_device
 from dmix.engine.parts import load_labels, load_part

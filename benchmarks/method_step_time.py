@@ -25,8 +25,8 @@ import safetensors.torch
 import torch
 from step_time import step
 
-from dmix.data.dataset import Dataset, Split
-from dmix.data.paired import Pair, Views
+from dmix.data.loading.two_streams import Pair, Views
+from dmix.data.sets.dataset import Dataset, Split
 from dmix.engine import assemble as assembling
 from dmix.engine.assemble import Given
 from dmix.engine.device import choose_device

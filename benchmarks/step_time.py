@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dmix.data.dataset import Dataset, Split
+from dmix.data.sets.dataset import Dataset, Split
 from dmix.engine.assemble import assemble
 from dmix.engine.device import choose_device
 from dmix.engine.trainer import Trainer

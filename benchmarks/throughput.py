@@ -35,10 +35,10 @@ import numpy as np
 import PIL.Image
 import torch
 
-from dmix.data.dataset import AnySplit, Dataset, FileSplit, Split
-from dmix.data.feed import Reading
-from dmix.data.image_files import LooseFiles
-from dmix.data.loader import Batch
+from dmix.data.loading.feed import Reading
+from dmix.data.loading.loader import Batch
+from dmix.data.sets.dataset import AnySplit, Dataset, FileSplit, Split
+from dmix.data.sets.image_files import LooseFiles
 from dmix.engine.assemble import assemble
 from dmix.engine.device import choose_device
 from dmix.engine.trainer import Trainer

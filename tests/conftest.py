@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dmix.data.embedded import embed
+from dmix.data.embedded.editions import embed
 from project import Project
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 
-from dmix.data.dataset import FileSplit
-from dmix.data.image_files import LooseFiles
+from dmix.data.sets.dataset import FileSplit
+from dmix.data.sets.image_files import LooseFiles
 
 
 def write_images(root: Path, n: int = 23) -> FileSplit:

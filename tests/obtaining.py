@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from dmix.data.cub import cub
-from dmix.grid.sources import HEADER, Item, read_sources
+from dmix.data.sets.cub import cub
+from dmix.data_items import HEADER, Item, read_sources
 
 CUB_SIZES = {"classes": 2, "train_size": 4, "test_size": 2}
 load_cub = functools.partial(cub, edition="real", **CUB_SIZES)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import torch
 
-from dmix.models.resnet import ResNet
-from dmix.models.swin import Swin
-from dmix.models.vit import ViT
-from dmix.models.wideresnet import WideResNet
+from dmix.backbones.resnet import ResNet
+from dmix.backbones.swin import Swin
+from dmix.backbones.vit import ViT
+from dmix.backbones.wideresnet import WideResNet
 
 CLASSES = 7
 N = 5

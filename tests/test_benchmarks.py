@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from dmix.data.dataset import Split
+from dmix.data.sets.dataset import Split
 from dmix.engine.assemble import assemble
 from dmix.grid.expand import load_grid
 from project import ROOT

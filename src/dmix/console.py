@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from dmix.grid.state import STATES, Standing
+from dmix.grid.status import STATES, Standing
 
 
 def print_status(tier: str, by_table: Mapping[str, Sequence[Standing]]) -> None:

@@ -16,17 +16,17 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dmix.data_items import Item, read_sources
 from dmix.errors import DmixError
 from dmix.grid.expand import Grid, folder, load_grid
+from dmix.grid.paths import DATA, RESULTS, WORK
 from dmix.grid.plan import make_plan
 from dmix.grid.promise import check
-from dmix.grid.sources import Item, read_sources
 from dmix.grid.spec import SECTIONS
-from dmix.grid.state import standing
-from dmix.job.paths import DATA, RESULTS, WORK
+from dmix.grid.status import standing
 
 if TYPE_CHECKING:
-    from dmix.data.dataset import Dataset
+    from dmix.data.sets.dataset import Dataset
 
 PAPER = Path("paper_tables")
 
@@ -58,7 +58,7 @@ def relate(options: argparse.Namespace) -> int:
             f"there is no relationship named {options.name!r} at tier {grid.tier}",
             f"choose of {', '.join(grid.relations)}" if grid.relations else "no run here is taught one",
         )
-    from dmix.job.relate import relate as run
+    from dmix.job.class_relation import relate as run
     from dmix.job.train import Options
 
     return run(grid, options.name, Options(options.device))
@@ -140,7 +140,7 @@ def status(options: argparse.Namespace) -> int:
 
 def data_embed(options: argparse.Namespace) -> int:
     """Write embedded editions."""
-    from dmix.data.embedded import embed
+    from dmix.data.embedded.editions import embed
 
     for path in embed(DATA, options.names or None):
         print(path)
@@ -302,7 +302,7 @@ def _loader(item: Item, edition: str) -> Callable[[Path], Dataset] | None:
     entry = load_grid("full").params.datasets.get(item.name)
     if entry is None:
         raise DmixError(f"params.yaml has no datasets.{item.name}, which has its sizes", "add the entry")
-    from dmix.data import marker
+    from dmix.data.sets import marker
     from dmix.engine.parts import load_part
 
     values = {"use": entry.use or item.name, **entry.settings, "edition": edition}

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dmix.data import marker
-from dmix.data.aircraft import aircraft
+from dmix.data.sets import marker
+from dmix.data.sets.aircraft import aircraft
 from dmix.errors import DmixError
 from dmix.vision import torchvision
 

@@ -14,10 +14,10 @@ import pytest
 import torch
 
 from disk_images import write_images
-from dmix.data.cached import CachedSplit, cached
-from dmix.data.dataset import FileSplit
-from dmix.data.image_files import LooseFiles
-from dmix.data.resize import First, ShorterSide, Square
+from dmix.data.augment.resize import First, ShorterSide, Square
+from dmix.data.loading.cached import CachedSplit, cached
+from dmix.data.sets.dataset import FileSplit
+from dmix.data.sets.image_files import LooseFiles
 from dmix.errors import DmixError
 
 torch.set_num_threads(1)

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
-from dmix.data import marker
-from dmix.data.cars import cars
+from dmix.data.sets import marker
+from dmix.data.sets.cars import cars
 from dmix.errors import DmixError
 from dmix.vision import torchvision
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dmix.data import cifar_format, legacy_pickle, marker
-from dmix.data.block_means import block_means
-from dmix.data.cifar import cifar
-from dmix.data.cifar_format import CIFAR10, CIFAR100
+from dmix.data.sets import cifar_format, legacy_pickle, marker
+from dmix.data.sets.block_means import block_means
+from dmix.data.sets.cifar import cifar
+from dmix.data.sets.cifar_format import CIFAR10, CIFAR100
 from dmix.errors import DmixError
 
 PER_BATCH = 4

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dmix.data import marker
-from dmix.data.cub import cub
-from dmix.data.dataset import FileSplit
+from dmix.data.sets import marker
+from dmix.data.sets.cub import cub
+from dmix.data.sets.dataset import FileSplit
 from dmix.errors import DmixError
 
 CLASSES = [

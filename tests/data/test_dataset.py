@@ -3,7 +3,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from dmix.data.dataset import Dataset, Split
+from dmix.data.sets.dataset import Dataset, Split
 
 
 def splits() -> dict[str, Split]:

@@ -14,12 +14,12 @@ import torch
 from packaging.requirements import Requirement
 
 from dmix import cli
-from dmix.data import embedded
+from dmix.data.embedded import editions as embedded
+from dmix.data_items import read_sources
 from dmix.doctor import machine as module
 from dmix.doctor.finding import Finding, as_text
 from dmix.doctor.machine import machine
 from dmix.doctor.store import GROUPS, store
-from dmix.grid.sources import read_sources
 from project import ROOT
 
 

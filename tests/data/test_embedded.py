@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from dmix.data import embedded, marker, masks
-from dmix.data.cifar import cifar
+from dmix.data.embedded import editions as embedded
+from dmix.data.embedded import masks
+from dmix.data.sets import marker
+from dmix.data.sets.cifar import cifar
 from dmix.errors import DmixError
 
 
@@ -181,5 +183,5 @@ def test_errors_for_people(tmp_path):
 
 
 def test_data_are_written_without_torch():
-    code = "import sys, dmix.data.embedded, dmix.data.cifar; sys.exit('torch' in sys.modules)"
+    code = "import sys, dmix.data.embedded.editions, dmix.data.sets.cifar; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

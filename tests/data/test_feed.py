@@ -11,12 +11,12 @@ from dmix.data.augment.crop_flip import CropFlip
 from dmix.data.augment.identity import Identity
 from dmix.data.augment.rand_augment import RandAugment
 from dmix.data.augment.random_resized_crop import RandomResizedCrop
-from dmix.data.dataset import Split
-from dmix.data.evaluate.resize_crop import ResizeCrop
-from dmix.data.evaluate.unchanged import Unchanged
-from dmix.data.feed import Reading, evaluation, train_loader
-from dmix.data.loader import EvaluationSet, ResidentLoader
-from dmix.data.stream import StreamEvaluation, StreamLoader
+from dmix.data.loading.feed import Reading, evaluation, train_loader
+from dmix.data.loading.loader import EvaluationSet, ResidentLoader
+from dmix.data.loading.stream import StreamEvaluation, StreamLoader
+from dmix.data.sets.dataset import Split
+from dmix.data.views.resize_crop import ResizeCrop
+from dmix.data.views.unchanged import Unchanged
 from dmix.errors import DmixError
 from dmix.grid import parts
 
@@ -101,9 +101,8 @@ def test_a_transform_without_the_form_is_an_error(in_memory, on_disk):
         evaluation(in_memory, VIEW, Reading(), **FEED)
 
 
-def test_test_time_transforms_are_parts(monkeypatch):
-    monkeypatch.setitem(parts.ROOMS, "evaluate", "data/evaluate")
-    assert parts.read_part("evaluate", "unchanged").model.model_fields == {}
-    part = parts.read_part("evaluate", "resize_crop")
+def test_test_time_transforms_are_parts():
+    assert parts.read_part("view", "unchanged").model.model_fields == {}
+    part = parts.read_part("view", "resize_crop")
     assert set(part.model.model_fields) == {"shorter_side", "size", "interpolation"}
     assert part.neutral == {}

@@ -10,10 +10,12 @@ import pytest
 from PIL import Image
 from scipy.io import loadmat
 
-from dmix.data import embedded, marker, procedural
-from dmix.data.aircraft import aircraft
-from dmix.data.cars import cars
-from dmix.data.cub import cub
+from dmix.data.embedded import editions as embedded
+from dmix.data.embedded import procedural
+from dmix.data.sets import marker
+from dmix.data.sets.aircraft import aircraft
+from dmix.data.sets.cars import cars
+from dmix.data.sets.cub import cub
 
 READERS = {"cub": cub, "aircraft": aircraft, "cars": cars}
 SETTINGS = {"edition": "embedded", "classes": 20, "train_size": 300, "test_size": 200}

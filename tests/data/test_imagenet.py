@@ -13,11 +13,12 @@ from PIL import Image
 from scipy.io import savemat
 
 from dmix import vision
-from dmix.data import embedded, imagenet_devkit, marker
-from dmix.data.dataset import FileSplit
-from dmix.data.image_files import LooseFiles
-from dmix.data.imagenet import imagenet
-from dmix.data.tar_files import TarFiles
+from dmix.data.embedded import editions as embedded
+from dmix.data.sets import imagenet_devkit, marker
+from dmix.data.sets.dataset import FileSplit
+from dmix.data.sets.image_files import LooseFiles
+from dmix.data.sets.imagenet import imagenet
+from dmix.data.sets.tar_files import TarFiles
 from dmix.errors import DmixError
 
 SETTINGS = {"edition": "real", "classes": 3, "train_size": 9, "test_size": 5}

@@ -13,22 +13,22 @@ from pydantic import ValidationError
 from test_splits import GOLDENS, PERCENTS, TOY, dataset, names_of, shuffled, toy_rows
 
 from dmix import cli
-from dmix.data.dataset import Dataset, Split
 from dmix.data.labels import published as published_lists
 from dmix.data.labels.balanced import balanced
 from dmix.data.labels.balanced_pcg import balanced_pcg
 from dmix.data.labels.hash_rule import hash_rule
 from dmix.data.labels.per_class import draw
 from dmix.data.labels.published import LISTS, Lists, published
+from dmix.data.labels.splits import digest_of
 from dmix.data.line_digest import line_digest
 from dmix.data.obtain.bring import bring
 from dmix.data.obtain.fetch import fetch
 from dmix.data.obtain.verify import verify_files
-from dmix.data.splits import digest_of
+from dmix.data.sets.dataset import Dataset, Split
+from dmix.data_items import read_sources
 from dmix.errors import DmixError
 from dmix.grid.parts import read_part
 from dmix.grid.presence import way_to_get
-from dmix.grid.sources import read_sources
 from dmix.grid.spec import RunSpec
 from obtaining import Place, files_below, item, served, table
 from project import ROOT

@@ -4,8 +4,8 @@ import torch
 
 from dmix.data.augment.crop_flip import CropFlip
 from dmix.data.augment.identity import Identity
-from dmix.data.dataset import Split
-from dmix.data.loader import EvaluationSet, ResidentLoader
+from dmix.data.loading.loader import EvaluationSet, ResidentLoader
+from dmix.data.sets.dataset import Split
 from dmix.errors import DmixError
 
 MEAN, STD = (0.49, 0.48, 0.45), (0.2, 0.25, 0.3)

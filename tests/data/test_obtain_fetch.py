@@ -18,8 +18,8 @@ import torch
 from dmix import cli
 from dmix.data.obtain.download import download
 from dmix.data.obtain.fetch import fetch
+from dmix.data_items import Item, read_sources
 from dmix.errors import DmixError
-from dmix.grid.sources import Item, read_sources
 from dmix.vision import torchvision
 from obtaining import Place, files_below, item, load_cub, md5, no_wait, served, table, tarred, write_cub
 from project import ROOT

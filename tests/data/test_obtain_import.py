@@ -13,12 +13,12 @@ from test_imagenet import TRAIN_TAR, VAL_TAR, write_train_folders, write_train_t
 from test_imagenet import write_devkit as write_devkit
 
 from dmix import cli
-from dmix.data import imagenet_devkit, marker
-from dmix.data.cars import cars
-from dmix.data.imagenet import imagenet
 from dmix.data.obtain.bring import bring
+from dmix.data.sets import imagenet_devkit, marker
+from dmix.data.sets.cars import cars
+from dmix.data.sets.imagenet import imagenet
+from dmix.data_items import Item, read_sources
 from dmix.errors import DmixError
-from dmix.grid.sources import Item, read_sources
 from obtaining import Place, files_below, item, load_cub, md5, table, tarred, write_cub
 from project import ROOT
 

@@ -7,10 +7,11 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from dmix.data import aircraft, cars, cifar_format, cub, embedded, imagenet, imagenet_devkit, tiny_imagenet
+from dmix.data.embedded import editions as embedded
+from dmix.data.sets import aircraft, cars, cifar_format, cub, imagenet, imagenet_devkit, tiny_imagenet
+from dmix.data_items import File, read_sources
 from dmix.errors import DmixError
 from dmix.grid.expand import load_grid
-from dmix.grid.sources import File, read_sources
 from dmix.vision import torchvision
 from obtaining import item, table
 from project import ROOT

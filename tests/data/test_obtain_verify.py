@@ -12,9 +12,9 @@ from test_imagenet import encoded, train_images, write_train_tar, write_val_tar
 from test_imagenet import write_devkit as write_devkit
 
 from dmix import cli
-from dmix.data.imagenet import imagenet
 from dmix.data.obtain.verify import LISTED, TASK, verify
-from dmix.data.tiny_imagenet import tiny_imagenet
+from dmix.data.sets.imagenet import imagenet
+from dmix.data.sets.tiny_imagenet import tiny_imagenet
 from dmix.errors import DmixError
 from obtaining import files_below, load_cub, write_cub
 from project import ROOT

@@ -11,20 +11,20 @@ import pytest
 import torch
 
 from disk_images import Counted, write_images
-from dmix.data import disk_views, epochs, feed
 from dmix.data.augment.crop_flip import CropFlip
 from dmix.data.augment.identity import Identity
 from dmix.data.augment.random_resized_crop import RandomResizedCrop
 from dmix.data.augment.square_rand_augment import SquareRandAugment
 from dmix.data.augment.strong import StrongCrop
-from dmix.data.dataset import FileSplit, Split
-from dmix.data.disk_views import DiskViews
-from dmix.data.feed import Reading
-from dmix.data.label_split import LabelSplit
-from dmix.data.pair_feed import pair_loader, shares_of
-from dmix.data.paired import Pair, PairLoader, Views
-from dmix.data.resident_views import Resident, ResidentViews
-from dmix.data.sampling import Shuffled, WithReplacement
+from dmix.data.labels.label_split import LabelSplit
+from dmix.data.loading import disk_views, epochs, feed
+from dmix.data.loading.disk_views import DiskViews
+from dmix.data.loading.feed import Reading
+from dmix.data.loading.resident_views import Resident, ResidentViews
+from dmix.data.loading.sampling import Shuffled, WithReplacement
+from dmix.data.loading.two_stream_feed import pair_loader, shares_of
+from dmix.data.loading.two_streams import Pair, PairLoader, Views
+from dmix.data.sets.dataset import FileSplit, Split
 from dmix.errors import DmixError
 
 torch.set_num_threads(1)

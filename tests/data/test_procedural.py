@@ -3,7 +3,7 @@ import colorsys
 import numpy as np
 import pytest
 
-from dmix.data import procedural
+from dmix.data.embedded import procedural
 
 
 def draw(labels, seed=0, size=32, classes=100):

@@ -17,9 +17,9 @@ from dmix.data.augment.contract import Augment, ImageAugment
 from dmix.data.augment.crop_box import draw_boxes
 from dmix.data.augment.random_resized_crop import RandomResizedCrop
 from dmix.data.augment.resample import weights
-from dmix.data.dataset import Split
-from dmix.data.loader import ResidentLoader
-from dmix.data.resize import ShorterSide, resize
+from dmix.data.augment.resize import ShorterSide, resize
+from dmix.data.loading.loader import ResidentLoader
+from dmix.data.sets.dataset import Split
 from dmix.errors import DmixError
 from dmix.grid.parts import read_part
 

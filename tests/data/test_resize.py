@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dmix import vision
-from dmix.data.evaluate.resize_crop import ResizeCrop
-from dmix.data.evaluate.unchanged import Unchanged
-from dmix.data.resize import ShorterSide, Square, resize
+from dmix.data.augment.resize import ShorterSide, Square, resize
+from dmix.data.views.resize_crop import ResizeCrop
+from dmix.data.views.unchanged import Unchanged
 from dmix.errors import DmixError
 
 vision.torchvision()

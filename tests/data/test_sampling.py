@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from dmix.data import epochs
-from dmix.data.sampling import Drawn, Shuffled, WithReplacement
+from dmix.data.loading import epochs
+from dmix.data.loading.sampling import Drawn, Shuffled, WithReplacement
 from dmix.errors import DmixError
 
 ROWS = np.array([3, 5, 8, 13, 21, 34, 55, 89, 144, 233])

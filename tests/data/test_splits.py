@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dmix.data import embedded
-from dmix.data.cub import cub
-from dmix.data.dataset import Dataset, FileSplit, Split
-from dmix.data.splits import digest_of, fewest_of_a_class, hash_draw, hold_out, quota, split_labels
+from dmix.data.embedded import editions as embedded
+from dmix.data.labels.splits import digest_of, fewest_of_a_class, hash_draw, hold_out, quota, split_labels
+from dmix.data.sets.cub import cub
+from dmix.data.sets.dataset import Dataset, FileSplit, Split
 from dmix.errors import DmixError
 
 GOLDENS = json.loads(Path(__file__).with_name("split_goldens.json").read_text())

@@ -11,10 +11,10 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 from scipy import stats
 
 from disk_images import write_images
-from dmix.data import stream
 from dmix.data.augment import square_rand_augment
 from dmix.data.augment.contract import Augment, ImageAugment
 from dmix.data.augment.random_resized_crop import RandomResizedCrop
+from dmix.data.augment.resize import Square
 from dmix.data.augment.square_rand_augment import (
     NAMES,
     OPERATIONS,
@@ -25,9 +25,9 @@ from dmix.data.augment.square_rand_augment import (
     draw_operations,
     rand_augment,
 )
-from dmix.data.feed import Reading, train_loader
-from dmix.data.resize import Square
-from dmix.data.stream import StreamLoader
+from dmix.data.loading import stream
+from dmix.data.loading.feed import Reading, train_loader
+from dmix.data.loading.stream import StreamLoader
 from dmix.grid.parts import read_part
 
 torch.set_num_threads(1)

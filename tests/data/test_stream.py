@@ -17,13 +17,13 @@ import pytest
 import torch
 
 from disk_images import Counted, write_images
-from dmix.data import epochs, stream, workers
 from dmix.data.augment.rand_augment import RandAugment
 from dmix.data.augment.random_resized_crop import RandomResizedCrop
-from dmix.data.dataset import FileSplit
-from dmix.data.evaluate.resize_crop import ResizeCrop
-from dmix.data.loader import Batch
-from dmix.data.stream import StreamEvaluation, StreamLoader
+from dmix.data.loading import epochs, stream, workers
+from dmix.data.loading.loader import Batch
+from dmix.data.loading.stream import StreamEvaluation, StreamLoader
+from dmix.data.sets.dataset import FileSplit
+from dmix.data.views.resize_crop import ResizeCrop
 from dmix.errors import DmixError
 
 torch.set_num_threads(1)
@@ -295,7 +295,7 @@ import torch
 from pathlib import Path
 from disk_images import write_images
 from dmix.data.augment.random_resized_crop import RandomResizedCrop
-from dmix.data.stream import StreamLoader
+from dmix.data.loading.stream import StreamLoader
 split = write_images(Path({folder!r}))
 crop = RandomResizedCrop(size=8, scale=(0.08, 1.0), interpolation="bicubic", flip=0.5)
 feed = dict(batch_size=5, mean=(0, 0, 0), std=(1, 1, 1), seed=0, device=torch.device("cpu"), workers=2)

@@ -15,8 +15,8 @@ from dmix.data.augment.cutout import FILL, cut_out, draw_cutouts
 from dmix.data.augment.strong import StrongCrop
 from dmix.data.augment.strong_ops import NUMBERS, RANGES, draw_operations, rand_augment
 from dmix.data.augment.strong_pillow import StrongPillow
-from dmix.data.dataset import Split
-from dmix.data.loader import ResidentLoader
+from dmix.data.loading.loader import ResidentLoader
+from dmix.data.sets.dataset import Split
 from dmix.errors import DmixError
 from dmix.grid.parts import read_part
 

@@ -5,8 +5,8 @@ import pickle
 import numpy as np
 
 from disk_images import write_images
-from dmix.data.dataset import FileSplit, Split, fingerprint
-from dmix.data.subset import subset
+from dmix.data.sets.dataset import FileSplit, Split, fingerprint
+from dmix.data.sets.subset import subset
 
 ROWS = np.array([7, 2, 19])
 

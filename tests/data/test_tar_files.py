@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dmix.data import tar_index
-from dmix.data.tar_files import TarFiles
+from dmix.data.sets import tar_index
+from dmix.data.sets.tar_files import TarFiles
 from dmix.errors import DmixError
 
 CONTENTS = {

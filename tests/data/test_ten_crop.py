@@ -11,18 +11,18 @@ import torch
 from torch import Tensor
 
 from disk_images import write_images
-from dmix.data.dataset import Split
-from dmix.data.evaluate.contract import View
-from dmix.data.evaluate.resize_crop import ResizeCrop
-from dmix.data.evaluate.ten_crop import TenCrop
-from dmix.data.evaluate.unchanged import Unchanged
-from dmix.data.feed import Reading, evaluation
-from dmix.data.loader import EvaluationSet
-from dmix.data.resize import Square
-from dmix.data.stream import StreamEvaluation
+from dmix.data.augment.resize import Square
+from dmix.data.loading.feed import Reading, evaluation
+from dmix.data.loading.loader import EvaluationSet
+from dmix.data.loading.stream import StreamEvaluation
+from dmix.data.sets.dataset import Split
+from dmix.data.views.contract import View
+from dmix.data.views.resize_crop import ResizeCrop
+from dmix.data.views.ten_crop import TenCrop
+from dmix.data.views.unchanged import Unchanged
 from dmix.engine.distributed import World
 from dmix.engine.evaluate import predictions, top1
-from dmix.engine.task import Task
+from dmix.engine.method import Task
 from dmix.errors import DmixError
 from dmix.grid.parts import read_part
 

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dmix.data import embedded, marker, masks
-from dmix.data.tiny_imagenet import tiny_imagenet
+from dmix.data.embedded import editions as embedded
+from dmix.data.embedded import masks
+from dmix.data.sets import marker
+from dmix.data.sets.tiny_imagenet import tiny_imagenet
 from dmix.errors import DmixError
 
 IDS = ["n02124075", "n04067472", "n01443537"]  # as on top of the genuine wnids.txt: not sorted

@@ -6,18 +6,18 @@ import numpy as np
 import torch
 from torch import nn
 
+from dmix.backbones.backbone import Backbone
+from dmix.backbones.resnet import ResNet
 from dmix.data.augment.identity import Identity
-from dmix.data.dataset import Split
-from dmix.data.loader import EvaluationSet, ResidentLoader
+from dmix.data.loading.loader import EvaluationSet, ResidentLoader
+from dmix.data.sets.dataset import Split
 from dmix.engine.distributed import here
-from dmix.engine.task import Ingredients
+from dmix.engine.method import Ingredients
 from dmix.engine.trainer import Trainer
 from dmix.grid.schema import Recipe
-from dmix.losses.mce import mce
-from dmix.mixups.vanilla import Vanilla
-from dmix.models.backbone import Backbone
-from dmix.models.resnet import ResNet
-from dmix.tasks.supervised import Supervised
+from dmix.methods.supervised import Supervised
+from dmix.objectives.mce import mce
+from dmix.policies.vanilla import Vanilla
 
 CPU = torch.device("cpu")
 CLASSES = 5

@@ -9,9 +9,10 @@ import pytest
 import safetensors.torch
 import torch
 
-from dmix.data import feed
-from dmix.data.loader import EvaluationSet, ResidentLoader
-from dmix.data.stream import StreamEvaluation, StreamLoader
+from dmix.backbones import pretrained
+from dmix.data.loading import feed
+from dmix.data.loading.loader import EvaluationSet, ResidentLoader
+from dmix.data.loading.stream import StreamEvaluation, StreamLoader
 from dmix.engine import assemble as assembling
 from dmix.engine.assemble import EVALUATION_PIXELS, Given, assemble, shared_out
 from dmix.engine.distributed import World
@@ -19,7 +20,6 @@ from dmix.engine.parts import load_dataset, load_part
 from dmix.engine.seeding import derive
 from dmix.errors import DmixError
 from dmix.grid.expand import load_grid
-from dmix.models import pretrained
 from project import ROOT
 
 CPU = torch.device("cpu")

@@ -26,7 +26,7 @@ from two_processes import CLIPPED, RECIPES, STEPS, after_steps, free_port, whole
 from dmix.engine.distributed import World, here, joined
 from dmix.engine.seeding import host_generator
 from dmix.errors import DmixError
-from dmix.mixups.mixup import Mixup
+from dmix.policies.mixup import Mixup
 
 TWO = [World(rank, 2) for rank in (0, 1)]
 

@@ -12,8 +12,8 @@ from small_runs import ADAPTIVE, recipe
 from torch import nn
 
 from dmix import vision
+from dmix.backbones.parameter_group import ParameterGroup
 from dmix.engine.optimizer import build_optimizer, exempt_from_decay
-from dmix.models.parameter_group import ParameterGroup
 from small_backbones import small_backbone
 
 SHAPES = {"conv.weight": (4, 3, 2, 2), "norm.weight": (5,), "head.bias": (3,), "stem.cls_token": (1, 1, 6)}

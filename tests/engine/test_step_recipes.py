@@ -15,12 +15,12 @@ from small_runs import (
     with_norms,
 )
 
-from dmix.data.loader import EvaluationSet
+from dmix.backbones.parameter_group import ParameterGroup, with_rest
+from dmix.data.loading.loader import EvaluationSet
 from dmix.engine.schedule import cosine
 from dmix.engine.steps import cosine_7_16, multistep
 from dmix.job import checkpoint
-from dmix.mixups.mixup import Mixup
-from dmix.models.parameter_group import ParameterGroup, with_rest
+from dmix.policies.mixup import Mixup
 
 TOTAL, DECAY = 20, 0.75
 READ, ROWS = [1, 8, 15], [1, 8, 15, 20]

@@ -19,14 +19,14 @@ from small_runs import (
 )
 from torch import nn
 
+from dmix.backbones.parameter_group import ParameterGroup
 from dmix.engine.precision import autocast, gradient_scaler
 from dmix.engine.schedule import cosine
 from dmix.errors import DmixError
 from dmix.job import checkpoint
-from dmix.losses.mce import mce
-from dmix.mixups.mixup import Mixup
-from dmix.mixups.vanilla import Vanilla
-from dmix.models.parameter_group import ParameterGroup
+from dmix.objectives.mce import mce
+from dmix.policies.mixup import Mixup
+from dmix.policies.vanilla import Vanilla
 
 
 class Separate(Vanilla):

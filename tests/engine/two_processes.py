@@ -19,10 +19,10 @@ from small_runs import (
 
 from dmix.engine.distributed import here, joined
 from dmix.errors import DmixError
-from dmix.mixups.automix import AutoMix
-from dmix.mixups.mixup import Mixup
-from dmix.mixups.puzzlemix import PuzzleMix
-from dmix.mixups.vanilla import Vanilla
+from dmix.policies.automix import AutoMix
+from dmix.policies.mixup import Mixup
+from dmix.policies.puzzlemix import PuzzleMix
+from dmix.policies.vanilla import Vanilla
 
 STEPS = 5
 CLIPPED = recipe(clip_norm=0.2, epochs=2)

@@ -111,7 +111,7 @@ def test_a_data_set_that_the_table_does_not_know_is_taken_to_be_there(here):
 
 def test_what_is_not_implemented_is_not_blocked(here):
     grid = full()
-    assert grid.missing(GHOST) == ("dmix/mixups/ghost.py",)
+    assert grid.missing(GHOST) == ("dmix/policies/ghost.py",)
     assert grid.blocked(GHOST) is None
     assert GHOST not in grid.folders
 

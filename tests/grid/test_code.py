@@ -11,14 +11,14 @@ from dmix.grid.code import code_digest, code_modules, module_digest
 from dmix.grid.expand import load_grid
 from project import ROOT
 
-SOURCE = (ROOT / "src/dmix/mixups/cutmix.py").read_text()
+SOURCE = (ROOT / "src/dmix/policies/cutmix.py").read_text()
 
 
 def digest_of_text(tmp_path: Path, text: str) -> str:
     path = tmp_path / "module.py"
     path.write_text(text)
     module_digest.cache_clear()
-    return module_digest(path, "dmix.mixups.module")[0]
+    return module_digest(path, "dmix.policies.module")[0]
 
 
 @pytest.mark.parametrize(
@@ -49,13 +49,18 @@ def test_a_run_depends_on_its_parts_and_the_engine_alone(expanded):
     grid = expanded()
     cutmix = code_modules(grid.runs["supervised/cifar100/resnet18/cutmix/dm_ce/s0"])
     mixup = code_modules(grid.runs["supervised/cifar100/resnet18/mixup/mce/s0"])
-    assert "dmix.mixups.cutmix" in cutmix
-    assert "dmix.losses.decoupled" in cutmix
-    assert not {"dmix.mixups.cutmix", "dmix.losses.dm_ce", "dmix.losses.decoupled"} & set(mixup)
-    shared = {"dmix.engine.trainer", "dmix.engine.assemble", "dmix.data.loader", "dmix.models.resnet"}
+    assert "dmix.policies.cutmix" in cutmix
+    assert "dmix.objectives.decoupled" in cutmix
+    assert not {"dmix.policies.cutmix", "dmix.objectives.dm_ce", "dmix.objectives.decoupled"} & set(mixup)
+    shared = {
+        "dmix.engine.trainer",
+        "dmix.engine.assemble",
+        "dmix.data.loading.loader",
+        "dmix.backbones.resnet",
+    }
     assert shared <= set(cutmix) & set(mixup)
     rooms = {module.split(".")[1] for module in cutmix}
-    assert rooms <= {"data", "engine", "losses", "mixups", "models", "tasks"}
+    assert rooms <= {"data", "engine", "objectives", "policies", "backbones", "methods"}
 
 
 def test_every_module_that_a_run_imports_is_in_its_closure(expanded):
@@ -67,7 +72,7 @@ def test_every_module_that_a_run_imports_is_in_its_closure(expanded):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("dmix."):
                 room = node.module.split(".")[1]
-                if room in ("data", "engine", "losses", "mixups", "models", "tasks"):
+                if room in ("data", "engine", "objectives", "policies", "backbones", "methods"):
                     assert node.module in modules
 
 
@@ -79,14 +84,14 @@ def test_seeds_share_the_code_digest(expanded):
 
 def test_what_mixes_rows_is_no_part_of_a_run_that_mixes_none():
     grid = load_grid("full", ROOT / "params.yaml")
-    pairs = {"dmix.tasks.pairing.pairs", "dmix.tasks.pairing.asymmetric", "dmix.losses.dm_ce"}
+    pairs = {"dmix.methods.addons.pairs", "dmix.methods.addons.asymmetric", "dmix.objectives.dm_ce"}
     fixmatch, transfer = "semi/fixmatch/cifar10/wrn28_2", "transfer/self_tuning/cub/resnet50"
     for bare, mixed in (
         (f"{fixmatch}/vanilla/ce/count=250/s0", f"{fixmatch}/mixup/dm_ce/count=250/s0"),
         (f"{transfer}/vanilla/ce/percent=15/s0", f"{transfer}/mixup/dm_ce/percent=15/s0"),
     ):
         assert not pairs & code_modules(grid.runs[bare]).keys()
-        assert pairs - {"dmix.losses.dm_ce"} <= code_modules(grid.runs[mixed]).keys()
+        assert pairs - {"dmix.objectives.dm_ce"} <= code_modules(grid.runs[mixed]).keys()
     supervised = code_modules(grid.runs["supervised/cifar10/resnet18/mixup/mce/s0"])
     assert not {name for name in supervised if "pair" in name or "semi" in name or "transfer" in name}
-    assert "dmix.data.splits" not in supervised
+    assert "dmix.data.labels.splits" not in supervised

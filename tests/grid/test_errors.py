@@ -32,7 +32,7 @@ CASES = {
     "unknown setting of a policy": (
         ("family: interpolation, alpha: 1.0}", "family: interpolation, alhpa: 1.0}"),
         "alhpa: 1.0",
-        "policies.mixup.alhpa: unknown key: dmix/mixups/mixup.py takes alpha",
+        "policies.mixup.alhpa: unknown key: dmix/policies/mixup.py takes alpha",
     ),
     "value out of range": (
         ("alpha: 0.2, derangement: true", "alpha: -0.2, derangement: true"),

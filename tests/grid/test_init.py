@@ -77,7 +77,7 @@ def test_the_code_of_the_source_is_code_of_its_dependants(expanded):
     own, of_source = code_modules(spec), code_modules(spec.source)
     assert of_source.items() <= own.items()
     alike = grid.runs["supervised/cifar10/resnet18/cutmix/mce/s0"]
-    for module in ("dmix.losses.ce", "dmix.mixups.vanilla"):
+    for module in ("dmix.objectives.ce", "dmix.policies.vanilla"):
         assert module in own
         assert module not in code_modules(alike)
     assert code_digest(spec) != code_digest(spec.source)

@@ -81,16 +81,16 @@ def test_plan_says_why_and_how_long(here, capsys):
     old = here / "results/embedded/runs" / f"{name}-00000000-00000000"
     lay(old, "record.json", spec=identity, code_modules=dict(code_modules(spec)))
     name_code = f"{ROW}/mixup/mce/s0"
-    modules = {**code_modules(grid.runs[name_code]), "dmix.mixups.mixup": "00000000"}
+    modules = {**code_modules(grid.runs[name_code]), "dmix.policies.mixup": "00000000"}
     older = here / "results/embedded/runs" / f"{name_code}-00000000-00000000"
     lay(older, "record.json", spec=grid.runs[name_code].identity(), code_modules=modules)
     capsys.readouterr()
     assert cli.main(["plan", "--why"]) == 0
     text = capsys.readouterr().out
     assert f"{name}: objective.eta: 0.5 -> 0.1" in text
-    assert f"{name_code}: code of dmix.mixups.mixup changed" in text
+    assert f"{name_code}: code of dmix.policies.mixup changed" in text
     assert f"{ROW}/vanilla/ce/s0: new" in text
-    assert "not yet implemented: dmix/mixups/ghost.py" in text
+    assert "not yet implemented: dmix/policies/ghost.py" in text
     assert cli.main(["plan", "--json"]) == 0
     tables = {row["table"]: row for row in json.loads(capsys.readouterr().out)["tables"]}
     assert tables["tableS1"]["to_train"] == 15

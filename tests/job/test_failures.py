@@ -101,7 +101,7 @@ def test_a_loss_that_is_not_finite(project: Project):
 
 def test_a_policy_that_is_not_written_yet(project: Project):
     arguments = ("train", NAME.replace("cutmix", "ghost"), "--tier", "smoke")
-    assert_refused(project, "not yet implemented: it needs dmix/mixups/ghost.py", 2, *arguments)
+    assert_refused(project, "not yet implemented: it needs dmix/policies/ghost.py", 2, *arguments)
 
 
 def test_params_edited_while_the_job_waits(project: Project):
@@ -127,5 +127,5 @@ def test_code_edited_while_the_job_waits(project: Project):
         f"print(promise(load_grid('smoke').runs['{NAME}']), end='')"
     )
     promised = project.run("python", "-c", script).stdout
-    project.edit("src/dmix/mixups/cutmix.py", "labels[partner], boxes)", "labels[partner] + 0, boxes)")
+    project.edit("src/dmix/policies/cutmix.py", "labels[partner], boxes)", "labels[partner] + 0, boxes)")
     assert_refused(project, "the code of this run changed", 2, *TRAIN, "--promise", promised)

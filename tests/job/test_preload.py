@@ -67,5 +67,5 @@ def test_a_run_whose_client_dies_saves_and_stops(long_project: Project):
 def test_an_edit_gets_a_new_helper(project: Project):
     script = "from dmix.job.preload import helper_address; print(helper_address())"
     before = project.run("python", "-c", script).stdout
-    project.edit("src/dmix/mixups/cutmix.py", '"""CutMix', '"""Cut-Mix')
+    project.edit("src/dmix/policies/cutmix.py", '"""CutMix', '"""Cut-Mix')
     assert project.run("python", "-c", script).stdout != before

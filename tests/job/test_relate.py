@@ -13,19 +13,19 @@ import torch
 import yaml
 
 from dmix import cli
-from dmix.data.feed import Reading
-from dmix.engine import relate as engine
+from dmix.class_relation_record import read_relation
+from dmix.data.loading.feed import Reading
+from dmix.engine import class_relation as engine
 from dmix.engine.device import choose_device
 from dmix.engine.parts import load_dataset, load_labels, load_part
 from dmix.errors import DmixError
 from dmix.grid.expand import folder, load_grid
+from dmix.grid.paths import DATA, WORK, RelationPaths, RunPaths
 from dmix.grid.promise import promise
-from dmix.job import relate as job
-from dmix.job.paths import DATA, WORK, RelationPaths, RunPaths
+from dmix.job import class_relation as job
 from dmix.job.train import Options, relation_of, train, weights_of
+from dmix.methods.class_relations.reverse import STRENGTHS, reverse
 from dmix.record import read_record
-from dmix.relation_record import read_relation
-from dmix.tasks.relations.reverse import STRENGTHS, reverse
 from project import ROOT, Project
 from streamed import SMOKE, SOURCE, rule, streamed
 

@@ -10,15 +10,15 @@ import time
 import pytest
 import torch
 
-from dmix.data.feed import Reading
+from dmix.data.loading.feed import Reading
 from dmix.engine.assemble import Given, assemble
 from dmix.engine.device import choose_device
 from dmix.engine.parts import load_dataset
 from dmix.errors import DmixError
 from dmix.grid.expand import load_grid
+from dmix.grid.paths import DATA, RunPaths
 from dmix.job import checkpoint
-from dmix.job.paths import DATA, RunPaths
-from dmix.job.relate import relate
+from dmix.job.class_relation import relate
 from dmix.job.train import Options, relation_of, train, weights_of
 from dmix.record import read_record
 from job.test_resume_policies import differences

@@ -12,13 +12,13 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from dmix.data.feed import Reading
+from dmix.data.loading.feed import Reading
 from dmix.engine.assemble import Given, assemble
 from dmix.engine.device import choose_device
 from dmix.engine.parts import load_dataset
 from dmix.grid.expand import load_grid
+from dmix.grid.paths import DATA, RunPaths
 from dmix.job import checkpoint
-from dmix.job.paths import DATA, RunPaths
 from dmix.job.signals import AGAIN
 from dmix.job.train import Options, relation_of, train, weights_of
 from dmix.job.watch import Watch

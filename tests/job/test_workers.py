@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from dmix.data import marker
+from dmix.data.sets import marker
 from dmix.record import Record, read_record
 from project import Project
 from streamed import DEPENDANTS, SOURCE, create, rule, streamed

@@ -7,14 +7,14 @@ from functools import partial
 import torch
 from torch.nn import functional
 
-from dmix.losses.ce import ce
-from dmix.losses.decoupled import asymmetric_decoupled_ce, decoupled_ce, decoupled_ce_of_set
-from dmix.losses.dm_bce import dm_bce
-from dmix.losses.dm_ce import dm_ce
-from dmix.losses.dm_ce_released import dm_ce_released
-from dmix.losses.mbce_one import mbce_one
-from dmix.losses.mbce_two import mbce_two
-from dmix.losses.mce import mce
+from dmix.objectives.ce import ce
+from dmix.objectives.decoupled import asymmetric_decoupled_ce, decoupled_ce, decoupled_ce_of_set
+from dmix.objectives.dm_bce import dm_bce
+from dmix.objectives.dm_ce import dm_ce
+from dmix.objectives.dm_ce_released import dm_ce_released
+from dmix.objectives.mbce_one import mbce_one
+from dmix.objectives.mbce_two import mbce_two
+from dmix.objectives.mce import mce
 
 
 def set_of_two(logits, y_a, y_b, lam):

@@ -11,10 +11,10 @@ import torch
 from torch.nn import functional
 
 from dmix import vision
-from dmix.losses.ce import ce
-from dmix.losses.decoupled import decoupled_ce
-from dmix.losses.dm_ce import dm_ce
-from dmix.losses.mce import mce
+from dmix.objectives.ce import ce
+from dmix.objectives.decoupled import decoupled_ce
+from dmix.objectives.dm_ce import dm_ce
+from dmix.objectives.mce import mce
 
 SMOOTHING = [0.05, 0.1, 0.9]
 

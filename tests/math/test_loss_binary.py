@@ -11,9 +11,9 @@ from objectives import dense, gradient
 from torch.nn import functional
 
 from dmix import vision
-from dmix.losses.dm_bce import dm_bce, rescale
-from dmix.losses.mbce_one import mbce_one
-from dmix.losses.mbce_two import mbce_two
+from dmix.objectives.dm_bce import dm_bce, rescale
+from dmix.objectives.mbce_one import mbce_one
+from dmix.objectives.mbce_two import mbce_two
 
 VARIANTS = {
     "mbce_one": mbce_one,

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from dmix.losses.decoupled import asymmetric_decoupled_ce, decoupled_ce, decoupled_ce_of_set, log_phi
-from dmix.losses.dm_bce import dm_bce, rescale
-from dmix.losses.dm_ce import dm_ce
-from dmix.losses.dm_ce_released import dm_ce_released
-from dmix.losses.mbce_one import mbce_one
-from dmix.losses.mbce_two import mbce_two
-from dmix.losses.mce import mce
+from dmix.objectives.decoupled import asymmetric_decoupled_ce, decoupled_ce, decoupled_ce_of_set, log_phi
+from dmix.objectives.dm_bce import dm_bce, rescale
+from dmix.objectives.dm_ce import dm_ce
+from dmix.objectives.dm_ce_released import dm_ce_released
+from dmix.objectives.mbce_one import mbce_one
+from dmix.objectives.mbce_two import mbce_two
+from dmix.objectives.mce import mce
 
 GOLDENS = json.loads(Path(__file__).with_name("goldens.json").read_text())
 CASES = GOLDENS["loss_cases"]

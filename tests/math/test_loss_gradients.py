@@ -5,8 +5,8 @@ import torch
 from objectives import ALL, BINARY, DECOUPLED, SOFTMAX, TERMS, WITH_ETA, dense, gradient
 from torch.nn import functional
 
-from dmix.losses.decoupled import asymmetric_decoupled_ce, decoupled_ce
-from dmix.losses.mce import mce
+from dmix.objectives.decoupled import asymmetric_decoupled_ce, decoupled_ce
+from dmix.objectives.mce import mce
 
 
 @pytest.fixture(params=ALL)

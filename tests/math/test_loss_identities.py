@@ -5,17 +5,17 @@ import torch
 from objectives import ALL, DECOUPLED, ONE_SIDED, SOFTMAX, dense
 from torch.nn import functional
 
-from dmix.losses.ce import ce
-from dmix.losses.decoupled import (
+from dmix.objectives.ce import ce
+from dmix.objectives.decoupled import (
     asymmetric_decoupled_ce,
     decoupled_ce,
     decoupled_ce_of_set,
     decoupled_terms,
     log_phi,
 )
-from dmix.losses.dm_ce import dm_ce
-from dmix.losses.dm_ce_released import dm_ce_released
-from dmix.losses.mce import mce
+from dmix.objectives.dm_ce import dm_ce
+from dmix.objectives.dm_ce_released import dm_ce_released
+from dmix.objectives.mce import mce
 
 
 @pytest.fixture(params=ALL)

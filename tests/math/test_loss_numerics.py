@@ -9,8 +9,8 @@ import pytest
 import torch
 from objectives import ALL
 
-from dmix.losses.decoupled import TINY_LAM, decoupled_ce, log_phi
-from dmix.losses.dm_bce import dm_bce
+from dmix.objectives.decoupled import TINY_LAM, decoupled_ce, log_phi
+from dmix.objectives.dm_bce import dm_bce
 
 NEAR_ONE = [
     [40.0, 0.0, 1.0, -2.0],

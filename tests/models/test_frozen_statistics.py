@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from dmix.models.frozen_statistics import frozen_statistics
+from dmix.backbones.frozen_statistics import frozen_statistics
 from small_backbones import N, images_for, small_backbone
 
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
+from dmix.backbones.pooled import pooled
 from dmix.errors import DmixError
-from dmix.models.pooled import pooled
 from small_backbones import SMALL, N, images_for, small_backbone
 
 NAMES = [name for name in SMALL if name != "swin"]

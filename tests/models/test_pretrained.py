@@ -10,10 +10,10 @@ import torch
 from torch import nn
 
 from dmix import vision
+from dmix.backbones.pooled import pooled
+from dmix.backbones.pretrained import fresh_classifier, load_run, load_torchvision, source_classifier
+from dmix.backbones.resnet import ResNet
 from dmix.errors import DmixError
-from dmix.models.pooled import pooled
-from dmix.models.pretrained import fresh_classifier, load_run, load_torchvision, source_classifier
-from dmix.models.resnet import ResNet
 from small_backbones import SMALL, images_for, small_backbone
 
 BASIC = {"stem": "imagenet", "block": "basic", "width": 64}

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from dmix import vision
-from dmix.models.resnet import ResNet
+from dmix.backbones.resnet import ResNet
 
 BASIC_18 = {"block": "basic", "layers": (2, 2, 2, 2), "width": 64}
 BASIC_34 = {"block": "basic", "layers": (3, 4, 6, 3), "width": 64}

@@ -5,8 +5,8 @@ import torch
 from reference_weights import copy_weights, shake
 
 from dmix import vision
+from dmix.backbones.swin import Swin
 from dmix.errors import DmixError
-from dmix.models.swin import Swin
 from small_backbones import SMALL, images_for, small_backbone
 
 SWIN_TINY = {

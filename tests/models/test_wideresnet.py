@@ -7,10 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from dmix.backbones.parameter_group import ParameterGroup
+from dmix.backbones.wideresnet import WideResNet
 from dmix.engine.optimizer import exempt_from_decay
 from dmix.errors import DmixError
-from dmix.models.parameter_group import ParameterGroup
-from dmix.models.wideresnet import WideResNet
 
 MOMENTUM = 0.001
 # Numbers of parameters: all, decayed, of batch norms, other biases.

@@ -25,16 +25,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dmix.losses.mce import mce
-from dmix.mixups.cutmix import CutMix
-from dmix.mixups.fmix import FMix
-from dmix.mixups.manifoldmix import ManifoldMix
-from dmix.mixups.mixup import Mixup
-from dmix.mixups.mixup_cutmix import MixupCutMix
-from dmix.mixups.policy import Context, Draws
-from dmix.mixups.resizemix import ResizeMix
-from dmix.mixups.saliencymix import SaliencyMix
-from dmix.models.backbone import Backbone
+from dmix.backbones.backbone import Backbone
+from dmix.objectives.mce import mce
+from dmix.policies.cutmix import CutMix
+from dmix.policies.fmix import FMix
+from dmix.policies.manifoldmix import ManifoldMix
+from dmix.policies.mixup import Mixup
+from dmix.policies.mixup_cutmix import MixupCutMix
+from dmix.policies.policy import Context, Draws
+from dmix.policies.resizemix import ResizeMix
+from dmix.policies.saliencymix import SaliencyMix
 
 LAYERS = (0, 2, 1)
 DECAY = 3.0

@@ -16,9 +16,9 @@ from scipy.sparse.csgraph import breadth_first_order, maximum_flow
 from sklearn.datasets import load_digits
 from torch.nn.functional import avg_pool2d, interpolate
 
-from dmix.mixups.puzzle_energy import Energy, puzzle_energy
-from dmix.mixups.puzzle_saliency import input_saliency
-from dmix.models.resnet import ResNet
+from dmix.backbones.resnet import ResNet
+from dmix.policies.puzzle_energy import Energy, puzzle_energy
+from dmix.policies.puzzle_saliency import input_saliency
 
 UNITS = 10**7  # of one integer capacity in an energy of 1
 

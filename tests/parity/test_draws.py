@@ -10,9 +10,9 @@ from montecarlo import assert_mean
 from naive_mixing import permutation
 from scipy import stats
 
-from dmix.mixups.box import box_around, cut_ratio, kept_share
-from dmix.mixups.cutmix import CutMix
-from dmix.mixups.draw import draw_lam, draw_partner
+from dmix.policies.box import box_around, cut_ratio, kept_share
+from dmix.policies.cutmix import CutMix
+from dmix.policies.draw import draw_lam, draw_partner
 
 GOLDENS = json.loads((Path(__file__).parents[1] / "math" / "goldens.json").read_text())
 SIZES = (32, 64, 224)

@@ -10,8 +10,8 @@ from montecarlo import assert_mean
 from naive_mixing import CONTEXT, ForcedLam, dft, noise_generator
 from naive_mixing import low_frequency as naive_low_frequency
 
-from dmix.mixups.fmix import FMix, draw_kept, keep_highest, low_frequency, soft_pixels
-from dmix.mixups.policy import Draws
+from dmix.policies.fmix import FMix, draw_kept, keep_highest, low_frequency, soft_pixels
+from dmix.policies.policy import Draws
 
 NONE = torch.zeros(1, dtype=torch.int64)
 

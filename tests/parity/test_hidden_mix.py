@@ -6,7 +6,7 @@ import torch
 from naive_mixing import Settings, mix, redraw
 from torch import nn
 
-from dmix.models.backbone import Backbone, HiddenMix
+from dmix.backbones.backbone import Backbone, HiddenMix
 from small_backbones import SMALL, N, images_for, small_backbone
 
 

@@ -16,18 +16,18 @@ from naive_mixing import ForcedLam, permutation
 from torch import nn
 from torch.nn import functional
 
-from dmix.data.loader import Batch
-from dmix.engine.task import Ingredients, Step
+from dmix.backbones.resnet import ResNet
+from dmix.data.loading.loader import Batch
+from dmix.engine.method import Ingredients, Step
 from dmix.errors import DmixError
-from dmix.losses.dm_ce import dm_ce
-from dmix.losses.mce import mce
-from dmix.mixups import learned
-from dmix.mixups.automix import AutoMix
-from dmix.mixups.learned import Pairs, draw_mixer_partner
-from dmix.mixups.policy import Context, Draws
-from dmix.mixups.samix import SAMix
-from dmix.models.resnet import ResNet
-from dmix.tasks.supervised import Supervised
+from dmix.methods.supervised import Supervised
+from dmix.objectives.dm_ce import dm_ce
+from dmix.objectives.mce import mce
+from dmix.policies import learned
+from dmix.policies.automix import AutoMix
+from dmix.policies.learned import Pairs, draw_mixer_partner
+from dmix.policies.policy import Context, Draws
+from dmix.policies.samix import SAMix
 
 SHARED = {
     "alpha": 2.0,

@@ -9,11 +9,11 @@ from naive_mixing import CONTEXT, LAYERS, ForcedLam, Settings, mix, noise_genera
 from scipy import stats
 from torch import nn
 
+from dmix.backbones.backbone import Backbone
+from dmix.backbones.resnet import ResNet
 from dmix.errors import DmixError
-from dmix.mixups.manifoldmix import ManifoldMix
-from dmix.mixups.policy import Draws
-from dmix.models.backbone import Backbone
-from dmix.models.resnet import ResNet
+from dmix.policies.manifoldmix import ManifoldMix
+from dmix.policies.policy import Draws
 
 N = 6
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import settings as budget
 from hypothesis import strategies as st
 
-from dmix.mixups.mask_loss import MASK_LOSSES, adjust_mean, l1, l1_variance, weight_at
+from dmix.policies.mask_loss import MASK_LOSSES, adjust_mean, l1, l1_variance, weight_at
 
 MASK = [[[[0.1, 0.9], [0.8, 0.6]]], [[[0.2, 0.4], [0.3, 0.7]]]]
 GOLDENS = [(0.3, 0.1, -0.05), (0.45, 0.0, -0.15), (0.7, 0.1, -0.05)]  # lam, l1, l1_variance

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from dmix.mixups.mixer import AutoMixer, SAMixer, attend, rescale
-from dmix.models.resnet import ResNet
+from dmix.backbones.resnet import ResNet
+from dmix.policies.mixer import AutoMixer, SAMixer, attend, rescale
 
 # One image of two channels and two positions; values re-derived with 40-digit arithmetic.
 Z_A = [[[1.0, 0.0]], [[0.0, 2.0]]]
@@ -100,7 +100,7 @@ def test_masks_are_the_golden_ones(kind):
 def test_attention_is_the_golden_one(kind, monkeypatch):
     """Values 1 at one position and 0 elsewhere show the attention to that position."""
     found = []
-    monkeypatch.setattr("dmix.mixups.mixer.attend", lambda q, k, v: found.append((q, k)) or v)
+    monkeypatch.setattr("dmix.policies.mixer.attend", lambda q, k, v: found.append((q, k)) or v)
     pair = torch.tensor([Z_A, Z_B], dtype=torch.float64)
     golden_mixer(kind)(pair, torch.tensor([1, 0]), GOLDENS[kind]["lam"], (1, 2))
     query, key = (tensor[:1] for tensor in found[0])

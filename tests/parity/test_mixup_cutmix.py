@@ -6,10 +6,10 @@ import torch
 from montecarlo import assert_mean
 from naive_mixing import CONTEXT, noise_generator
 
-from dmix.mixups.cutmix import CutMix
-from dmix.mixups.mixup import Mixup
-from dmix.mixups.mixup_cutmix import MixupCutMix
-from dmix.mixups.policy import Draws
+from dmix.policies.cutmix import CutMix
+from dmix.policies.mixup import Mixup
+from dmix.policies.mixup_cutmix import MixupCutMix
+from dmix.policies.policy import Draws
 
 IMAGES = torch.randn(4, 3, 5, 7, generator=torch.Generator().manual_seed(0))
 LABELS = torch.arange(4)

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from dmix.mixups.momentum import frozen_copy, momentum_at, update_average
-from dmix.models.resnet import ResNet
+from dmix.backbones.resnet import ResNet
+from dmix.policies.momentum import frozen_copy, momentum_at, update_average
 
 GOLDEN = {  # of 1000 steps, from 0.999 to 0.999999
     0: 0.999,

@@ -7,7 +7,7 @@ import pytest
 import torch
 from naive_puzzlemix import PUBLISHED, energy_of, labellings, neighbours, pooled, row_energy, shares, step
 
-from dmix.mixups.puzzle_energy import block_shares, largest_divisor, prior_costs, puzzle_energy
+from dmix.policies.puzzle_energy import block_shares, largest_divisor, prior_costs, puzzle_energy
 
 # Companion data of the specification, puzzlemix_energy_b2: gamma 0, lam 0.4, published constants otherwise.
 S1, S2 = [[0.5, 0.1], [0.3, 0.1]], [[0.1, 0.4], [0.2, 0.3]]

@@ -15,10 +15,10 @@ from naive_puzzlemix import (
 )
 
 from dmix.errors import DmixError
-from dmix.mixups import puzzle_solver
-from dmix.mixups.puzzle_energy import Energy
-from dmix.mixups.puzzle_gco import gco_solver, integer_terms
-from dmix.mixups.puzzle_solver import dual_proximal, minimise, relax
+from dmix.policies import puzzle_solver
+from dmix.policies.puzzle_energy import Energy
+from dmix.policies.puzzle_gco import gco_solver, integer_terms
+from dmix.policies.puzzle_solver import dual_proximal, minimise, relax
 
 GAP = 1e-3  # the energy may exceed the exact minimum by this share of it
 EXACT = 1e-6  # the same, where nothing but rounding is allowed

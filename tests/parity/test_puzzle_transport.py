@@ -12,10 +12,10 @@ from naive_puzzlemix import auction, digit_energies, digit_images, digit_network
 from scipy.optimize import linear_sum_assignment
 from torch.nn.functional import avg_pool2d
 
-from dmix.mixups.puzzle_energy import block_shares
-from dmix.mixups.puzzle_saliency import input_saliency
-from dmix.mixups.puzzle_solver import minimise
-from dmix.mixups.puzzle_transport import transport, transport_plan
+from dmix.policies.puzzle_energy import block_shares
+from dmix.policies.puzzle_saliency import input_saliency
+from dmix.policies.puzzle_solver import minimise
+from dmix.policies.puzzle_transport import transport, transport_plan
 
 EPS = 0.8
 GRIDS = [(2, 2), (4, 4), (8, 8), (2, 5), (6, 3), (1, 4)]

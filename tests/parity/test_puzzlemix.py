@@ -24,12 +24,12 @@ from naive_puzzlemix import (
 from torch import nn
 from torch.nn import functional as F
 
+from dmix.backbones.backbone import Backbone
 from dmix.errors import DmixError
-from dmix.losses.mce import mce
-from dmix.mixups.policy import Context, Draws
-from dmix.mixups.puzzle_saliency import evaluating, input_saliency
-from dmix.mixups.puzzlemix import PuzzleMix
-from dmix.models.backbone import Backbone
+from dmix.objectives.mce import mce
+from dmix.policies.policy import Context, Draws
+from dmix.policies.puzzle_saliency import evaluating, input_saliency
+from dmix.policies.puzzlemix import PuzzleMix
 
 SHIFT, SCALE = 0.3, 0.4
 SETTINGS = {

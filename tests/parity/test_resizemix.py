@@ -7,8 +7,8 @@ from montecarlo import assert_mean
 from naive_mixing import Settings, mix
 from scipy import stats
 
-from dmix.mixups.box import box_within, kept_share
-from dmix.mixups.resizemix import ResizeMix, draw_tau, resize_into
+from dmix.policies.box import box_within, kept_share
+from dmix.policies.resizemix import ResizeMix, draw_tau, resize_into
 
 N = 200_000
 # E[lam] for tau ~ U(0.1, 0.8), to 4 decimals, by exact enumeration on a grid of 200,001 values of tau.

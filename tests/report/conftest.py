@@ -97,7 +97,7 @@ class ToyGrid(Grid):
     """A grid in which PuzzleMix alone is not implemented, and the data set Far is not on this machine."""
 
     def missing(self, name):
-        return ("dmix/mixups/puzzle.py",) if "/puzzle/" in name else ()
+        return ("dmix/policies/puzzle.py",) if "/puzzle/" in name else ()
 
     def blocked(self, name):
         return "dmix data fetch far" if "/far/" in name and not self.missing(name) else None

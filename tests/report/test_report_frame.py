@@ -37,7 +37,7 @@ def test_values_of_a_record(toy):
 
 def test_not_implemented_names_the_files(toy):
     absent = row(toy.frame(toy.grid), "supervised/toy100/r18/puzzle/mce/s0")
-    assert (absent["state"], absent["problem"]) == ("not yet implemented", "dmix/mixups/puzzle.py")
+    assert (absent["state"], absent["problem"]) == ("not yet implemented", "dmix/policies/puzzle.py")
     assert absent["folder"] == ""
 
 

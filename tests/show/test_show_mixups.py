@@ -12,13 +12,13 @@ import pytest
 import torch
 
 from dmix import cli
-from dmix.data import masks
-from dmix.data.dataset import Dataset
+from dmix.backbones.backbone import Backbone, HiddenMix
+from dmix.data.embedded import masks
+from dmix.data.sets.dataset import Dataset
 from dmix.errors import DmixError
 from dmix.grid.expand import load_grid
-from dmix.losses.mce import mce
-from dmix.mixups.policy import Context, Draws, Mixed, Policy
-from dmix.models.backbone import Backbone, HiddenMix
+from dmix.objectives.mce import mce
+from dmix.policies.policy import Context, Draws, Mixed, Policy
 from dmix.show import figure
 from dmix.show.draws import PairedDraws
 from dmix.show.mixups import PAIRS, SEED, Batch, Column, Gallery, choose_pairs, gallery, mix_pairs
@@ -343,7 +343,7 @@ def left_out_lines() -> list[str]:
     lines = []
     for key, entry in policies.items():
         if key == "ghost":
-            lines.append("left out: Ghost: not yet implemented, it needs dmix/mixups/ghost.py")
+            lines.append("left out: Ghost: not yet implemented, it needs dmix/policies/ghost.py")
         elif entry.kind != "none" and key not in ("mixup", "cutmix"):
             lines.append(f"left out: {entry.title}: no grid has it on cifar10")
     return lines
@@ -386,7 +386,7 @@ def test_a_data_set_that_nothing_mixes(here, capsys):
 def learner(tmp_path_factory, embedded_data) -> tuple[Project, dict]:
     """A project with a user's policy that mixes as its network says; what is shown around training."""
     project = Project.create(tmp_path_factory.mktemp("show") / "project", embedded_data)
-    (project.path / "src/dmix/mixups/learner.py").write_text(LEARNER)
+    (project.path / "src/dmix/policies/learner.py").write_text(LEARNER)
     params = project.path / "params.yaml"
     text = params.read_text().replace(POLICIES, "policy: [mixup, learner]")
     params.write_text(
@@ -406,8 +406,8 @@ from typing import Annotated
 import torch
 from annotated_types import Gt
 
-from dmix.mixups.draw import draw_partner
-from dmix.mixups.policy import Mixed, Policy
+from dmix.policies.draw import draw_partner
+from dmix.policies.policy import Mixed, Policy
 from dmix.part import part
 
 

@@ -7,26 +7,26 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from dmix.data.dataset import Dataset, Split
-from dmix.data.loader import EvaluationSet
-from dmix.data.paired import Pair, PairLoader, Views
+from dmix.backbones.resnet import ResNet
+from dmix.backbones.wideresnet import WideResNet
+from dmix.data.loading.loader import EvaluationSet
+from dmix.data.loading.two_streams import Pair, PairLoader, Views
+from dmix.data.sets.dataset import Dataset, Split
+from dmix.engine.method import Ingredients, Step
 from dmix.engine.seeding import device_generator, host_generator
-from dmix.engine.task import Ingredients, Step
 from dmix.engine.trainer import Trainer
 from dmix.grid.schema import Recipe
-from dmix.losses.ce import ce
-from dmix.mixups.policy import Draws
-from dmix.mixups.vanilla import Vanilla
-from dmix.models.resnet import ResNet
-from dmix.models.wideresnet import WideResNet
-from dmix.tasks.pairing.pairs import Pairs
-from dmix.tasks.semi.fixmatch import FixMatch
-from dmix.tasks.semi.flexmatch import FlexMatch
-from dmix.tasks.semi.mixmatch import MixMatch
-from dmix.tasks.semi.pseudo_label import PseudoLabel
-from dmix.tasks.semi.remixmatch import ReMixMatch
-from dmix.tasks.semi.supervised_only import SupervisedOnly
-from dmix.tasks.semi.uda import UDA
+from dmix.methods.addons.pairs import Pairs
+from dmix.methods.semi.fixmatch import FixMatch
+from dmix.methods.semi.flexmatch import FlexMatch
+from dmix.methods.semi.mixmatch import MixMatch
+from dmix.methods.semi.pseudo_label import PseudoLabel
+from dmix.methods.semi.remixmatch import ReMixMatch
+from dmix.methods.semi.supervised_only import SupervisedOnly
+from dmix.methods.semi.uda import UDA
+from dmix.objectives.ce import ce
+from dmix.policies.policy import Draws
+from dmix.policies.vanilla import Vanilla
 
 CPU = torch.device("cpu")
 CLASSES, SIZE, IMAGES, ROWS = 4, 8, 40, 8

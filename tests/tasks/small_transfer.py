@@ -9,20 +9,20 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from dmix.data.dataset import Split
-from dmix.data.loader import EvaluationSet
-from dmix.data.paired import PairLoader, Views
-from dmix.engine.task import Ingredients
+from dmix.backbones.resnet import ResNet
+from dmix.data.loading.loader import EvaluationSet
+from dmix.data.loading.two_streams import PairLoader, Views
+from dmix.data.sets.dataset import Split
+from dmix.engine.method import Ingredients
 from dmix.engine.trainer import Trainer
 from dmix.grid.schema import Recipe
-from dmix.losses.ce import ce
-from dmix.mixups.vanilla import Vanilla
-from dmix.models.resnet import ResNet
-from dmix.tasks.pairing.pairs import Pairs
-from dmix.tasks.transfer.bss import BatchSpectralShrinkage
-from dmix.tasks.transfer.co_tuning import CoTuning
-from dmix.tasks.transfer.fine_tuning import FineTuning
-from dmix.tasks.transfer.self_tuning import SelfTuning
+from dmix.methods.addons.pairs import Pairs
+from dmix.methods.transfer.bss import BatchSpectralShrinkage
+from dmix.methods.transfer.co_tuning import CoTuning
+from dmix.methods.transfer.fine_tuning import FineTuning
+from dmix.methods.transfer.self_tuning import SelfTuning
+from dmix.objectives.ce import ce
+from dmix.policies.vanilla import Vanilla
 
 CPU = torch.device("cpu")
 CLASSES, SOURCES, ROWS, SIZE = 4, 6, 16, 8

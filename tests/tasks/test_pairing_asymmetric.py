@@ -8,12 +8,12 @@ import torch
 from torch.nn import functional
 from transfer_goldens import GOLDENS, doubles, is_golden
 
-from dmix.losses.decoupled import asymmetric_decoupled_ce, decoupled_ce
-from dmix.losses.mce import mce
-from dmix.mixups.draw import draw_lam
-from dmix.tasks.pairing.asymmetric import asymmetric_loss, labelled_loss, labelled_share
-from dmix.tasks.pairing.mix_rows import mix_rows
-from dmix.tasks.pairing.pseudo import confident, pseudo_labels
+from dmix.methods.addons.asymmetric import asymmetric_loss, labelled_loss, labelled_share
+from dmix.methods.addons.mix_rows import mix_rows
+from dmix.methods.addons.pseudo import confident, pseudo_labels
+from dmix.objectives.decoupled import asymmetric_decoupled_ce, decoupled_ce
+from dmix.objectives.mce import mce
+from dmix.policies.draw import draw_lam
 
 CLASSES = 7
 

@@ -10,14 +10,14 @@ import torch
 from pydantic import ValidationError
 from transfer_goldens import GOLDENS, doubles, is_golden
 
-from dmix.data.dataset import Dataset, FileSplit
+from dmix.data.sets.dataset import Dataset, FileSplit
 from dmix.engine.evidence import Evidence
 from dmix.errors import DmixError
 from dmix.grid.parts import read_part
-from dmix.tasks.relations.direct import direct
-from dmix.tasks.relations.reverse import reverse
-from dmix.tasks.transfer.relationship import source_probabilities
-from dmix.tasks.transfer.source_regression import learn_relationship
+from dmix.methods.class_relations.direct import direct
+from dmix.methods.class_relations.reverse import reverse
+from dmix.methods.transfer.class_relation import source_probabilities
+from dmix.methods.transfer.source_regression import learn_relationship
 
 CLASSES, SOURCES, EACH = 4, 6, 11
 SETTINGS = {"source_scale": 0.9, "fit_percent": 80, "largest_scale": 1000.0}
@@ -156,7 +156,7 @@ def test_a_class_without_labelled_images_is_refused():
 
 
 def test_a_regression_that_does_not_converge_names_the_other_estimator(monkeypatch):
-    monkeypatch.setattr("dmix.tasks.relations.reverse.STRENGTHS", ())
+    monkeypatch.setattr("dmix.methods.class_relations.reverse.STRENGTHS", ())
     with pytest.raises(DmixError) as caught:
         reverse(evidence(), **SETTINGS)
     assert caught.value.message.startswith(

@@ -7,16 +7,16 @@ import pytest
 import torch
 from small_semi import CPU, recipe
 
-from dmix.data.dataset import Split
-from dmix.data.loader import EvaluationSet
-from dmix.data.paired import PairLoader, Views
-from dmix.engine.task import Ingredients
+from dmix.backbones.resnet import ResNet
+from dmix.data.loading.loader import EvaluationSet
+from dmix.data.loading.two_streams import PairLoader, Views
+from dmix.data.sets.dataset import Split
+from dmix.engine.method import Ingredients
 from dmix.engine.trainer import Trainer
-from dmix.losses.ce import ce
-from dmix.mixups.vanilla import Vanilla
-from dmix.models.resnet import ResNet
-from dmix.tasks.semi.fixmatch import FixMatch, confident_classes
-from dmix.tasks.semi.supervised_only import SupervisedOnly
+from dmix.methods.semi.fixmatch import FixMatch, confident_classes
+from dmix.methods.semi.supervised_only import SupervisedOnly
+from dmix.objectives.ce import ce
+from dmix.policies.vanilla import Vanilla
 
 CLASSES, LABELS, IMAGES = 4, 10, 400
 THRESHOLD, STEPS = 0.9, 240

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from dmix.tasks.semi.interleave import chunks, interleave
+from dmix.methods.semi.interleave import chunks, interleave
 
 GOLDENS = json.loads(Path(__file__).with_name("semi_goldens.json").read_text())["interleave"]
 

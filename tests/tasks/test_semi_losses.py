@@ -11,18 +11,18 @@ import torch
 from torch.nn import functional
 
 from dmix.engine.seeding import device_generator, host_generator
-from dmix.mixups.policy import Draws
-from dmix.tasks.semi.fixmatch import confident_classes
-from dmix.tasks.semi.flexmatch import flexible_classes
-from dmix.tasks.semi.kinds import decoupled_by_kinds
-from dmix.tasks.semi.mixed_rows import mix_at_random, mix_with_partners
-from dmix.tasks.semi.mixmatch import mixmatch_losses
-from dmix.tasks.semi.pseudo_label import pseudo_loss
-from dmix.tasks.semi.quarter_turns import turned
-from dmix.tasks.semi.ramps import linear, signal_annealing
-from dmix.tasks.semi.row_losses import annealed_ce, masked_ce, squared_error
-from dmix.tasks.semi.targets import guess, sharpen
-from dmix.tasks.semi.uda import sharpened_distributions
+from dmix.methods.semi.fixmatch import confident_classes
+from dmix.methods.semi.flexmatch import flexible_classes
+from dmix.methods.semi.kinds import decoupled_by_kinds
+from dmix.methods.semi.mixed_rows import mix_at_random, mix_with_partners
+from dmix.methods.semi.mixmatch import mixmatch_losses
+from dmix.methods.semi.pseudo_label import pseudo_loss
+from dmix.methods.semi.quarter_turns import turned
+from dmix.methods.semi.ramps import linear, signal_annealing
+from dmix.methods.semi.row_losses import annealed_ce, masked_ce, squared_error
+from dmix.methods.semi.targets import guess, sharpen
+from dmix.methods.semi.uda import sharpened_distributions
+from dmix.policies.policy import Draws
 
 GOLDENS = json.loads(Path(__file__).with_name("semi_goldens.json").read_text())
 FIXMATCH, UDA, MIXMATCH = (GOLDENS[name] for name in ("fixmatch", "uda", "mixmatch"))

@@ -34,18 +34,18 @@ from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from dmix.data.augment.identity import Identity
-from dmix.data.feed import Reading
-from dmix.data.splits import label_split
-from dmix.engine.task import Feeding
+from dmix.data.labels.splits import label_split
+from dmix.data.loading.feed import Reading
+from dmix.engine.method import Feeding
 from dmix.errors import DmixError
-from dmix.mixups.draw import draw_lam, draw_partner
-from dmix.tasks import passes
-from dmix.tasks.pairing.asymmetric import asymmetric_loss, labelled_loss
-from dmix.tasks.pairing.pseudo import pseudo_labels
-from dmix.tasks.semi.dealt_out import dealt_out
-from dmix.tasks.semi.interleave import interleave
-from dmix.tasks.semi.kinds import decoupled_by_kinds
-from dmix.tasks.semi.targets import follow, probabilities
+from dmix.methods import passes
+from dmix.methods.addons.asymmetric import asymmetric_loss, labelled_loss
+from dmix.methods.addons.pseudo import pseudo_labels
+from dmix.methods.semi.dealt_out import dealt_out
+from dmix.methods.semi.interleave import interleave
+from dmix.methods.semi.kinds import decoupled_by_kinds
+from dmix.methods.semi.targets import follow, probabilities
+from dmix.policies.draw import draw_lam, draw_partner
 
 VARIANTS = [
     BATCHES,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dmix.tasks.semi import ramps
+from dmix.methods.semi import ramps
 
 GOLDENS = json.loads(Path(__file__).with_name("semi_goldens.json").read_text())
 STEPS = 2**20

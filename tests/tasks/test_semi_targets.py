@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from dmix.tasks.pairing.pseudo import pseudo_labels
-from dmix.tasks.semi.targets import align, certain, follow, guess, probabilities, sharpen
+from dmix.methods.addons.pseudo import pseudo_labels
+from dmix.methods.semi.targets import align, certain, follow, guess, probabilities, sharpen
 
 GOLDENS = json.loads(Path(__file__).with_name("semi_goldens.json").read_text())
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from dmix.tasks.pairing.pseudo import PseudoLabels, confident, pseudo_labels
-from dmix.tasks.semi.thresholds import UNUSED, flexible, recorded
+from dmix.methods.addons.pseudo import PseudoLabels, confident, pseudo_labels
+from dmix.methods.semi.thresholds import UNUSED, flexible, recorded
 
 GOLDENS = json.loads(Path(__file__).with_name("semi_goldens.json").read_text())
 

@@ -10,10 +10,10 @@ import torch
 from small_transfer import CLASSES, TABLE_6, Images, Method, make_task, make_trainer, recipe, trace, values
 from torch.nn import functional
 
-from dmix.data.paired import Pair
+from dmix.data.loading.two_streams import Pair
+from dmix.engine.method import Step
 from dmix.engine.seeding import device_generator, host_generator
-from dmix.engine.task import Step
-from dmix.mixups.policy import Draws
+from dmix.policies.policy import Draws
 
 CPU = torch.device("cpu")
 VARIANTS = [
@@ -258,7 +258,7 @@ def test_a_relationship_of_other_classes_or_a_damaged_one_is_refused(tmp_path, m
     monkeypatch.undo()
     path = relation_file(tmp_path)
     read = safetensors.torch.load_file(path)
-    from dmix.tasks.transfer.co_tuning import read_matrix
+    from dmix.methods.transfer.co_tuning import read_matrix
 
     assert torch.equal(read_matrix(path), read["relationship"])
     path.write_bytes(path.read_bytes()[:40])

@@ -9,15 +9,15 @@ from scipy.optimize import minimize_scalar
 from torch.nn import functional
 from transfer_goldens import GOLDENS, doubles, is_golden
 
-from dmix.tasks.transfer.calibration import fit_scale
-from dmix.tasks.transfer.relationship import (
+from dmix.methods.transfer.calibration import fit_scale
+from dmix.methods.transfer.class_relation import (
     direct,
     relation_loss,
     reverse,
     source_probabilities,
     target_given_source,
 )
-from dmix.tasks.transfer.source_regression import fit_regressions, learn_relationship
+from dmix.methods.transfer.source_regression import fit_regressions, learn_relationship
 
 GIVEN, EXPECTED = GOLDENS["co_tuning"]["inputs"], GOLDENS["co_tuning"]["expected"]
 CALIBRATION = GOLDENS["co_tuning"]["calibration"]

@@ -5,11 +5,11 @@ import torch
 from torch import nn
 from transfer_goldens import GOLDENS
 
+from dmix.backbones.parameter_group import ParameterGroup, with_rest
+from dmix.backbones.resnet import ResNet
 from dmix.engine.optimizer import build_optimizer
 from dmix.engine.steps import cosine_ramp, multistep, step_readings
-from dmix.mixups.momentum import frozen_copy, update_average
-from dmix.models.parameter_group import ParameterGroup, with_rest
-from dmix.models.resnet import ResNet
+from dmix.policies.momentum import frozen_copy, update_average
 
 SCHEDULES, MOMENTUM = GOLDENS["schedules"], GOLDENS["momentum_encoder"]
 MILESTONES = (6000, 12000, 18000, 24000)

@@ -159,11 +159,11 @@ def test_the_objective_has_its_columns_in_table_1_and_makes_no_run_stale(objecti
 
 NAIVE = """
 import numpy as np, torch
-from dmix.losses.brier import brier
-from dmix.losses.mce import mce
-from dmix.mixups.policy import Context, Draws
-from dmix.mixups.vertical_concat import VerticalConcat
-from dmix.models.backbone import Backbone
+from dmix.objectives.brier import brier
+from dmix.objectives.mce import mce
+from dmix.policies.policy import Context, Draws
+from dmix.policies.vertical_concat import VerticalConcat
+from dmix.backbones.backbone import Backbone
 
 torch.set_num_threads(1)
 images, labels = torch.randn(6, 3, 5, 4), torch.arange(6)
@@ -196,7 +196,7 @@ def test_the_examples_compute_what_they_say(objective, project):
 
 
 def test_the_examples_keep_the_house_style(objective, project):
-    files = ("src/dmix/mixups/vertical_concat.py", "src/dmix/losses/brier.py")
+    files = ("src/dmix/policies/vertical_concat.py", "src/dmix/objectives/brier.py")
     config = ("--config", str(ROOT / "pyproject.toml"))
     for check in (("check",), ("format", "--check")):
         done = project.run("ruff", *check, *config, *files)

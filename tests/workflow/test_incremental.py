@@ -10,7 +10,7 @@ import pytest
 from project import NO_RULES, Project
 
 DM_CE = "static: {objective.eta: 0.1, policy.alpha: 0.2}"
-CUTMIX = "src/dmix/mixups/cutmix.py"
+CUTMIX = "src/dmix/policies/cutmix.py"
 CELLS = ("cifar10/resnet18", "cifar100/resnet18", "cifar100/resnext50")
 
 
@@ -64,13 +64,13 @@ def test_a_constant_in_one_policy(finished: Project):
     finished.edit(CUTMIX, "rng.integers(width, size", "rng.integers(width - 1, size")
     assert finished.planned() == cells("cutmix", "mce", "dm_ce")
     plan = finished.dmix("plan", "--tier", "smoke").stdout
-    assert "6 to train: code of dmix.mixups.cutmix changed" in plan
+    assert "6 to train: code of dmix.policies.cutmix changed" in plan
     finished.edit(CUTMIX, "rng.integers(width - 1, size", "rng.integers(width, size")
     assert finished.planned() == set()
 
 
 def test_a_constant_in_one_objective(finished: Project):
-    finished.edit("src/dmix/losses/decoupled.py", "TINY_LAM = 1e-3", "TINY_LAM = 2e-3")
+    finished.edit("src/dmix/objectives/decoupled.py", "TINY_LAM = 1e-3", "TINY_LAM = 2e-3")
     assert finished.planned() == cells("mixup", "dm_ce") | cells("cutmix", "dm_ce")
 
 

@@ -15,7 +15,7 @@ from dmix.record import Record, read_record
 from project import Project
 from streamed import DEPENDANTS, EVERYTHING, NO_RULES, SOURCE, rule, streamed
 
-CUTMIX = "src/dmix/mixups/cutmix.py"
+CUTMIX = "src/dmix/policies/cutmix.py"
 RUNS = "results/smoke/runs"
 pytestmark = pytest.mark.slow
 

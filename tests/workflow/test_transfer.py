@@ -121,7 +121,7 @@ def test_a_temperature_is_self_tunings(finished: Project):
 
 def test_the_code_of_bss_is_that_of_its_cells(finished: Project):
     finished.edit(
-        "src/dmix/tasks/transfer/bss.py", '{"bss": self.shrinkage *', '{"bss": 2 * self.shrinkage *'
+        "src/dmix/methods/transfer/bss.py", '{"bss": self.shrinkage *', '{"bss": 2 * self.shrinkage *'
     )
     assert finished.planned() == of("bss")
     assert relations(finished) == set()
@@ -145,7 +145,7 @@ def test_the_strategy_is_that_of_mixed_cells(finished: Project):
 
 
 def test_a_supervised_run_does_not_depend_on_two_streams(finished: Project):
-    finished.edit("src/dmix/data/paired.py", "steps_per_epoch = 0", "steps_per_epoch = 1")
+    finished.edit("src/dmix/data/loading/two_streams.py", "steps_per_epoch = 0", "steps_per_epoch = 1")
     assert finished.planned() == TABLE_6 | TABLE_8
 
 

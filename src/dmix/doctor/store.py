@@ -6,10 +6,11 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from dmix.data import embedded, marker
+from dmix.data.embedded import editions as embedded
+from dmix.data.sets import marker
+from dmix.data_items import Item, read_sources
 from dmix.doctor.finding import Finding
 from dmix.errors import DmixError
-from dmix.grid.sources import Item, read_sources
 
 GROUPS = {
     "data": "genuine data",

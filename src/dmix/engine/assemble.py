@@ -11,17 +11,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dmix.data import feed
-from dmix.data.dataset import Dataset
+from dmix.backbones import pretrained
+from dmix.backbones.backbone import Backbone
+from dmix.data.loading import feed
+from dmix.data.sets.dataset import Dataset
 from dmix.engine.distributed import World, here
+from dmix.engine.method import Feeding, Ingredients
 from dmix.engine.parts import load_labels, load_part
 from dmix.engine.seeding import derive
-from dmix.engine.task import Feeding, Ingredients
 from dmix.engine.trainer import Trainer
 from dmix.errors import DmixError
 from dmix.grid.spec import RunSpec
-from dmix.models import pretrained
-from dmix.models.backbone import Backbone
 
 EVALUATION_PIXELS = 1000 * 32 * 32
 """Of a batch of test images, about: small images are read by the thousand, large ones in fewer."""

@@ -29,8 +29,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from dmix.data.loader import Batch
-from dmix.engine.task import Step, Task
+from dmix.data.loading.loader import Batch
+from dmix.engine.method import Step, Task
 from dmix.errors import DmixError
 
 T = TypeVar("T")

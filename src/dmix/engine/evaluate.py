@@ -8,9 +8,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from dmix.data.evaluate.contract import View
+from dmix.data.views.contract import View
 from dmix.engine.distributed import World
-from dmix.engine.task import Task
+from dmix.engine.method import Task
 
 
 class Batches(Protocol):

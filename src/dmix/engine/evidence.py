@@ -1,6 +1,6 @@
 """What a relationship of source and target classes is learned from, and what then is known of it.
 
-The contract of `dmix.tasks.relations`, whose parts turn the one into the other.
+The contract of `dmix.methods.class_relations`, whose parts turn the one into the other.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from dmix.data.dataset import Dataset
+from dmix.data.sets.dataset import Dataset
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +42,7 @@ class Learned:
     matrix: (C, S) float64 on the host; row c is the distribution of the source classes given target class c.
     estimator: that was used. fallback: why it is another one than was asked for, or "".
     strength, scale, accuracy: of the regression of the reverse estimator
-        (`dmix.tasks.transfer.source_regression`); the direct one has none.
+        (`dmix.methods.transfer.source_regression`); the direct one has none.
     """
 
     matrix: Tensor

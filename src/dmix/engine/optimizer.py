@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from dmix import vision
-from dmix.models.parameter_group import ParameterGroup
+from dmix.backbones.parameter_group import ParameterGroup
 
 EMBEDDINGS = ("cls_token", "pos_embed", "relative_position_bias_table")
 """Last part of the names of parameters that are neither weights nor biases: timm's, of ViT and Swin."""

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dmix.data.dataset import Dataset
-from dmix.data.label_split import LabelSplit
+from dmix.data.labels.label_split import LabelSplit
+from dmix.data.sets.dataset import Dataset
 from dmix.errors import DmixError
 from dmix.grid.parts import read_part
 from dmix.grid.spec import RunSpec

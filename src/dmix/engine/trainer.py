@@ -11,20 +11,20 @@ import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
-from dmix.data.loader import EvaluationSet
-from dmix.data.stream import StreamEvaluation
+from dmix.data.loading.loader import EvaluationSet
+from dmix.data.loading.stream import StreamEvaluation
 from dmix.engine.average import Average
 from dmix.engine.course import course
 from dmix.engine.distributed import here
 from dmix.engine.evaluate import top1
+from dmix.engine.method import Step, Task
 from dmix.engine.optimizer import build_optimizer, exempt_from_decay
 from dmix.engine.precision import allow_tf32, autocast, gradient_scaler
 from dmix.engine.schedule import cosine, warm_up
 from dmix.engine.seeding import device_generator, host_generator, host_state, restore_host
 from dmix.engine.steps import cosine_7_16, multistep
-from dmix.engine.task import Step, Task
 from dmix.errors import DmixError
-from dmix.mixups.policy import Draws
+from dmix.policies.policy import Draws
 
 CHECK_EVERY = 50
 Row = dict[str, float | int]

@@ -17,10 +17,10 @@ from dmix import PACKAGE
 from dmix.grid.parts import module_of
 from dmix.grid.spec import DIGEST_LENGTH, RunSpec, digest_of
 
-NUMERIC_ROOMS = ("data", "models", "mixups", "losses", "tasks", "engine")
+NUMERIC_ROOMS = ("data", "backbones", "policies", "objectives", "methods", "engine")
 # What every run rests on; the parts are found by name and added.
 ENGINE = ("dmix.engine.assemble", "dmix.engine.device", "dmix.engine.score")
-RELATION = ("dmix.engine.relate", "dmix.engine.device")
+RELATION = ("dmix.engine.class_relation", "dmix.engine.device")
 
 
 def code_modules(spec: RunSpec) -> Mapping[str, str]:

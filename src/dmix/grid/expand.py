@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from dmix.data_items import Item, read_sources
 from dmix.errors import DmixError
 from dmix.grid.cells import cells_of
 from dmix.grid.code import code_digest
@@ -17,7 +18,6 @@ from dmix.grid.presence import RESULTS, way_to_get
 from dmix.grid.references import check_possible, check_references
 from dmix.grid.resolve import Cell, Resolver, Setting, as_list
 from dmix.grid.schema import Params, Table, validate
-from dmix.grid.sources import Item, read_sources
 from dmix.grid.spec import RunSpec
 from dmix.grid.yaml_lines import Document, load
 

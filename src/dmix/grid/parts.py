@@ -17,17 +17,17 @@ from dmix import PACKAGE
 from dmix.errors import DmixError
 
 ROOMS: Mapping[str, str] = {
-    "dataset": "data",
-    "backbone": "models",
+    "dataset": "data/sets",
+    "backbone": "backbones",
     "labels": "data/labels",
     "augment": "data/augment",
     "strong": "data/augment",
-    "view": "data/evaluate",
-    "policy": "mixups",
-    "objective": "losses",
-    "method": "tasks",
-    "pairing": "tasks/pairing",
-    "relation": "tasks/relations",
+    "view": "data/views",
+    "policy": "policies",
+    "objective": "objectives",
+    "method": "methods",
+    "pairing": "methods/addons",
+    "relation": "methods/class_relations",
 }
 _NAMES = {
     "Annotated": typing.Annotated,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from dmix.grid import cost
 from dmix.grid.expand import Grid
-from dmix.grid.state import TO_TRAIN, Standing, State, standing, why_stale
+from dmix.grid.status import TO_TRAIN, Standing, State, standing, why_stale
 
 UNIMPLEMENTED: State = "not yet implemented"
 BLOCKED: State = "blocked"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from dmix.grid.sources import Item
+from dmix.data_items import Item
 from dmix.grid.spec import RunSpec
 
 DATA = Path("data")

@@ -9,7 +9,7 @@ from dmix.grid.schema import Params, Table
 from dmix.grid.spec import AXES
 from dmix.grid.yaml_lines import Document, KeyPath
 
-# What `dmix.tasks.pairing` can do; the asymmetrical strategy (section 3.2) is defined for DM(CE) alone.
+# What `dmix.methods.addons` can do; the asymmetrical strategy (section 3.2) is defined for DM(CE) alone.
 PAIRED_POLICIES = ("mixup",)
 PAIRED_OBJECTIVES = ("mce", "dm_ce")
 

@@ -19,10 +19,11 @@ from typing import Any
 import safetensors.torch
 import torch
 
-from dmix.data.dataset import Dataset
-from dmix.data.feed import Reading
-from dmix.data.label_split import LabelSplit
-from dmix.data.marker import sha256
+from dmix.class_relation_record import read_relation
+from dmix.data.labels.label_split import LabelSplit
+from dmix.data.loading.feed import Reading
+from dmix.data.sets.dataset import Dataset
+from dmix.data.sets.marker import sha256
 from dmix.engine.assemble import Given, assemble
 from dmix.engine.device import choose_device
 from dmix.engine.distributed import World, joined, local_rank
@@ -33,13 +34,12 @@ from dmix.errors import DmixError
 from dmix.files import atomic_write, write_text
 from dmix.grid.code import code_digest, code_modules
 from dmix.grid.expand import Grid, folder
+from dmix.grid.paths import DATA, RelationPaths, RunPaths
 from dmix.grid.spec import RunSpec
 from dmix.job import checkpoint, facts, lock
-from dmix.job.paths import DATA, RelationPaths, RunPaths
 from dmix.job.signals import AGAIN, Stop, watched
 from dmix.job.watch import Watch
 from dmix.record import Labels, Record, read_record
-from dmix.relation_record import read_relation
 
 CACHE = DATA / "cache"
 MOST_WORKERS = 16

@@ -13,13 +13,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from dmix.data.dataset import Dataset, Split
-from dmix.data.loader import Normaliser
+from dmix.data.loading.loader import Normaliser
+from dmix.data.sets.dataset import Dataset, Split
 from dmix.engine.device import choose_device
 from dmix.engine.parts import load_dataset
 from dmix.errors import DmixError
 from dmix.grid.expand import Grid
-from dmix.mixups.policy import Draws, Mixed
+from dmix.policies.policy import Draws, Mixed
 from dmix.show.draws import PairedDraws
 from dmix.show.objects import NumpySeesConstants, object_cover, own_share
 from dmix.show.policies import Built, build, choose_run

@@ -24,9 +24,10 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from dmix.data import marker, masks
-from dmix.data.dataset import Dataset
-from dmix.data.embedded import EDITIONS
+from dmix.data.embedded import masks
+from dmix.data.embedded.editions import EDITIONS
+from dmix.data.sets import marker
+from dmix.data.sets.dataset import Dataset
 
 Floats = npt.NDArray[np.float32]
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import safetensors.torch
 import torch
 
-from dmix.data.dataset import Dataset
+from dmix.data.sets.dataset import Dataset
 from dmix.engine.assemble import assemble
 from dmix.errors import DmixError
 from dmix.grid.expand import Grid
-from dmix.mixups.policy import Context, Policy
+from dmix.methods.supervised import Supervised
+from dmix.policies.policy import Context, Policy
 from dmix.record import read_record
-from dmix.tasks.supervised import Supervised
 
 # Of several runs of a policy, the one nearest to these is shown.
 PREFERRED = {"backbone": "resnet18", "objective": "mce"}

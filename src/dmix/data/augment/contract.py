@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from dmix.data.resize import First, Image
+from dmix.data.augment.resize import First, Image
 
 
 @runtime_checkable

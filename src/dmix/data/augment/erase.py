@@ -12,7 +12,7 @@ import math
 
 import numpy as np
 
-from dmix.data.resize import Image
+from dmix.data.augment.resize import Image
 
 AREA = (0.02, 1 / 3)  # of the box, as a share of the image's
 RATIO = (0.3, 1 / 0.3)  # height over width

@@ -13,7 +13,7 @@ from dmix import vision
 from dmix.data.augment.erase import erase
 from dmix.data.augment.global_random import seeded_from
 from dmix.data.augment.random_resized_crop import RandomResizedCrop
-from dmix.data.resize import FILTERS, Image
+from dmix.data.augment.resize import FILTERS, Image
 from dmix.part import part
 
 FILL = (124, 116, 104)  # ImageNet's mean, where an operation uncovers pixels

@@ -11,7 +11,7 @@ from annotated_types import Ge, Gt, Interval
 
 from dmix.data.augment.crop_box import draw_boxes
 from dmix.data.augment.resample import resized_crop
-from dmix.data.resize import Image, ShorterSide, resize
+from dmix.data.augment.resize import Image, ShorterSide, resize
 from dmix.errors import DmixError
 from dmix.part import part
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import torch
 
-from dmix.data.resize import Interpolation
+from dmix.data.augment.resize import Interpolation
 
 BITS = 22  # of a weight, behind the point; Pillow's PRECISION_BITS
 

@@ -13,7 +13,7 @@ from annotated_types import Ge, Gt, Interval
 from PIL import ImageEnhance, ImageOps
 
 from dmix.data.augment.random_resized_crop import RandomResizedCrop
-from dmix.data.resize import Image, Square
+from dmix.data.augment.resize import Image, Square
 from dmix.part import part
 
 LEVELS = 10  # an operation is as strong as a level of 1 to 9, of 10

@@ -7,9 +7,9 @@ from typing import Annotated
 import numpy as np
 from annotated_types import Gt
 
-from dmix.data.dataset import Dataset
-from dmix.data.label_split import LabelSplit
+from dmix.data.labels.label_split import LabelSplit
 from dmix.data.labels.per_class import equal_split
+from dmix.data.sets.dataset import Dataset
 from dmix.part import part
 
 

@@ -6,9 +6,9 @@ from typing import Annotated
 
 from annotated_types import Ge, Interval
 
-from dmix.data.dataset import Dataset
-from dmix.data.label_split import LabelSplit
-from dmix.data.splits import split_labels
+from dmix.data.labels.label_split import LabelSplit
+from dmix.data.labels.splits import split_labels
+from dmix.data.sets.dataset import Dataset
 from dmix.part import part
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from dmix.data.dataset import Dataset
-from dmix.data.label_split import Ints, LabelSplit
-from dmix.data.splits import fewest_of_a_class, label_split
+from dmix.data.labels.label_split import Ints, LabelSplit
+from dmix.data.labels.splits import fewest_of_a_class, label_split
+from dmix.data.sets.dataset import Dataset
 from dmix.errors import DmixError
 
 Rng = np.random.RandomState | np.random.Generator

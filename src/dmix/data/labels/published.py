@@ -14,10 +14,10 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from dmix.data.dataset import Dataset
-from dmix.data.label_split import LabelSplit
+from dmix.data.labels.label_split import LabelSplit
+from dmix.data.labels.splits import label_split, names_of
 from dmix.data.line_digest import line_digest
-from dmix.data.splits import label_split, names_of
+from dmix.data.sets.dataset import Dataset
 from dmix.errors import DmixError
 from dmix.grid.presence import DATA, LABEL_LISTS
 from dmix.part import part

@@ -9,8 +9,8 @@ from dmix.data.obtain import checksum
 from dmix.data.obtain.fetch import RIGHT
 from dmix.data.obtain.lay import Load, checked, lay
 from dmix.data.obtain.place import Tell, draft, locked, require_absent, writable
+from dmix.data_items import File, Item
 from dmix.errors import DmixError
-from dmix.grid.sources import File, Item
 
 
 def bring(item: Item, path: Path, data: Path, load: Load | None, tell: Tell) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from dmix.data.line_digest import line_digest
 from dmix.data.obtain.progress import progress
+from dmix.data_items import File
 from dmix.errors import DmixError
-from dmix.grid.sources import File
 
 CHUNK = 1 << 20  # bytes
 

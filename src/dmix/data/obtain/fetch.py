@@ -19,8 +19,8 @@ from dmix.data.obtain.place import (
     writable,
 )
 from dmix.data.obtain.request import Part, SourceError
+from dmix.data_items import File, Item
 from dmix.errors import DmixError
-from dmix.grid.sources import File, Item
 
 RIGHT = "the checksum is right, so look at datasets.{} in params.yaml"
 

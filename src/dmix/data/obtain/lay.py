@@ -6,11 +6,11 @@ import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from dmix.data.dataset import Dataset
 from dmix.data.obtain.place import Tell, editions, require_space, writable
 from dmix.data.obtain.unpack import unpack, usual
+from dmix.data.sets.dataset import Dataset
+from dmix.data_items import File, Item
 from dmix.errors import DmixError
-from dmix.grid.sources import File, Item
 
 UNPACKED = 2  # times the size of an archive: small files take whole blocks
 Load = Callable[[Path], Dataset]  # reads the real edition below a folder of editions, with the genuine sizes

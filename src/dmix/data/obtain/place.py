@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from dmix.data_items import Item
 from dmix.errors import DmixError
-from dmix.grid.sources import Item
 
 Tell = Callable[[str], None]
 

@@ -9,14 +9,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from dmix.data import tiny_imagenet
-from dmix.data.dataset import Dataset, FileSplit
-from dmix.data.image_files import ImageFiles, LooseFiles, decode
+from dmix.data.loading.workers import ordered
 from dmix.data.obtain import checksum
 from dmix.data.obtain.progress import progress
-from dmix.data.workers import ordered
+from dmix.data.sets import tiny_imagenet
+from dmix.data.sets.dataset import Dataset, FileSplit
+from dmix.data.sets.image_files import ImageFiles, LooseFiles, decode
+from dmix.data_items import Item
 from dmix.errors import DmixError
-from dmix.grid.sources import Item
 
 TASK = 64  # images that a process decodes at a time
 LISTED = 20  # damaged images that are named

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 from dmix.data.obtain import checksum
+from dmix.data_items import File, Item
 from dmix.errors import DmixError
-from dmix.grid.sources import File, Item
 from dmix.vision import torchvision
 
 SCHEME = "torchvision:"  # of a source: the name of an entry of torchvision's weights

@@ -1,0 +1,119 @@
+"""ResNet (He et al., 2016) and ResNeXt (Xie et al., 2017), with stems for small and for large images."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Gt, Len
+from torch import Tensor, nn
+
+from dmix.backbones.backbone import Backbone
+from dmix.part import part
+
+
+def conv(inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Conv2d:
+    """Return a same-padded convolution without bias."""
+    return nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, groups=groups, bias=False)
+
+
+class Residual(nn.Module):
+    """relu(body(x) + shortcut(x)); the shortcut is a strided 1x1 convolution where shapes differ."""
+
+    def __init__(self, body: nn.Module, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.body = body
+        self.shortcut: nn.Module = nn.Identity()
+        if stride != 1 or inputs != outputs:
+            self.shortcut = nn.Sequential(conv(inputs, outputs, 1, stride), nn.BatchNorm2d(outputs))
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the block's output, (N, outputs, H / stride, W / stride)."""
+        out: Tensor = self.relu(self.body(x) + self.shortcut(x))
+        return out
+
+
+def basic_block(inputs: int, outputs: int, stride: int) -> Residual:
+    """Two 3x3 convolutions."""
+    body = nn.Sequential(
+        conv(inputs, outputs, 3, stride),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
+        conv(outputs, outputs, 3),
+        nn.BatchNorm2d(outputs),
+    )
+    return Residual(body, inputs, outputs, stride)
+
+
+def bottleneck_block(inputs: int, outputs: int, stride: int, inner: int, groups: int) -> Residual:
+    """1x1, grouped 3x3 (which carries the stride), 1x1."""
+    body = nn.Sequential(
+        conv(inputs, inner, 1),
+        nn.BatchNorm2d(inner),
+        nn.ReLU(inplace=True),
+        conv(inner, inner, 3, stride, groups),
+        nn.BatchNorm2d(inner),
+        nn.ReLU(inplace=True),
+        conv(inner, outputs, 1),
+        nn.BatchNorm2d(outputs),
+    )
+    return Residual(body, inputs, outputs, stride)
+
+
+def cifar_stem(width: int) -> nn.Sequential:
+    """A 3x3 convolution of stride 1 and no max-pool: the resolution is kept."""
+    return nn.Sequential(conv(3, width, 3), nn.BatchNorm2d(width), nn.ReLU(inplace=True))
+
+
+def imagenet_stem(width: int) -> nn.Sequential:
+    """A 7x7 convolution of stride 2 and a max-pool: a quarter of the resolution."""
+    return nn.Sequential(
+        conv(3, width, 7, 2), nn.BatchNorm2d(width), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2, padding=1)
+    )
+
+
+STEMS = {"cifar": cifar_stem, "imagenet": imagenet_stem}
+
+
+@part
+class ResNet(Backbone):
+    """A residual network; stage k has width * 2^k channels (four times that for bottlenecks).
+
+    Settings: `layers` blocks of each stage; `groups` x `group_width` * 2^k is the inner width of a
+    bottleneck, so groups 1 with group_width 64 is ResNet-50 and 32 with 4 is ResNeXt-50 (32x4d).
+    """
+
+    def __init__(
+        self,
+        classes: int,
+        *,
+        stem: Literal["cifar", "imagenet"],
+        block: Literal["basic", "bottleneck"],
+        layers: Annotated[tuple[int, ...], Len(1, 4)],
+        width: Annotated[int, Gt(0)],
+        groups: Annotated[int, Ge(1)] = 1,
+        group_width: Annotated[int, Ge(0)] = 0,
+    ) -> None:
+        super().__init__()
+        expansion = 1 if block == "basic" else 4
+
+        def make(inputs: int, outputs: int, stride: int, stage: int) -> Residual:
+            if block == "basic":
+                return basic_block(inputs, outputs, stride)
+            return bottleneck_block(inputs, outputs, stride, groups * group_width * 2**stage, groups)
+
+        self.channels = tuple(width * 2**stage * expansion for stage in range(len(layers)))
+        self.stem = STEMS[stem](width)
+        self.stages = nn.ModuleList()
+        channels = width
+        for stage, (depth, outputs) in enumerate(zip(layers, self.channels, strict=True)):
+            blocks = []
+            for index in range(depth):
+                stride = 2 if stage > 0 and index == 0 else 1
+                blocks.append(make(channels, outputs, stride, stage))
+                channels = outputs
+            self.stages.append(nn.Sequential(*blocks))
+        self.head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, classes))
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

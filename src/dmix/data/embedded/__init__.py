@@ -1,0 +1,1 @@
+"""The small data that ship with dmix, written in the genuine formats."""

@@ -1,0 +1,1 @@
+"""From a split to the batches of a run."""

@@ -1,0 +1,124 @@
+"""From a split to the loaders that feed a run: images in memory are resident, images on disk are streamed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from dmix.data.augment.contract import Augment, ImageAugment
+from dmix.data.augment.resize import First
+from dmix.data.loading.cached import CachedSplit, cached
+from dmix.data.loading.loader import EvaluationSet, ResidentLoader
+from dmix.data.loading.stream import StreamEvaluation, StreamLoader
+from dmix.data.sets.dataset import AnySplit, FileSplit, Split
+from dmix.data.views.contract import View
+from dmix.data.views.unchanged import Unchanged
+from dmix.errors import DmixError
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How images on disk are read. None of it changes a pixel.
+
+    Parameters
+    ----------
+    workers: processes that decode and augment, beside the one that trains.
+    cache: a folder for images after their first resize, where augmentation and test-time transform begin
+        with one; None keeps nothing.
+    """
+
+    workers: int = 0
+    cache: Path | None = None
+
+
+def train_loader(
+    split: AnySplit,
+    augment: Augment | ImageAugment,
+    reading: Reading,
+    *,
+    batch_size: int,
+    mean: Sequence[float],
+    std: Sequence[float],
+    seed: int,
+    device: torch.device,
+    rows: slice = slice(None),
+) -> ResidentLoader | StreamLoader:
+    """Return the training batches of `split`; for the parameters see `ResidentLoader` and `StreamLoader`.
+
+    Raises
+    ------
+    DmixError: the augmentation has no form for such images, or the split does not fill one batch.
+    """
+    if isinstance(split, Split):
+        if not isinstance(augment, Augment):
+            raise unfit("augmentation", augment, "in memory")
+        return ResidentLoader(
+            split, augment, batch_size=batch_size, mean=mean, std=std, seed=seed, device=device, rows=rows
+        )
+    if not isinstance(augment, ImageAugment):
+        raise unfit("augmentation", augment, "on disk")
+    return StreamLoader(
+        kept(split, augment.first, reading),
+        augment,
+        batch_size=batch_size,
+        mean=mean,
+        std=std,
+        seed=seed,
+        device=device,
+        workers=reading.workers,
+        rows=rows,
+    )
+
+
+def evaluation(
+    split: AnySplit,
+    view: View,
+    reading: Reading,
+    *,
+    batch_size: int,
+    mean: Sequence[float],
+    std: Sequence[float],
+    device: torch.device,
+    share: slice = slice(None),
+) -> EvaluationSet | StreamEvaluation:
+    """Return the test batches of `split`; for the parameters see `EvaluationSet` and `StreamEvaluation`.
+
+    Raises
+    ------
+    DmixError: the test-time transform has no form for such images.
+    """
+    if isinstance(split, Split):
+        if not isinstance(view, Unchanged):
+            raise unfit("test-time transform", view, "in memory")
+        return EvaluationSet(
+            split, batch_size=batch_size, mean=mean, std=std, device=device, share=share, view=view
+        )
+    return StreamEvaluation(
+        kept(split, view.first, reading),
+        view,
+        batch_size=batch_size,
+        mean=mean,
+        std=std,
+        device=device,
+        workers=reading.workers,
+        share=share,
+    )
+
+
+def kept(split: FileSplit, first: First | None, reading: Reading) -> FileSplit | CachedSplit:
+    """Return `split` with its images after `first`, where that may be kept."""
+    if first is None or reading.cache is None:
+        return split
+    return cached(split, first, reading.cache, workers=reading.workers)
+
+
+def unfit(what: str, part: object, where: str) -> DmixError:
+    """Return the error that `part` has no form for images `where` those of the data set are."""
+    module = type(part).__module__.rpartition(".")[2]
+    return DmixError(
+        f"the {what} {module} is not for images {where}, as those of this data set are",
+        "choose another one in the recipe, in params.yaml",
+    )

@@ -1,0 +1,232 @@
+"""Batches from images on disk: decoded and augmented in worker processes, normalised on the device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from itertools import islice
+from typing import Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from dmix.data.augment.contract import ImageAugment
+from dmix.data.augment.resize import Image
+from dmix.data.loading import epochs
+from dmix.data.loading.loader import Batch, Normaliser
+from dmix.data.loading.workers import ordered
+from dmix.data.views.contract import View
+
+# Images of one task. Processes share the work on a batch, so that the first one is soon there and what is
+# made ahead takes little memory, however large the batch.
+CHUNK = 32
+BATCHES_AHEAD = 2
+
+Indices = npt.NDArray[np.int64]
+Task = TypeVar("Task")
+
+
+class Images(Protocol):
+    """A split whose images are read one by one. Picklable and small, because worker processes get a copy."""
+
+    @property
+    def labels(self) -> npt.NDArray[np.int64]:
+        """Labels, int64 (N,), 0..classes-1."""
+        ...
+
+    def image(self, index: int) -> Image:
+        """Return one image, uint8 (H, W, 3) RGB."""
+        ...
+
+    def __len__(self) -> int: ...
+
+
+class StreamLoader:
+    """Training batches by step number; the counterpart of `ResidentLoader` for images on disk.
+
+    The order of epoch e is a function of (seed, e), a sample's augmentation one of (seed, e, index): there is
+    no state to save, results do not depend on the number of workers, and a resumed run starts at its step
+    at once. Steps may be asked for in any order, but only those that follow one another are made ahead.
+
+    Parameters
+    ----------
+    split: the samples.
+    augment: applied to each image in a worker process.
+    mean, std: per channel, of pixels scaled to 0..1.
+    seed: 0 or more.
+    workers: processes beside this one; with 0, this process does it all.
+    rows: the rows of each batch that are given, and made at all; for a batch shared by several processes.
+
+    Raises
+    ------
+    DmixError: the split does not fill one batch.
+    """
+
+    def __init__(
+        self,
+        split: Images,
+        augment: ImageAugment,
+        *,
+        batch_size: int,
+        mean: Sequence[float],
+        std: Sequence[float],
+        seed: int,
+        device: torch.device,
+        workers: int,
+        rows: slice = slice(None),
+    ) -> None:
+        self.steps_per_epoch = epochs.steps_per_epoch(len(split), batch_size)
+        self.images_per_step = batch_size
+        # two epochs: that of the batch, and that of what is made ahead
+        order = lru_cache(maxsize=2)(partial(epochs.order, len(split), seed))
+        self._plan = _Plan(order, self.steps_per_epoch, batch_size, rows)
+        self._work = _Augmented(split, augment, seed)
+        self._labels = torch.from_numpy(split.labels).to(device)
+        self._normalise = Normaliser(mean, std, device)
+        self._workers = workers
+        self._parts: Iterator[Tensor] = iter(())
+        self._next = -1
+
+    def batch(self, step: int) -> Batch:
+        """Return the batch of `step`, counted from 0 over the whole run; a last partial batch is dropped.
+
+        Raises
+        ------
+        DmixError: an image of the batch is damaged or cannot be read.
+        """
+        indices, device = self._plan.indices(step), self._labels.device
+        if step != self._next:
+            self._parts = _parts(self._work, self._plan.tasks(step), len(indices), self._workers, device)
+        self._next = -1  # until the batch is whole: after an error, everything starts anew
+        images = _gather(self._parts, len(indices), device)
+        self._next = step + 1
+        index = torch.from_numpy(indices).to(device)
+        return Batch(self._normalise(images), self._labels[index], index)
+
+
+class StreamEvaluation:
+    """All samples of a split in order, as (images, labels) batches; the last one may be smaller.
+
+    Images are float32 (B, 3, S, S), normalised, channels_last; labels int64 (B,). Iterate as often as
+    needed: worker processes are started each time, and end with the last batch.
+
+    Parameters
+    ----------
+    split: the samples.
+    view: applied to each image in a worker process; says which crops of the result are evaluated.
+    mean, std: per channel, of pixels scaled to 0..1.
+    workers: processes beside this one; with 0, this process does it all.
+    share: which of the batches are given, and made at all; for a reading shared by several processes.
+    """
+
+    def __init__(
+        self,
+        split: Images,
+        view: View,
+        *,
+        batch_size: int,
+        mean: Sequence[float],
+        std: Sequence[float],
+        device: torch.device,
+        workers: int,
+        share: slice = slice(None),
+    ) -> None:
+        self.view = view
+        self._work = _Viewed(split, view)
+        self._labels = torch.from_numpy(split.labels).to(device)
+        self._batch_size = batch_size
+        self._batches = [
+            slice(start, start + batch_size) for start in range(0, len(split), batch_size)[share]
+        ]
+        self._normalise = Normaliser(mean, std, device)
+        self._workers = workers
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        everything, device = np.arange(len(self._labels)), self._labels.device
+        tasks = (chunk for batch in self._batches for chunk in _chunks(everything[batch]))
+        parts = _parts(self._work, tasks, self._batch_size, self._workers, device)
+        for batch in self._batches:
+            labels = self._labels[batch]
+            yield self._normalise(_gather(parts, len(labels), device)), labels
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Which samples each step trains on.
+
+    An object of its own: tasks that held the loader would keep its processes alive when it is dropped.
+    """
+
+    order: Callable[[int], Indices]
+    steps_per_epoch: int
+    batch_size: int
+    rows: slice
+
+    def indices(self, step: int) -> Indices:
+        """Return the indices of a step's samples."""
+        epoch, place = divmod(step, self.steps_per_epoch)
+        return self.order(epoch)[place * self.batch_size : (place + 1) * self.batch_size][self.rows]
+
+    def tasks(self, step: int) -> Iterator[tuple[int, Indices]]:
+        """Yield epoch and indices of each chunk, from `step` on, without end."""
+        while True:
+            for chunk in _chunks(self.indices(step)):
+                yield step // self.steps_per_epoch, chunk
+            step += 1
+
+
+@dataclass(frozen=True)
+class _Augmented:
+    """What worker processes do for training: a chunk's images, uint8 (n, S, S, 3)."""
+
+    split: Images
+    augment: ImageAugment
+    seed: int
+
+    def __call__(self, task: tuple[int, Indices]) -> Tensor:
+        epoch, indices = task
+        made = [
+            self.augment(self.split.image(index), epochs.sample_rng(self.seed, epoch, index))
+            for index in indices.tolist()
+        ]
+        return torch.from_numpy(np.stack(made))
+
+
+@dataclass(frozen=True)
+class _Viewed:
+    """What worker processes do for evaluation: a chunk's images, uint8 (n, S, S, 3)."""
+
+    split: Images
+    view: View
+
+    def __call__(self, indices: Indices) -> Tensor:
+        return torch.from_numpy(np.stack([self.view(self.split.image(i)) for i in indices.tolist()]))
+
+
+def _chunks(indices: Indices) -> Iterator[Indices]:
+    for start in range(0, len(indices), CHUNK):
+        yield indices[start : start + CHUNK]
+
+
+def _parts(
+    work: Callable[[Task], Tensor],
+    tasks: Iterator[Task],
+    batch_size: int,
+    workers: int,
+    device: torch.device,
+) -> Iterator[Tensor]:
+    ahead = BATCHES_AHEAD * -(-batch_size // CHUNK)
+    return ordered(work, tasks, workers=workers, ahead=ahead, pin=device.type == "cuda")
+
+
+def _gather(parts: Iterator[Tensor], batch_size: int, device: torch.device) -> Tensor:
+    """Return the next chunks as one batch on the device: uint8 (batch_size, 3, S, S), channels_last."""
+    chunks = islice(parts, -(-batch_size // CHUNK))
+    images = torch.cat([chunk.to(device, non_blocking=True) for chunk in chunks])
+    return images.permute(0, 3, 1, 2)

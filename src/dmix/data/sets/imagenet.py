@@ -1,0 +1,155 @@
+"""ImageNet-1k (ILSVRC2012), genuine or embedded: class folders, or the official archives as they are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Literal
+
+import numpy as np
+import numpy.typing as npt
+from annotated_types import Gt
+
+from dmix.data.sets import imagenet_devkit, tar_index
+from dmix.data.sets.class_folders import class_folders, images_in, readable
+from dmix.data.sets.dataset import Dataset, FileSplit
+from dmix.data.sets.image_files import ImageFiles, LooseFiles
+from dmix.data.sets.listed import Place, locate, require_sizes
+from dmix.data.sets.tar_files import TarFiles
+from dmix.part import part
+
+FOLDER = "imagenet"
+TRAIN_ARCHIVE, VAL_ARCHIVE = "ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar"
+NAME = re.compile(r"(?:train|val)/(n\d{8})/[\w.-]+\.JPEG", re.ASCII)
+VAL_NAME = re.compile(r"ILSVRC2012_val_(\d{8})\.JPEG", re.ASCII)
+
+
+@part
+def imagenet(
+    root: Path,
+    *,
+    edition: Literal["real", "embedded"],
+    classes: Annotated[int, Gt(1)],
+    train_size: Annotated[int, Gt(0)],
+    test_size: Annotated[int, Gt(0)],
+) -> Dataset:
+    """Find the images in `root/<edition>/imagenet`; the test split is its `val`.
+
+    Each split is taken from the first of these that is there:
+
+    - class folders, `train/<wnid>/*.JPEG` and `val/<wnid>/*.JPEG`;
+    - for val, `val/*.JPEG` without class folders, and the development kit;
+    - the official archives, which are not unpacked: ILSVRC2012_img_train.tar, and ILSVRC2012_img_val.tar
+      with the development kit. An index of each is made once (`tar_index`).
+
+    All give the same data set, fingerprint included: an image is named by the folder of its class, such as
+    `train/n01440764/n01440764_10026.JPEG`, wherever it lies. Labels are the places of the WordNet ids in
+    sorted order, and each split is in the order of its names, both as in torchvision's ImageFolder.
+
+    Parameters
+    ----------
+    root: the folder that holds the editions.
+    train_size, test_size: the images each split must hold, 1,281,167 and 50,000 in the genuine set.
+
+    Raises
+    ------
+    DmixError: the data are missing, damaged, of the other edition, or not as the settings say.
+    """
+    place = locate(root, FOLDER, "imagenet", edition, "run: dmix data import imagenet PATH")
+    with readable(place):
+        train, test = _train(place), _val(place)
+        train_wnids, test_wnids = _wnids(place, train), _wnids(place, test)
+        labels = {wnid: label for label, wnid in enumerate(sorted(set(train_wnids)))}
+        if unknown := sorted(set(test_wnids) - labels.keys()):
+            raise place.fault(f"{place.folder}: the class {unknown[0]} of val is not among those of train")
+        require_sizes(
+            place,
+            {
+                "classes": (len(labels), classes),
+                "train images": (len(train.names), train_size),
+                "test images": (len(test.names), test_size),
+            },
+        )
+        splits = {
+            "train": FileSplit(train, np.array([labels[wnid] for wnid in train_wnids], np.int64)),
+            "test": FileSplit(test, np.array([labels[wnid] for wnid in test_wnids], np.int64)),
+        }
+        return Dataset(name=place.name, edition=edition, classes=classes, splits=splits)
+
+
+@dataclass(frozen=True, eq=False)
+class FlatFiles:
+    """Images that all lie in `folder`, named as though each lay in its class's folder."""
+
+    folder: Path
+    names: tuple[str, ...]
+
+    def sizes(self) -> npt.NDArray[np.int64]:
+        """Return the number of bytes of each file, (N,)."""
+        return np.fromiter((self._path(index).stat().st_size for index in range(len(self.names))), np.int64)
+
+    def read(self, index: int) -> bytes:
+        """Return the bytes of one file."""
+        return self._path(index).read_bytes()
+
+    def _path(self, index: int) -> Path:
+        return self.folder / PurePosixPath(self.names[index]).name
+
+
+def _train(place: Place) -> ImageFiles:
+    if (place.folder / "train").is_dir():
+        return _in_class_folders(place, "train")
+    index = _index(place, TRAIN_ARCHIVE, "train")
+    return _in_archive(place.folder / TRAIN_ARCHIVE, index, [f"train/{name}" for name in index.names])
+
+
+def _val(place: Place) -> ImageFiles:
+    if not (place.folder / "val").is_dir():
+        index = _index(place, VAL_ARCHIVE, "val")
+        return _in_archive(place.folder / VAL_ARCHIVE, index, _by_class(place, index.names))
+    if class_folders(place, "val"):
+        return _in_class_folders(place, "val")
+    return FlatFiles(place.folder / "val", tuple(sorted(_by_class(place, images_in(place, "val")))))
+
+
+def _in_class_folders(place: Place, split: str) -> LooseFiles:
+    folders = [f"{split}/{wnid}" for wnid in class_folders(place, split)]
+    names = [f"{folder}/{name}" for folder in folders for name in images_in(place, folder)]
+    return LooseFiles(place.folder, tuple(sorted(names)))
+
+
+def _in_archive(archive: Path, index: tar_index.TarIndex, names: Sequence[str]) -> TarFiles:
+    """Return the archive's members under `names`, which are in the archive's order, sorted by name."""
+    order = sorted(range(len(names)), key=names.__getitem__)
+    return TarFiles(archive, tuple(names[i] for i in order), index.offsets[order], index.sizes[order])
+
+
+def _index(place: Place, archive: str, split: str) -> tar_index.TarIndex:
+    if not (place.folder / archive).is_file():
+        raise place.fault(f"{place.folder} holds neither the folder {split} nor the archive {archive}")
+    return tar_index.load(place.folder / archive)
+
+
+def _by_class(place: Place, names: Sequence[str]) -> list[str]:
+    """Return `val/<wnid>/<name>` for every validation image."""
+    wnids = imagenet_devkit.validation_wnids(place.folder / imagenet_devkit.ARCHIVE, place.way_out)
+    placed = []
+    for name in names:
+        match = VAL_NAME.fullmatch(name)
+        if match is None or not 1 <= int(match[1]) <= len(wnids):
+            raise place.fault(f"{place.folder}: {name} is none of the {len(wnids)} validation images")
+        placed.append(f"val/{wnids[int(match[1]) - 1]}/{name}")
+    return placed
+
+
+def _wnids(place: Place, files: ImageFiles) -> list[str]:
+    """Return the WordNet id in every name."""
+    wnids = []
+    for name in files.names:
+        match = NAME.fullmatch(name)
+        if match is None:
+            raise place.fault(f"{place.folder}: {name} is not <split>/<wnid>/<image>.JPEG")
+        wnids.append(match[1])
+    return wnids

@@ -1,0 +1,191 @@
+"""What loaders of listed image files share: the edition's folder, its text lists, its splits, their sizes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from dmix.data.sets import marker
+from dmix.data.sets.dataset import Dataset, Edition, FileSplit
+from dmix.data.sets.image_files import LooseFiles
+from dmix.errors import DmixError
+
+Row = tuple[str, int]  # an image's path relative to the data set's folder, and its label
+Rows = Sequence[Row]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an edition lies, and what a person does about anything that is wrong in it."""
+
+    name: str
+    edition: Edition
+    folder: Path
+    way_out: str
+
+    def fault(self, message: str) -> DmixError:
+        """Return the error that says `message` and the way out."""
+        return DmixError(message, self.way_out)
+
+
+class Line(NamedTuple):
+    """A line of a list, or the part of it after its key; `where` is "file:line" for messages."""
+
+    where: str
+    text: str
+
+
+def locate(root: Path, folder: str, name: str, edition: Edition, way_out: str) -> Place:
+    """Find `root/<edition>/<folder>`.
+
+    Parameters
+    ----------
+    name: what params.yaml calls the data set.
+    way_out: how a person gets the real edition.
+
+    Raises
+    ------
+    DmixError: the folder is missing or holds the other edition, or an embedded one is damaged.
+    """
+    embedded = edition == "embedded"
+    target, way = root / edition / folder, marker.WAY_OUT if embedded else way_out
+    if not target.is_dir():
+        raise DmixError(f"data set {name} ({edition} edition) is missing: {target}", way)
+    # What is there is left alone by `dmix data fetch`; `dmix data embed` writes damaged files anew.
+    place = Place(name, edition, target, way if embedded else f"remove {target}, then {way}")
+    if embedded:
+        marker.check(place.folder)
+    elif (place.folder / marker.NAME).exists():
+        raise place.fault(f"{place.folder} is the embedded edition, in the place of the real one")
+    return place
+
+
+def read_content(place: Place, name: str) -> bytes:
+    """Return the bytes of the file `name` of the data set.
+
+    Raises
+    ------
+    DmixError: it is missing or cannot be read.
+    """
+    path = place.folder / name
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise place.fault(f"{path} is missing") from error
+    except OSError as error:
+        raise place.fault(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def read_lines(place: Place, name: str) -> list[Line]:
+    """Return the lines of a list that are not blank, without the blanks around them.
+
+    Raises
+    ------
+    DmixError: the file is missing, or a line is not text.
+    """
+    lines = []
+    for number, raw in enumerate(read_content(place, name).splitlines(), start=1):
+        where = f"{place.folder / name}:{number}"
+        try:
+            text = raw.decode().strip()
+        except UnicodeDecodeError as error:
+            raise place.fault(f"{where}: not UTF-8 text") from error
+        if "\0" in text:  # what a crash leaves of a file that was being written
+            raise place.fault(f"{where}: zero bytes in the place of text")
+        if text:
+            lines.append(Line(where, text))
+    return lines
+
+
+def read_pairs(place: Place, name: str) -> dict[str, Line]:
+    """Return key to value of lines "<key> <value>", in their order; a value may contain blanks.
+
+    Raises
+    ------
+    DmixError: the file is missing, a line has no value, or a key comes twice.
+    """
+    pairs: dict[str, Line] = {}
+    for where, text in read_lines(place, name):
+        key, *value = text.split(maxsplit=1)
+        if not value:
+            raise place.fault(f"{where}: cannot read {text!r}, expected two entries")
+        if key in pairs:
+            raise place.fault(f"{where}: {key} comes a second time")
+        pairs[key] = Line(where, value[0])
+    return pairs
+
+
+def dataset(
+    place: Place,
+    splits: Mapping[str, Rows],
+    named: int,
+    *,
+    classes: int,
+    train_size: int,
+    test_size: int,
+) -> Dataset:
+    """Build the data set of the splits "train" and "test", once everything about them is as it should be.
+
+    Each split is in the order of its paths, so that the order of lines in the lists never matters.
+
+    Parameters
+    ----------
+    named: how many classes the data set's own lists name.
+    classes, train_size, test_size: what the settings say.
+
+    Raises
+    ------
+    DmixError: a size is not as the settings say, an image is listed twice, or a file is missing.
+    """
+    require_sizes(
+        place,
+        {
+            "classes": (named, classes),
+            "train images": (len(splits["train"]), train_size),
+            "test images": (len(splits["test"]), test_size),
+        },
+    )
+    paths = [path for rows in splits.values() for path, _ in rows]
+    for path, times in Counter(paths).items():
+        if times > 1:
+            raise place.fault(f"{place.folder} lists the image {path} {times} times")
+    try:
+        return Dataset(
+            name=place.name,
+            edition=place.edition,
+            classes=classes,
+            splits={split: _file_split(place, rows) for split, rows in splits.items()},
+        )
+    except FileNotFoundError as error:  # the fingerprint asks for the size of every file
+        missing = sum(not (place.folder / path).exists() for path in paths)
+        raise place.fault(
+            f"the image {error.filename} is missing ({missing} of {len(paths)} images are)"
+        ) from error
+    except OSError as error:
+        raise place.fault(f"cannot read the image {error.filename}: {error.strerror or error}") from error
+
+
+def require_sizes(place: Place, sizes: Mapping[str, tuple[int, int]]) -> None:
+    """Compare what was found with what the settings say; `sizes` maps "train images" to (found, expected).
+
+    Raises
+    ------
+    DmixError: they differ.
+    """
+    for what, (found, expected) in sizes.items():
+        if found != expected:
+            settings = f"the sizes of {place.name} ({place.edition} edition) in params.yaml"
+            raise DmixError(
+                f"{place.folder} holds {found} {what}, the settings say {expected}",
+                f"correct {settings}, or {place.way_out}",
+            )
+
+
+def _file_split(place: Place, rows: Rows) -> FileSplit:
+    paths, labels = zip(*sorted(rows), strict=True)
+    return FileSplit(LooseFiles(place.folder, paths), np.array(labels, np.int64))

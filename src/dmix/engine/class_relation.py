@@ -1,0 +1,97 @@
+"""A relationship of source and target classes, learned before the runs that are taught it (Co-Tuning)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from dmix.backbones import pretrained
+from dmix.backbones.backbone import Backbone
+from dmix.backbones.pooled import pooled
+from dmix.data.loading import feed
+from dmix.data.sets.dataset import Dataset
+from dmix.data.sets.subset import subset
+from dmix.data.views.contract import View
+from dmix.engine.evidence import Evidence, Learned
+from dmix.engine.parts import load_labels, load_part
+from dmix.errors import DmixError
+from dmix.grid.spec import RunSpec
+
+BATCH = 64
+"""Images of a forward pass. It is fixed because sums may round otherwise in other batches."""
+
+
+def relate(
+    spec: RunSpec, dataset: Dataset, device: torch.device, reading: feed.Reading, weights: Path | None
+) -> Learned:
+    """Learn how the classes of `weights` relate to those of `dataset`, from its labelled images alone.
+
+    They are seen in the centre crop of the runs' test-time view, by the pre-trained network as it is, in
+    evaluation mode. Only the network runs on `device`.
+
+    Parameters
+    ----------
+    spec: of task "relation". reading: how images on disk are read; it changes no number.
+    weights: what the runs start from; of `spec.source` where there is one, else a file of torchvision.
+
+    Raises
+    ------
+    DmixError: there are no weights, they are missing, damaged or of another network, an image is damaged, or
+        the labelled images do not do for the estimator.
+    """
+    if weights is None:
+        raise DmixError(
+            f"{spec.name}: a network with random weights has no source classes to relate",
+            "set recipe.init in params.yaml to the weights that the runs start from",
+        )
+    recipe, train, labels = spec.settings["recipe"], dataset.splits["train"], load_labels(spec, dataset)
+    rows = np.arange(len(train)) if labels is None else labels.labelled
+    model = load_part("backbone", spec.settings["backbone"], dataset.classes)
+    network = source_network(model, weights, from_run=spec.source is not None)
+    view = load_part("view", spec.settings["view"])
+    batches = feed.evaluation(
+        subset(train, rows),
+        view,
+        replace(reading, cache=None),  # which would be of these images alone; they are read once
+        batch_size=BATCH,
+        mean=recipe["mean"],
+        std=recipe["std"],
+        device=device,
+    )
+    logits = source_logits(network.to(device), view, batches)
+    evidence = Evidence(logits, torch.from_numpy(train.labels[rows]), dataset.classes, dataset, rows)
+    learned: Learned = load_part("relation", spec.settings["relation"], evidence)
+    return learned
+
+
+def source_network(model: Backbone, weights: Path, *, from_run: bool) -> nn.Sequential:
+    """Return the pre-trained network, (N, 3, H, W) to logits (N, S); its body is that of `model`, filled.
+
+    Raises
+    ------
+    DmixError: the file is missing or damaged, or is of another network.
+    """
+    load: Callable[[Backbone, Path], None] = pretrained.load_run if from_run else pretrained.load_torchvision
+    load(model, weights)
+    encoder, _ = pooled(model)
+    return nn.Sequential(encoder, pretrained.source_classifier(weights, from_run=from_run))
+
+
+@torch.no_grad()
+def source_logits(network: nn.Module, view: View, batches: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
+    """Return the logits (N, S) of centre crops, float32 on the host, by the network in evaluation mode."""
+    network.eval()
+    # One pass whose digits every run shares: whatever else is set, no algorithm is chosen by its speed here.
+    with torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
+        found = [network(_centre(view, images)).cpu() for images, _ in batches]
+    return torch.cat(found)
+
+
+def _centre(view: View, images: Tensor) -> Tensor:
+    return next(islice(view.crops(images), view.centre, None))

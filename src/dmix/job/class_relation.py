@@ -1,0 +1,96 @@
+"""The life of one relationship of classes: from its name to its record."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import time
+
+import safetensors.torch
+
+from dmix.class_relation_record import Relation, read_relation
+from dmix.data.sets.marker import sha256
+from dmix.engine.class_relation import relate as learn
+from dmix.engine.device import choose_device
+from dmix.engine.parts import load_dataset, load_labels
+from dmix.files import atomic_write, write_text
+from dmix.grid.code import code_digest
+from dmix.grid.expand import Grid, folder
+from dmix.grid.paths import DATA, WORK, RelationPaths
+from dmix.grid.spec import RunSpec
+from dmix.job import facts, lock
+from dmix.job.train import Options, reading, weights_of
+from dmix.methods.transfer.co_tuning import MATRIX
+
+
+def relate(grid: Grid, name: str, options: Options) -> int:
+    """Learn the relationship `name` of `grid.relations` and write it, then its record; return 0.
+
+    A finished one returns at once. It has no resume state: one that was killed starts anew.
+
+    Raises
+    ------
+    DmixError: bad data or weights, or a folder that cannot be written.
+    """
+    spec = grid.relations[name]
+    paths = RelationPaths(grid.tier, folder(spec))
+    work = WORK / grid.tier / paths.folder
+    # For people, who find a folder by its digests; and it shows early that the folder can be written.
+    write_text(work / "spec.json", json.dumps(spec.identity(), indent=1) + "\n")
+    with lock.held(work / "lock", lambda text: print(text, flush=True)):
+        if not _finished(paths):
+            record = _learn(grid, spec, paths, options)
+            print(f"{name}: {_told(record)} ({record.seconds:.1f} s)")
+    return 0
+
+
+def _finished(paths: RelationPaths) -> bool:
+    """Whether the relationship and its record are there, and are what the path promises."""
+    record = read_relation(paths.record)
+    if record is None or f"{record.name}-{record.spec_digest}-{record.code_digest}" != paths.folder:
+        return False
+    return paths.matrix.exists() and sha256(paths.matrix) == record.matrix_sha256
+
+
+def _learn(grid: Grid, spec: RunSpec, paths: RelationPaths, options: Options) -> Relation:
+    started = time.monotonic()
+    device, weights = choose_device(options.device), weights_of(grid, spec)
+    dataset = load_dataset(spec, DATA)
+    learned = learn(spec, dataset, device, reading(options, device), weights)
+    assert weights is not None  # else it was refused
+    blob = safetensors.torch.save({MATRIX: learned.matrix.contiguous()})
+    labels = load_labels(spec, dataset)
+    record = Relation(
+        name=spec.name,
+        spec_digest=spec.digest(),
+        code_digest=code_digest(spec),
+        spec=spec.identity(),
+        data_edition=dataset.edition,
+        data_fingerprint=dataset.fingerprint,
+        labelled=len(dataset.splits["train"] if labels is None else labels.labelled),
+        labelled_sha256=None if labels is None else labels.digest,
+        estimator=learned.estimator,
+        fallback=learned.fallback,
+        strength=learned.strength,
+        scale=learned.scale,
+        accuracy=learned.accuracy,
+        seconds=round(time.monotonic() - started, 3),
+        versions={**facts.versions(), "scipy": importlib.metadata.version("scipy")},
+        hardware=facts.hardware(device),
+        matrix_sha256=hashlib.sha256(blob).hexdigest(),
+        init_sha256=sha256(weights),
+    )
+    with atomic_write(paths.matrix) as stream:
+        stream.write(blob)
+    record.write(paths.record)
+    return record
+
+
+def _told(record: Relation) -> str:
+    """Return what a person hears of a new relationship; that another estimator was used is never left out."""
+    if record.fallback:
+        return f"{record.estimator} estimator, because {record.fallback}"
+    if record.accuracy is None:
+        return f"{record.estimator} estimator"
+    return f"{record.estimator} estimator, {100 * record.accuracy:.1f} % of the held-out images right"

@@ -1,0 +1,104 @@
+"""ReMixMatch (Berthelot et al., 2020), as in TorchSSL: MixMatch with alignment, strong views, rotations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated
+
+import numpy as np
+import torch
+from annotated_types import Ge, Gt, Le, Lt
+from torch import Tensor, nn
+
+from dmix.data.loading.two_streams import Pair, PairLoader
+from dmix.data.send import to_device
+from dmix.engine.method import Feeding, Ingredients, Step
+from dmix.methods.passes import apart
+from dmix.methods.semi.dealt_out import dealt_out
+from dmix.methods.semi.host import SemiHost
+from dmix.methods.semi.mixed_rows import mix_at_random
+from dmix.methods.semi.quarter_turns import TURNS, turned
+from dmix.methods.semi.ramps import linear
+from dmix.methods.semi.row_losses import masked_ce
+from dmix.methods.semi.targets import align, certain, follow, probabilities, sharpen
+from dmix.part import part
+
+
+@part
+class ReMixMatch(SemiHost):
+    """Mix labelled rows with two strong views and the weak view of unlabelled ones; add one view by itself.
+
+    Targets are the weak view's distributions, aligned with the frequencies of labels and sharpened. As in
+    TorchSSL there is one lam for the batch, and predictions are followed by a running mean. The original has
+    more views, another optimiser and a learned augmentation.
+
+    Settings: `temperature` of the targets; `alpha` of lam = max(l, 1 - l), l ~ Beta(alpha, alpha); `momentum`
+    of the running mean; the weights `match` of the mixed unlabelled rows, `strong` of the first strong view
+    unmixed, `rotation` of saying by how many quarters it is turned; `ramp` the share of the run in which the
+    first two grow from 0, linearly.
+
+    Attributes
+    ----------
+    rotation_head: features to logits of 0 to 3 quarters.
+    predicted: (C,), running mean of predictions on the weak view. wanted: (C,), frequencies of the labels.
+    """
+
+    unlabelled = ("augment", "strong", "strong")
+    predicted: Tensor
+    wanted: Tensor
+
+    def __init__(
+        self,
+        ingredients: Ingredients,
+        *,
+        temperature: Annotated[float, Gt(0)],
+        alpha: Annotated[float, Gt(0)],
+        momentum: Annotated[float, Ge(0), Lt(1)],
+        match: Annotated[float, Ge(0)],
+        strong: Annotated[float, Ge(0)],
+        rotation: Annotated[float, Ge(0)],
+        ramp: Annotated[float, Ge(0), Le(1)],
+    ) -> None:
+        super().__init__(ingredients)
+        self.temperature, self.alpha, self.momentum = temperature, alpha, momentum
+        self.match, self.strong, self.rotation, self.ramp = match, strong, rotation, ramp
+        self.rotation_head = nn.Linear(self.head.in_features, TURNS)
+        nn.init.xavier_normal_(self.rotation_head.weight)  # as all of TorchSSL's linear layers
+        nn.init.zeros_(self.rotation_head.bias)
+        classes = self.head.out_features
+        self.register_buffer("predicted", torch.full((classes,), 1 / classes))
+        self.register_buffer("wanted", torch.full((classes,), 1 / classes))
+
+    def loader(self, feeding: Feeding) -> PairLoader:
+        """Return what every method's does, and keep the frequencies of the labels."""
+        labels = (
+            feeding.split.labels if feeding.labels is None else feeding.split.labels[feeding.labels.labelled]
+        )
+        counts = np.bincount(labels, minlength=len(self.wanted))
+        self.wanted.copy_(torch.from_numpy(counts / len(labels)))
+        return super().loader(feeding)
+
+    def losses(self, batch: Pair, step: Step) -> Mapping[str, Tensor]:
+        """Return `ce`, `match`, `strong` and `rotation`."""
+        assert batch.unlabelled is not None
+        weak, first, second = batch.unlabelled.images
+        y = batch.labelled.labels
+        q = self._targets(probabilities(self.look(weak)), step)
+        images = torch.cat([batch.labelled.images[0], first, second, weak])
+        mixed = mix_at_random(images, torch.cat([certain(y, q), q, q, q]), self.alpha, step.draws)
+        logits = self.head(dealt_out(self.encoder, mixed.images, len(y)))
+        turns = to_device(step.draws.host.integers(TURNS, size=len(first)), first.device)
+        unmixed = self.head(apart(self.encoder, first, freeze=True))
+        rotated = self.rotation_head(apart(self.encoder, turned(first, turns), freeze=True))
+        ramp = linear(step.number, self.ramp * step.total)
+        return {
+            "ce": masked_ce(logits[: len(y)], mixed.targets[: len(y)]),
+            "match": self.match * ramp * masked_ce(logits[len(y) :], mixed.targets[len(y) :]),
+            "strong": self.strong * ramp * masked_ce(unmixed, q),
+            "rotation": self.rotation * masked_ce(rotated, turns),
+        }
+
+    def _targets(self, p: Tensor, step: Step) -> Tensor:
+        """Return the targets of the unlabelled rows, (N, C), of p (N, C), which the mean takes in first."""
+        self.predicted.copy_(follow(self.predicted if step.number else None, p, self.momentum))
+        return sharpen(align(p, self.wanted, self.predicted), self.temperature)

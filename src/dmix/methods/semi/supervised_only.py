@@ -1,0 +1,27 @@
+"""The labelled images alone: what every semi-supervised method is compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from dmix.data.loading.two_streams import Pair
+from dmix.engine.method import Ingredients, Step
+from dmix.methods.semi.host import SemiHost
+from dmix.methods.semi.row_losses import masked_ce
+from dmix.part import part
+
+
+@part
+class SupervisedOnly(SemiHost):
+    """The cross-entropy of the labelled rows, from the same labels and the same stream of them."""
+
+    def __init__(self, ingredients: Ingredients) -> None:
+        super().__init__(ingredients)
+
+    def losses(self, batch: Pair, step: Step) -> Mapping[str, Tensor]:
+        """Return `ce`."""
+        del step
+        logits = self.head(self.encoder(batch.labelled.images[0]))
+        return {"ce": masked_ce(logits, batch.labelled.labels)}

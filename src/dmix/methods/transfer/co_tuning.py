@@ -1,0 +1,71 @@
+"""Co-Tuning (You et al., 2020): fine-tuning that keeps the pre-trained classifier and teaches it too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import safetensors
+import safetensors.torch
+from annotated_types import Ge
+from torch import Tensor
+
+from dmix.backbones.pretrained import source_classifier
+from dmix.data.loading.two_streams import Pair
+from dmix.engine.method import Ingredients
+from dmix.errors import DmixError
+from dmix.methods.addons.pseudo import PseudoLabels
+from dmix.methods.transfer.class_relation import relation_loss
+from dmix.methods.transfer.host import Host
+from dmix.part import part
+
+MATRIX = "relationship"
+
+
+@part
+class CoTuning(Host):
+    """Add `relation_weight` times the cross-entropy of the source classifier with R[y], clean rows only.
+
+    R, the class relation, is learned before the run (`dmix.engine.class_relation`).
+    """
+
+    relationship: Tensor
+
+    def __init__(self, ingredients: Ingredients, *, relation_weight: Annotated[float, Ge(0)]) -> None:
+        super().__init__(ingredients)
+        if ingredients.weights is None or ingredients.relation is None:
+            raise DmixError(
+                "Co-Tuning needs a pre-trained network and a relationship of classes",
+                "set recipe.init and relation.use for it in params.yaml",
+            )
+        self.relation_weight = relation_weight
+        self.source = source_classifier(ingredients.weights, from_run=ingredients.from_run)
+        matrix = read_matrix(ingredients.relation)
+        wanted = (self.head.out_features, self.source.out_features)
+        if tuple(matrix.shape) != wanted:
+            raise DmixError(
+                f"the relationship {ingredients.relation} is {tuple(matrix.shape)}, not {wanted}",
+                "delete its folder; the workflow learns it again",
+            )
+        self.register_buffer("relationship", matrix.float())
+
+    def own_losses(self, features: Tensor, batch: Pair) -> tuple[Mapping[str, Tensor], PseudoLabels | None]:
+        """Return `relation`, a scalar."""
+        rows = relation_loss(self.source(features), self.relationship, batch.labelled.labels)
+        return {"relation": self.relation_weight * rows.mean()}, None
+
+
+def read_matrix(path: Path) -> Tensor:
+    """Return the relationship (C, S) in the file.
+
+    Raises
+    ------
+    DmixError: the file is missing or damaged.
+    """
+    try:
+        return safetensors.torch.load(path.read_bytes())[MATRIX]
+    except (OSError, safetensors.SafetensorError, KeyError) as error:
+        raise DmixError(
+            f"cannot read the relationship {path}: {error}", "delete its folder; the workflow learns it again"
+        ) from error

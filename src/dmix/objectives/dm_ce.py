@@ -1,0 +1,37 @@
+"""DM(CE): MCE plus the decoupled term (the paper, section 3.1)."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from annotated_types import Ge, Lt
+from torch import Tensor
+
+from dmix.objectives.decoupled import decoupled_ce
+from dmix.objectives.mce import mce
+from dmix.part import part
+
+
+@part
+def dm_ce(
+    logits: Tensor,
+    y_a: Tensor,
+    y_b: Tensor,
+    lam: Tensor,
+    *,
+    eta: Annotated[float, Ge(0)],
+    label_smoothing: Annotated[float, Ge(0), Lt(1)] = 0.0,
+) -> Tensor:
+    """Return MCE - eta * (log phi(a|b) + log phi(b|a)) per row, (N,) float32 or wider.
+
+    The decoupled term is unweighted by lam and summed over its two sides; see `decoupled_ce` for the
+    rows on which it is zero.
+
+    Parameters
+    ----------
+    logits: (N, C). y_a, y_b: (N,) int64. lam: (N,) in [0, 1]. eta: trade-off, 0 gives MCE.
+    label_smoothing: of MCE, see there. The decoupled term knows classes, not shares; smoothing has no part in
+        it (OpenMixup smooths first and then takes every class of a share above 0 for a mixed one).
+    """
+    smoothed = mce(logits, y_a, y_b, lam, label_smoothing=label_smoothing)
+    return smoothed + eta * decoupled_ce(logits, y_a, y_b, lam)

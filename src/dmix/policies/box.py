@@ -1,0 +1,82 @@
+"""Boxes of pixels: where they lie, what share of the image they leave, and pasting into them.
+
+A box is a row x0, y0, x1, y1 of an (n, 4) int64 tensor, ends excluded. All of it runs on the boxes' device.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dmix.policies.draw import Floats
+from dmix.policies.policy import Mixed
+
+
+def cut_ratio(lam: Floats) -> Tensor:
+    """Return the sides of a box of area 1 - lam, as shares of the image's sides, (n,) float64."""
+    return torch.from_numpy(np.sqrt(1.0 - lam.astype(np.float64)))
+
+
+def box_around(centre_x: Tensor, centre_y: Tensor, ratio: Tensor, height: int, width: int) -> Tensor:
+    """Return boxes (n, 4) around pixels, clipped at the image's borders (CutMix).
+
+    Parameters
+    ----------
+    centre_x, centre_y: (n,) int64.
+    ratio: (n,) float64, sides of the box as shares of the image's; a side has 2 * (floor(side * ratio) // 2)
+        pixels before clipping.
+    """
+    half_w = (width * ratio).long() // 2
+    half_h = (height * ratio).long() // 2
+    return torch.stack(
+        [
+            (centre_x - half_w).clamp(0, width),
+            (centre_y - half_h).clamp(0, height),
+            (centre_x + half_w).clamp(0, width),
+            (centre_y + half_h).clamp(0, height),
+        ],
+        dim=1,
+    )
+
+
+def box_within(centre_x: Tensor, centre_y: Tensor, ratio: Tensor, height: int, width: int) -> Tensor:
+    """Return boxes (n, 4) of floor(side * ratio) pixels a side, shifted to lie inside the image.
+
+    The parameters are those of `box_around`.
+    """
+    box_w = (width * ratio).long()
+    box_h = (height * ratio).long()
+    x0 = torch.minimum((centre_x - box_w // 2).clamp(min=0), width - box_w)
+    y0 = torch.minimum((centre_y - box_h // 2).clamp(min=0), height - box_h)
+    return torch.stack([x0, y0, x0 + box_w, y0 + box_h], dim=1)
+
+
+def kept_share(boxes: Tensor, height: int, width: int) -> Tensor:
+    """Return the exact share of pixels outside each box, (n,) float32."""
+    area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    return (1 - area.double() / (height * width)).float()
+
+
+def box_mask(boxes: Tensor, height: int, width: int) -> Tensor:
+    """Return (n, 1, height, width) bool, True outside the box: where the own image stays."""
+    x0, y0, x1, y1 = (side.view(-1, 1, 1, 1) for side in boxes.unbind(1))
+    rows = torch.arange(height, device=boxes.device).view(1, 1, -1, 1)
+    columns = torch.arange(width, device=boxes.device).view(1, 1, 1, -1)
+    return ~((rows >= y0) & (rows < y1) & (columns >= x0) & (columns < x1))
+
+
+def paste(images: Tensor, source: Tensor, y_a: Tensor, y_b: Tensor, boxes: Tensor) -> Mixed:
+    """Return `images` with the pixels of `source`, (N, 3, H, W) too, inside the boxes.
+
+    lam is the exact share of the own pixels; it is 1 where the box is empty.
+    """
+    height, width = images.shape[2:]
+    mask = box_mask(boxes, height, width)
+    return Mixed(
+        images=torch.where(mask, images, source),
+        y_a=y_a,
+        y_b=y_b,
+        lam=kept_share(boxes, height, width),
+        mask=mask,
+    )

@@ -1,0 +1,102 @@
+"""FMix (Harris et al., 2020): masks of random shape, cut out of low-frequency noise."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import numpy as np
+import torch
+from annotated_types import Ge, Gt, Interval
+from torch import Tensor
+
+from dmix.data.send import to_device
+from dmix.part import part
+from dmix.policies.draw import Floats, Ints, draw_lam, draw_partner, group_of_row
+from dmix.policies.policy import Context, Draws, Mixed, Policy
+
+
+@part
+class FMix(Policy):
+    """Keep the pixels where a smooth random field is highest; one mask per group of rows.
+
+    Settings: the field's amplitude falls with the `decay`-th power of the frequency. `soft_edge` is the
+    share of all pixels, in order of the field, over which the mask falls from 1 to 0 on either side of the
+    cut; 0 is a hard edge, and it is limited to min(lam, 1 - lam). The label weight is the drawn lam, which
+    the mask's mean meets to less than one pixel.
+    """
+
+    def __init__(
+        self,
+        *,
+        alpha: Annotated[float, Gt(0)],
+        decay: Annotated[float, Ge(0)],
+        soft_edge: Annotated[float, Interval(ge=0, le=0.5)] = 0.0,
+        lam_groups: Annotated[int, Ge(1)] = 1,
+        derangement: bool = False,
+    ) -> None:
+        super().__init__()
+        self.alpha, self.decay, self.soft_edge = alpha, decay, soft_edge
+        self.lam_groups, self.derangement = lam_groups, derangement
+
+    def mix(self, images: Tensor, labels: Tensor, draws: Draws, context: Context) -> Mixed:
+        """Mix by the mask of each row's group."""
+        n, _, height, width = images.shape
+        device = images.device
+        lam = draw_lam(draws.host, self.alpha, self.lam_groups, self.lam_groups)
+        kept = to_device(draw_kept(draws.host, lam, height * width), device)
+        soft = to_device(soft_pixels(self.soft_edge, lam, height * width), device)
+        partner = to_device(draw_partner(draws.host, n, self.lam_groups, self.derangement), device)
+        noise = torch.randn(self.lam_groups, height, width, generator=draws.device, device=device)
+        masks = keep_highest(low_frequency(noise, self.decay), kept, soft)
+
+        group = group_of_row(n, self.lam_groups)
+        mask = masks.to(images.dtype).unsqueeze(1)[to_device(group, device)]
+        return Mixed(
+            images=mask * images + (1 - mask) * images[partner],
+            y_a=labels,
+            y_b=labels[partner],
+            lam=to_device(lam[group], device),
+            mask=mask,
+        )
+
+
+def draw_kept(rng: np.random.Generator, lam: Floats, pixels: int) -> Ints:
+    """Return how many pixels each mask keeps, int64 as lam: floor or ceil of lam * pixels, by a fair coin."""
+    exact = lam.astype(np.float64) * pixels
+    kept: Ints = np.where(rng.random(lam.shape) < 0.5, np.floor(exact), np.ceil(exact)).astype(np.int64)
+    return kept
+
+
+def soft_pixels(soft_edge: float, lam: Floats, pixels: int) -> Ints:
+    """Return the number of pixels of the soft edge on either side of the cut, int64 as lam."""
+    limited = np.minimum(soft_edge, np.minimum(lam, 1 - lam).astype(np.float64))
+    soft: Ints = np.floor(limited * pixels).astype(np.int64)
+    return soft
+
+
+def low_frequency(noise: Tensor, decay: float) -> Tensor:
+    """Return (n, H, W) white noise with its spectrum divided by max(f, 1 / max(H, W)) ** decay.
+
+    f is in cycles per pixel, so the field has no preferred direction on images that are not square either.
+    """
+    height, width = noise.shape[1:]
+    f_y = torch.fft.fftfreq(height, device=noise.device).view(-1, 1)
+    f_x = torch.fft.rfftfreq(width, device=noise.device)
+    f = torch.hypot(f_y, f_x).clamp(min=1 / max(height, width))
+    field: Tensor = torch.fft.irfft2(torch.fft.rfft2(noise) * f.pow(-decay), s=(height, width))
+    return field
+
+
+def keep_highest(field: Tensor, kept: Tensor, soft: Tensor) -> Tensor:
+    """Return weights (n, H, W) float32 in [0, 1] that sum to `kept`: 1 where the field is highest.
+
+    Parameters
+    ----------
+    field: (n, H, W) float.
+    kept: (n,) int64, number of pixels of weight 1 for a hard edge.
+    soft: (n,) int64, ranks on either side of the cut over which the weight falls linearly from 1 to 0.
+    """
+    rank = field.flatten(1).argsort(dim=1, descending=True, stable=True).argsort(dim=1)
+    before_cut = kept.view(-1, 1) - 0.5 - rank
+    weight = 0.5 + before_cut / (2 * soft - 1).clamp(min=1).view(-1, 1)
+    return weight.clamp(0, 1).view(field.shape)

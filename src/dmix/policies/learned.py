@@ -1,0 +1,261 @@
+"""The step that AutoMix and SAMix share: a mixer learns masks beside the network that is trained on them.
+
+Two encoders and two heads each. The network in training (f_q) has the head for mixed images, and one for
+clean images here. A momentum copy of all (f_k) is the teacher of the mixer: it makes the features that
+masks are generated from, and judges the images mixed with them. So the mixer learns through weights that
+no gradient changes, and the network learns from images whose masks are constants to it:
+
+    generator, mask (losses) -> mixer            one, and the task's loss on mixed images -> f_q, its heads
+
+Source: AutoMix (Liu et al., 2022, section 4) and the code released with it.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from dmix.backbones.backbone import Backbone
+from dmix.backbones.parameter_group import ParameterGroup
+from dmix.data.send import to_device
+from dmix.errors import DmixError
+from dmix.objectives.mbce_one import mbce_one
+from dmix.objectives.mce import mce
+from dmix.objectives.objective import Objective
+from dmix.policies.draw import Ints, draw_lam, draw_partner
+from dmix.policies.mask_loss import MASK_LOSSES, adjust_mean, weight_at
+from dmix.policies.mixer import Mixer
+from dmix.policies.momentum import frozen_copy, momentum_at, update_average
+from dmix.policies.policy import Context, Draws, Mixed, Policy
+
+GENERATOR_LOSSES: Mapping[str, Objective] = {
+    "mce": mce,
+    "mbce_one": partial(mbce_one, reduction="sum_classes"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class LearnedMixingSettings:
+    """Settings of the shared step.
+
+    Attributes
+    ----------
+    alpha: lam ~ Beta(alpha, alpha), one for the mixer's batch and one for the network's.
+    margin: the network gets plain mixup where min(lam, 1 - lam) is not above it.
+    mask_loss, mask_margin: which loss holds masks to lam, and the deviation it tolerates.
+    mask_weight, mask_weight_schedule: weight of the mask loss at first, and whether it fades to 0.
+    momentum, momentum_end: of the momentum copies, see `momentum_at`.
+    mixer_lr, mixer_lr_end, mixer_momentum: the mixer's own in place of the recipe's.
+    mask_adjust: probability that a batch's masks for the network are rescaled to a mean of exactly lam.
+    generator_loss: loss of the momentum copy on mixed images: mce, its counterpart mbce_one for networks
+        that are trained by binary objectives, or the run's objective.
+    derangement: redraw partners while a row is its own (for small batches).
+    """
+
+    alpha: float
+    margin: float
+    mask_loss: Literal["l1", "l1_variance"]
+    mask_margin: float
+    mask_weight: float
+    mask_weight_schedule: Literal["constant", "cosine"]
+    momentum: float
+    momentum_end: float
+    mixer_lr: float
+    mixer_lr_end: float
+    mixer_momentum: float
+    mask_adjust: float
+    generator_loss: Literal["mce", "mbce_one", "objective"]
+    derangement: bool
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """How a batch is mixed: with one lam, row i with row partner[i]."""
+
+    lam: float
+    partner: Tensor  # (N,) int64
+
+    def rows(self) -> Tensor:
+        """Return lam for every row, (N,) float32."""
+        return torch.full(self.partner.shape, self.lam, dtype=torch.float32, device=self.partner.device)
+
+    def blend(self, images: Tensor, mask: Tensor) -> Tensor:
+        """Return mask * x + (1 - mask) * x[partner] in the images' dtype; mask (N or 1, 1, H, W)."""
+        weight = mask.to(images.dtype)
+        return weight * images + (1 - weight) * images[self.partner]
+
+
+class LearnedMixing(Policy):
+    """Base of the policies that learn to mix. Subclasses say which mixer it is."""
+
+    mixer: Mixer
+    one_head: nn.Module
+    momentum_model: Backbone
+    momentum_one_head: nn.Module
+
+    def __init__(self, settings: LearnedMixingSettings) -> None:
+        super().__init__()
+        self.settings = settings
+
+    def make_mixer(self, channels: int) -> Mixer:
+        """Return a fresh mixer for feature maps of so many channels."""
+        raise NotImplementedError(type(self).__name__)
+
+    def attach(self, model: Backbone) -> None:
+        """Make the head for clean images, the momentum copies and the mixer, in this order of drawing.
+
+        The model's own head is the one for mixed images. The second head is built alike and drawn anew,
+        so that the two differ from the start as two heads of one network do.
+
+        Raises
+        ------
+        DmixError: the network has one stage, so none before its last to take the mixer's input from.
+        """
+        if len(model.channels) < 2:
+            raise DmixError(
+                f"{type(self).__name__} mixes by the features of the stage before the last, "
+                "but the backbone has one stage",
+                "give backbone.layers two numbers or more",
+            )
+        self.one_head = reset_copy(model.head)
+        self.momentum_model = frozen_copy(model)
+        self.momentum_one_head = frozen_copy(self.one_head)
+        self.mixer = self.make_mixer(model.channels[-2])
+
+    def mix(self, images: Tensor, labels: Tensor, draws: Draws, context: Context) -> Mixed:
+        """Mix by the mixer's masks, as constants; the losses train the mixer and the head for clean images.
+
+        The label weight is the drawn lam, not the mean of the mask. The mixer runs first for its own
+        training, then for the network's; its batch norms and its dropout see the batches in this order.
+        """
+        size = (images.shape[-2], images.shape[-1])
+        for_mixer, for_network, adjust = self.draw(draws.host, len(labels), images.device)
+        with torch.no_grad():
+            # Through all stages, so that the batch norms of the last one too see clean images.
+            features = self.momentum_model.as_map(self.momentum_model.features(images)[-2])
+        of_partner = self.mixer(features, for_mixer.partner, for_mixer.lam, size)
+        losses = {
+            "one": self.loss_on_clean(images, labels, context),
+            "generator": self.loss_of_momentum_model(images, labels, for_mixer, 1 - of_partner, context),
+            "mask": self.loss_on_mask(of_partner, for_mixer.lam, context),
+        }
+        with torch.no_grad():
+            mask = self.network_mask(features, for_network, adjust, size)
+        return Mixed(
+            images=for_network.blend(images, mask),
+            y_a=labels,
+            y_b=labels[for_network.partner],
+            lam=for_network.rows(),
+            mask=mask,
+            losses=losses,
+        )
+
+    def predict(self, model: Backbone, images: Tensor) -> Mapping[str, Tensor]:
+        """Return logits of momentum copy (k) and network (q), by their heads for mixed and clean images.
+
+        The first is what tables report, chosen beforehand: the best of the four would be inflated.
+        """
+        k = self.momentum_model.features(images)[-1]
+        q = model.features(images)[-1]
+        return {
+            "k_mix": self.momentum_model.head(k),
+            "k_one": self.momentum_one_head(k),
+            "q_mix": model.head(q),
+            "q_one": self.one_head(q),
+        }
+
+    def parameter_groups(self) -> list[ParameterGroup]:
+        """Return the mixer's parameters, which have a learning rate and a momentum of their own."""
+        settings = {
+            "lr": self.settings.mixer_lr,
+            "lr_end": self.settings.mixer_lr_end,
+            "momentum": self.settings.mixer_momentum,
+        }
+        return [ParameterGroup(tuple(self.mixer.parameters()), settings)]
+
+    def after_step(self, context: Context) -> None:
+        """Move the momentum copies towards what was trained; their batch norms keep their own statistics."""
+        momentum = momentum_at(
+            context.step, context.total_steps, self.settings.momentum, self.settings.momentum_end
+        )
+        update_average(self.momentum_model, context.model, momentum)
+        update_average(self.momentum_one_head, self.one_head, momentum)
+
+    def draw(self, rng: np.random.Generator, n: int, device: torch.device) -> tuple[Pairs, Pairs, bool]:
+        """Return the pairs that train the mixer, those that train the network, and whether to adjust masks.
+
+        Drawn in this order: lam of the mixer's pairs, lam of the network's, partners of the mixer's pairs,
+        partners of the network's, and one uniform number for the adjustment, whatever its probability.
+        """
+        lams = [float(draw_lam(rng, self.settings.alpha, 1, 1)[0]) for _ in range(2)]
+        partners = [
+            draw_mixer_partner(rng, n, self.settings.derangement),
+            draw_partner(rng, n, 1, self.settings.derangement),
+        ]
+        for_mixer, for_network = (
+            Pairs(lam, to_device(partner, device)) for lam, partner in zip(lams, partners, strict=True)
+        )
+        return for_mixer, for_network, bool(rng.random() < self.settings.mask_adjust)
+
+    def network_mask(self, features: Tensor, pairs: Pairs, adjust: bool, size: tuple[int, int]) -> Tensor:
+        """Return the own weight (N or 1, 1, H, W) for the images that train the network.
+
+        Where one image all but vanishes, a mask of the mixer is not worth its noise: lam itself stands.
+        """
+        if min(pairs.lam, 1 - pairs.lam) <= self.settings.margin:
+            return torch.full((1, 1, *size), pairs.lam, dtype=torch.float32, device=features.device)
+        mask = 1 - self.mixer(features, pairs.partner, pairs.lam, size)
+        return adjust_mean(mask, pairs.lam) if adjust else mask
+
+    def loss_on_clean(self, images: Tensor, labels: Tensor, context: Context) -> Tensor:
+        """Return the mean objective of the network on unmixed images, by the head for them."""
+        logits = self.one_head(context.model.features(images)[-1])
+        return context.objective(logits, labels, labels, torch.ones_like(labels, dtype=torch.float32)).mean()
+
+    def loss_of_momentum_model(
+        self, images: Tensor, labels: Tensor, pairs: Pairs, mask: Tensor, context: Context
+    ) -> Tensor:
+        """Return the mean loss of the momentum copy on images mixed by `mask`, (N, 1, H, W) own weight.
+
+        Its weights are frozen and its activations are not: the gradient passes through it to the mask.
+        """
+        objective = GENERATOR_LOSSES.get(self.settings.generator_loss, context.objective)
+        logits = self.momentum_model(pairs.blend(images, mask))
+        return objective(logits, labels, labels[pairs.partner], pairs.rows()).mean()
+
+    def loss_on_mask(self, of_partner: Tensor, lam: float, context: Context) -> Tensor:
+        """Return the weighted mask loss of the partner's weights (N, 1, H, W)."""
+        settings = self.settings
+        weight = weight_at(
+            context.step, context.total_steps, settings.mask_weight, settings.mask_weight_schedule
+        )
+        return weight * MASK_LOSSES[settings.mask_loss](of_partner, lam, settings.mask_margin)
+
+
+def draw_mixer_partner(rng: np.random.Generator, n: int, derangement: bool) -> Ints:
+    """Return a permutation of range(n) as `draw_partner` does, (n,) int64, but where its redraws fail.
+
+    A row mixed with itself teaches the mixer nothing, so under `derangement` a random cyclic shift takes
+    the place of a permutation that still has such a row (AutoMix's released code).
+    """
+    partner = draw_partner(rng, n, 1, derangement)
+    if derangement and n > 1 and (partner == np.arange(n)).any():
+        return np.roll(np.arange(n), rng.integers(1, n))
+    return partner
+
+
+def reset_copy(module: nn.Module) -> nn.Module:
+    """Return a module built like `module`, its parameters drawn anew by the rule of each layer."""
+    duplicate = copy.deepcopy(module)
+    for layer in duplicate.modules():
+        reset = getattr(layer, "reset_parameters", None)
+        if callable(reset):
+            reset()
+    return duplicate

@@ -1,0 +1,65 @@
+"""Manifold Mixup (Verma et al., 2019): a convex combination of hidden states at a random depth."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from annotated_types import Ge, Gt, Len
+from torch import Tensor
+
+from dmix.backbones.backbone import Backbone, HiddenMix
+from dmix.data.send import to_device
+from dmix.errors import DmixError
+from dmix.part import part
+from dmix.policies.draw import draw_lam, draw_partner
+from dmix.policies.policy import Context, Draws, Mixed, Policy
+
+
+@part
+class ManifoldMix(Policy):
+    """h = lam * h_a + (1 - lam) * h_b at one layer, drawn per batch; lam and partners are Mixup's.
+
+    Settings: `layers` are drawn uniformly; 0 is the input (Mixup), k is after stage k. Every layer must lie
+    before the last stage, so that some stage sees mixed states: up to 3 for a ResNet, 2 for a WideResNet.
+    """
+
+    def __init__(
+        self,
+        *,
+        alpha: Annotated[float, Gt(0)],
+        layers: Annotated[tuple[Annotated[int, Ge(0)], ...], Len(1)],
+        lam_groups: Annotated[int, Ge(1)] = 1,
+        derangement: bool = False,
+    ) -> None:
+        super().__init__()
+        self.alpha, self.layers = alpha, layers
+        self.lam_groups, self.derangement = lam_groups, derangement
+
+    def attach(self, model: Backbone) -> None:
+        """Check that the network has the layers.
+
+        Raises
+        ------
+        DmixError: a layer does not lie before the network's last stage.
+        """
+        last = len(model.stages) - 1
+        if max(self.layers) > last:
+            raise DmixError(
+                f"policy.layers names layer {max(self.layers)}, but the backbone has {last + 1} stages",
+                f"use layers from 0 (the input) to {last} (before the last stage)",
+            )
+
+    def mix(self, images: Tensor, labels: Tensor, draws: Draws, context: Context) -> Mixed:
+        """Return the images as they are, and where and how the model mixes."""
+        n = len(labels)
+        # In Mixup's order, so that layer 0 is Mixup with the same draws.
+        lam = to_device(draw_lam(draws.host, self.alpha, n, self.lam_groups), images.device)
+        partner = to_device(draw_partner(draws.host, n, self.lam_groups, self.derangement), images.device)
+        layer = self.layers[draws.host.integers(len(self.layers))]
+        return Mixed(
+            images=images,
+            y_a=labels,
+            y_b=labels[partner],
+            lam=lam,
+            hidden=HiddenMix(layer, partner, lam),
+        )

@@ -1,0 +1,37 @@
+"""Mixup or CutMix, one of the two for each batch: the mixing of the DeiT and RSB training recipes."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from annotated_types import Ge, Gt, Interval
+from torch import Tensor
+
+from dmix.part import part
+from dmix.policies.cutmix import CutMix
+from dmix.policies.mixup import Mixup
+from dmix.policies.policy import Context, Draws, Mixed, Policy
+
+
+@part
+class MixupCutMix(Policy):
+    """CutMix with probability `cutmix_share`, else Mixup; every batch draws anew."""
+
+    def __init__(
+        self,
+        *,
+        mixup_alpha: Annotated[float, Gt(0)],
+        cutmix_alpha: Annotated[float, Gt(0)],
+        cutmix_share: Annotated[float, Interval(ge=0, le=1)] = 0.5,
+        lam_groups: Annotated[int, Ge(1)] = 1,
+        derangement: bool = False,
+    ) -> None:
+        super().__init__()
+        self.mixup = Mixup(alpha=mixup_alpha, lam_groups=lam_groups, derangement=derangement)
+        self.cutmix = CutMix(alpha=cutmix_alpha, lam_groups=lam_groups, derangement=derangement)
+        self.cutmix_share = cutmix_share
+
+    def mix(self, images: Tensor, labels: Tensor, draws: Draws, context: Context) -> Mixed:
+        """Mix by the policy that is drawn for this batch."""
+        drawn = self.cutmix if draws.host.random() < self.cutmix_share else self.mixup
+        return drawn.mix(images, labels, draws, context)

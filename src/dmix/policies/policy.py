@@ -1,0 +1,107 @@
+"""What a mixup policy is: a module that turns a batch into a mixed batch.
+
+One contract holds all kinds (docs/design.md has the reasoning): a static policy only mixes images; one
+that mixes hidden states leaves the images alone and asks the model to mix at a layer (`hidden`); one
+that needs gradients or features gets the model through the context; one that learns makes its modules
+in `attach`, adds its losses to `losses`, updates its averages in `after_step` and says in `predict` and
+`parameter_groups` what of it is evaluated and how it is optimised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from dmix.backbones.backbone import Backbone, HiddenMix
+from dmix.backbones.parameter_group import ParameterGroup
+from dmix.objectives.objective import Objective
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """A mixed batch.
+
+    Attributes
+    ----------
+    images: (N, 3, H, W) float, the input of the model.
+    y_a, y_b: (N,) int64, class of the own image and of its partner.
+    lam: (N,) float32 in [0, 1], weight of y_a in every row.
+    mask: (N or 1, 1, H, W) weight of the own pixels where the policy has one; for figures and tests.
+    hidden: how the model mixes hidden states, for policies that do not mix images.
+    losses: named scalar losses that the policy adds to the step's total.
+    """
+
+    images: Tensor
+    y_a: Tensor
+    y_b: Tensor
+    lam: Tensor
+    mask: Tensor | None = None
+    hidden: HiddenMix | None = None
+    losses: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Draws:
+    """The random numbers of mixing, from two generators that belong to this purpose alone.
+
+    Scalars and permutations are drawn on the host with numpy, so that they are equal on every device and
+    cost no synchronisation; fields of noise are drawn on the device.
+    """
+
+    host: np.random.Generator
+    device: torch.Generator
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a policy may see of the step: the model, its loss, the time, and pixels on the scale of [0, 1].
+
+    Attributes
+    ----------
+    model: the network in training, called as `model(images, hidden)`.
+    objective: the run's loss, (logits, y_a, y_b, lam) -> (N,).
+    step, total_steps: number of finished optimiser steps, and of all.
+    pixels: maps normalised images back to [0, 1].
+    """
+
+    model: Backbone
+    objective: Objective
+    step: int
+    total_steps: int
+    pixels: Callable[[Tensor], Tensor]
+
+
+class Policy(nn.Module):
+    """Base of every policy. Settings are keyword-only arguments of the subclass's `__init__`.
+
+    Only `mix` must be written. A policy is part of the task, so parameters and buffers it owns are trained
+    and saved with the run; it never keeps the model itself, which `context` brings.
+    """
+
+    def attach(self, model: Backbone) -> None:
+        """Make the modules that depend on the network. Called once, on the initialised network."""
+
+    def mix(self, images: Tensor, labels: Tensor, draws: Draws, context: Context) -> Mixed:
+        """Mix a batch.
+
+        Parameters
+        ----------
+        images: (N, 3, H, W) float, normalised; never changed in place.
+        labels: (N,) int64.
+        """
+        raise NotImplementedError(type(self).__name__)
+
+    def predict(self, model: Backbone, images: Tensor) -> Mapping[str, Tensor]:
+        """Return what is evaluated, logits (N, classes) by name; tables report the first one."""
+        return {"model": model(images)}
+
+    def parameter_groups(self) -> list[ParameterGroup]:
+        """Return the policy's parameters that are not optimised as the recipe says."""
+        return []
+
+    def after_step(self, context: Context) -> None:
+        """Update what is not trained by gradient (momentum copies). Called after the optimiser's step."""

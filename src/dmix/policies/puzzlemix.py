@@ -1,0 +1,122 @@
+"""PuzzleMix (Kim et al., 2020): blocks of two images, placed so that what is salient shows."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import Annotated, Literal
+
+import numpy as np
+import torch
+from annotated_types import Ge, Gt, Interval
+from torch import Tensor
+
+from dmix.data.send import to_device
+from dmix.errors import DmixError
+from dmix.part import part
+from dmix.policies.draw import draw_lam, draw_partner
+from dmix.policies.policy import Context, Draws, Mixed, Policy
+from dmix.policies.puzzle_energy import block_shares, largest_divisor, puzzle_energy
+from dmix.policies.puzzle_gco import gco_solver
+from dmix.policies.puzzle_saliency import input_saliency
+from dmix.policies.puzzle_solver import minimise
+from dmix.policies.puzzle_transport import transport, transport_plan
+
+
+@part
+class PuzzleMix(Policy):
+    """x = M * T1(x_a) + (1 - M) * T2(x_b), the mask M of least energy on a grid of 2^k x 2^k blocks.
+
+    k is drawn once per batch, uniform from 1 to the largest value up to `max_grid_log2` for which 2^k
+    divides both sides of the image. lam ~ Beta(alpha, alpha) is only the mean of M's prior; the label
+    weight is each row's mean of M.
+
+    Settings: `beta`, `gamma` and `eta` weigh smoothness, the pixels' part in it, and the prior; `levels` is
+    the number of values M can take; `edge_pool` pixels are averaged before blocks are compared (see
+    `puzzle_energy`). `transport_eps` is the price of moving a block; `transport_block` the longest
+    side in pixels of a block that is moved as a whole, so that the image's size or more moves the mask's own
+    blocks (sides that do not divide those are lessened to the next that do).
+    """
+
+    def __init__(
+        self,
+        *,
+        alpha: Annotated[float, Gt(0)],
+        beta: Annotated[float, Ge(0)],
+        gamma: Annotated[float, Interval(ge=0, le=1)],
+        eta: Annotated[float, Ge(0)],
+        levels: Literal[2, 3],
+        max_grid_log2: Annotated[int, Ge(1)],
+        edge_pool: Annotated[int, Ge(1)],
+        transport_eps: Annotated[float, Gt(0)],
+        transport_block: Annotated[int, Ge(1)],
+        solver: Literal["primal_dual", "gco"],
+        lam_groups: Annotated[int, Ge(1)] = 1,
+        derangement: bool = False,
+    ) -> None:
+        super().__init__()
+        self.alpha, self.levels, self.max_grid_log2 = alpha, levels, max_grid_log2
+        self.energy = partial(
+            puzzle_energy, levels=levels, beta=beta, gamma=gamma, eta=eta, edge_pool=edge_pool
+        )
+        self.transport_eps, self.transport_block = transport_eps, transport_block
+        self.minimise = minimise if solver == "primal_dual" else gco_solver()
+        self.lam_groups, self.derangement = lam_groups, derangement
+
+    def mix(self, images: Tensor, labels: Tensor, draws: Draws, context: Context) -> Mixed:
+        """Mix each image with its partner; the label weight is the mean of the row's own mask.
+
+        Raises
+        ------
+        DmixError: a side of the images is odd.
+        """
+        n, _, height, width = images.shape
+        lam = to_device(draw_lam(draws.host, self.alpha, n, self.lam_groups), images.device)
+        blocks = self.draw_blocks(draws.host, height, width)
+        partner = to_device(draw_partner(draws.host, n, self.lam_groups, self.derangement), images.device)
+
+        saliency = input_saliency(context.model, images, labels)
+        pixels = context.pixels(images.to(saliency.dtype))
+        energy = self.energy(saliency, pixels, partner, lam, blocks=blocks)
+        mask = 1 - self.minimise(energy).to(torch.float32) / (self.levels - 1)
+
+        grid = self.transport_grid(blocks, height, width)
+        shown = enlarge(mask, grid)
+        shares = block_shares(saliency, grid)
+        plans = transport_plan(
+            torch.cat([shares, shares[partner]]), torch.cat([shown > 0, shown < 1]), self.transport_eps
+        )
+        row = torch.cat([torch.arange(n, device=partner.device), partner])
+        own, other = transport(images, row, plans, grid).chunk(2)
+        weight = enlarge(mask.to(images.dtype), (height, width)).unsqueeze(1)
+        return Mixed(
+            images=weight * own + (1 - weight) * other,
+            y_a=labels,
+            y_b=labels[partner],
+            lam=mask.mean((1, 2)),
+            mask=weight,
+        )
+
+    def draw_blocks(self, rng: np.random.Generator, height: int, width: int) -> int:
+        """Return b = 2^k, the number of the mask's blocks along each side."""
+        common = math.gcd(height, width)
+        halvings = (common & -common).bit_length() - 1
+        if halvings == 0:
+            raise DmixError(
+                f"PuzzleMix cannot cut {height}x{width} pixels into 2x2 blocks of whole pixels",
+                "set dataset.image_size to an even number",
+            )
+        return int(2 ** rng.integers(1, min(halvings, self.max_grid_log2), endpoint=True))
+
+    def transport_grid(self, blocks: int, height: int, width: int) -> tuple[int, int]:
+        """Return the numbers of blocks down and across that are moved, multiples of the mask's."""
+        rows, columns = (
+            side // largest_divisor(side // blocks, self.transport_block) for side in (height, width)
+        )
+        return rows, columns
+
+
+def enlarge(grid: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return (N, H, W) of the given size, repeating the cells of (N, rows, columns)."""
+    _, rows, columns = grid.shape
+    return grid.repeat_interleave(size[0] // rows, 1).repeat_interleave(size[1] // columns, 2)

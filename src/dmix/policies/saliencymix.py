@@ -1,0 +1,66 @@
+"""SaliencyMix (Uddin et al., 2021): CutMix with the box around the partner's most salient pixel."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import numpy as np
+import torch
+from annotated_types import Ge, Gt
+from torch import Tensor
+
+from dmix.data.send import to_device
+from dmix.part import part
+from dmix.policies.box import box_around, cut_ratio, paste
+from dmix.policies.draw import draw_lam, draw_partner, group_of_row
+from dmix.policies.policy import Context, Draws, Mixed, Policy
+from dmix.policies.saliency import fine_grained, opencv, opencv_fine_grained
+
+
+@part
+class SaliencyMix(Policy):
+    """Paste a box of area about 1 - lam around the peak of the partner's saliency; lam is then corrected.
+
+    Settings: `saliency_input` is what OpenCV's fine-grained detector is given, 8-bit pixels ("uint8", what
+    it is made for) or the normalised float images ("float_normalised", what released code gives it; the
+    peak then hits a salient patch hardly more often than chance). With `per_image` every partner has its own
+    box (the paper of the method), without it the partner of a group's first row sets the box of the whole
+    group (released code).
+    """
+
+    def __init__(
+        self,
+        *,
+        alpha: Annotated[float, Gt(0)],
+        saliency_input: Literal["float_normalised", "uint8"],
+        per_image: bool,
+        lam_groups: Annotated[int, Ge(1)] = 1,
+        derangement: bool = False,
+    ) -> None:
+        super().__init__()
+        self.alpha, self.saliency_input, self.per_image = alpha, saliency_input, per_image
+        self.lam_groups, self.derangement = lam_groups, derangement
+        if saliency_input == "float_normalised":
+            opencv()  # a build of OpenCV that lacks the detector is told of now, not at the first step
+
+    def mix(self, images: Tensor, labels: Tensor, draws: Draws, context: Context) -> Mixed:
+        """Paste each partner's box; lam is 1 where the box is empty."""
+        n, _, height, width = images.shape
+        device = images.device
+        lam = draw_lam(draws.host, self.alpha, n, self.lam_groups)
+        partner = draw_partner(draws.host, n, self.lam_groups, self.derangement)
+
+        unit = np.arange(n) if self.per_image else group_of_row(n, self.lam_groups)  # rows with one box
+        _, first = np.unique(unit, return_index=True)
+        source = images[to_device(partner[first], device)]
+        peak = self.peak(source, context)[to_device(unit, device)]
+        boxes = box_around(peak % width, peak // width, to_device(cut_ratio(lam), device), height, width)
+        b = to_device(partner, device)
+        return paste(images, images[b], labels, labels[b], boxes)
+
+    def peak(self, images: Tensor, context: Context) -> Tensor:
+        """Return the most salient pixel of each image, row * W + column, the first of equals; (N,) int64."""
+        if self.saliency_input == "uint8":
+            pixels = (255 * context.pixels(images).float()).round().clamp(0, 255).to(torch.uint8)
+            return fine_grained(pixels).flatten(1).argmax(1)
+        return to_device(opencv_fine_grained(images).flatten(1).argmax(1), images.device)

@@ -1,0 +1,19 @@
+"""No mixing: the images as they are, with their own label."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from dmix.part import part
+from dmix.policies.policy import Context, Draws, Mixed, Policy
+
+
+@part
+class Vanilla(Policy):
+    """The baseline without mixup."""
+
+    def mix(self, images: Tensor, labels: Tensor, draws: Draws, context: Context) -> Mixed:
+        """Return the batch unmixed, with lam = 1."""
+        lam = torch.ones(labels.shape, device=images.device)
+        return Mixed(images, labels, labels, lam)
