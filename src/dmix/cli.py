@@ -134,6 +134,11 @@ def parser() -> argparse.ArgumentParser:
     publish.add_argument("--to", type=Path, required=True, metavar="FOLDER")
     publish.add_argument("--stamp", type=Path, metavar="FILE", help="NAME-digest file to leave when done")
 
+    text = "show that edited code computes the same, so that nothing trains again"
+    accept = add("accept", text, tier=False)
+    accept.add_argument("--since", default="HEAD", metavar="COMMIT", help="the code before (default: HEAD)")
+    accept.add_argument("--because", required=True, metavar="TEXT", help="why the code was edited")
+
     gc = add("gc", "list folders of runs and relationships that no grid of params.yaml names any more")
     gc.add_argument("--delete", action="store_true", help="delete them")
     return top

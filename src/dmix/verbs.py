@@ -109,6 +109,8 @@ def plan(options: argparse.Namespace) -> int:
         print(f"not yet implemented: {', '.join(missing)}")
     reasons = found.reasons(grid, RESULTS)
     if options.why:
+        for because, count in found.accepted(grid).items():
+            print(f"  {count} done by older code that dmix accept has shown to be equal: {because}")
         for name, reason in reasons.items():
             print(f"  {name}: {reason}")
     else:
@@ -250,6 +252,13 @@ def publish(options: argparse.Namespace) -> int:
         options.stamp.parent.mkdir(parents=True, exist_ok=True)
         options.stamp.touch()
     return 0
+
+
+def accept(options: argparse.Namespace) -> int:
+    """Show that edited code computes what older code did."""
+    from dmix.accept.accept import accept as show_equal
+
+    return show_equal(options.since, options.because, _tell)
 
 
 def gc(options: argparse.Namespace) -> int:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dmix.grid import cost
+from dmix.grid.code import accepted
 from dmix.grid.expand import Grid
 from dmix.grid.status import TO_TRAIN, Standing, State, standing, why_stale
 
@@ -43,6 +44,11 @@ class Plan:
     def blocked(self) -> Counter[str]:
         """How many runs wait for each command that gets what they need."""
         return Counter(s.detail for s in self.stands.values() if s.state == BLOCKED)
+
+    def accepted(self, grid: Grid) -> Counter[str]:
+        """Return how many finished runs have today's code by each reason of reference/equivalent.csv."""
+        done = (name for name, s in self.stands.items() if s.state == "done")
+        return Counter(reason for name in done for reason in accepted(grid.runs[name]))
 
     def reasons(self, grid: Grid, results: Path) -> Mapping[str, str]:
         """Return why each run that would train would."""

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from dmix.errors import DmixError
-from dmix.grid.code import code_digest
+from dmix.grid.code import code_digest, code_modules, edited_since
 from dmix.grid.expand import Grid
 from dmix.grid.spec import RunSpec, canonical_json
 
@@ -43,6 +43,24 @@ def check(grid: Grid, name: str, promised: str) -> None:
             f"{name}: the code of this run changed since this job was submitted "
             f"(code digest {before['code']}, now {today['code']})",
             WAY_OUT,
+        )
+
+
+def refuse_edited_code(spec: RunSpec) -> None:
+    """Compare the code that this process imported with the code that the run's identity was taken of.
+
+    Identity is taken of the files when a job starts; what computes the run is imported seconds later, or
+    hours later where the job waits for another one.
+
+    Raises
+    ------
+    DmixError: a module was edited in between.
+    """
+    if edited := edited_since(code_modules(spec)):
+        raise DmixError(
+            f"{spec.name}: its code was edited while this job was starting: {', '.join(edited)}",
+            WAY_OUT,
+            exit_code=1,
         )
 
 

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from dmix.grid.equivalent import equivalences, use_key
+
 AXES = ("method", "dataset", "backbone", "policy", "objective")
 SECTIONS = (
     *("dataset", "labels", "backbone", "recipe", "augment", "strong", "view"),
@@ -65,7 +67,9 @@ class RunSpec:
             for section, values in self.settings.items()
             if section != "relation" or self.relation is None
         }
-        whole: dict[str, Any] = {section: values for section, values in kept.items() if values}
+        whole: dict[str, Any] = {
+            section: _first_name(section, values) for section, values in kept.items() if values
+        }
         if self.source is not None:
             whole["source"] = self.source.identity()
         if self.relation is not None:
@@ -75,6 +79,14 @@ class RunSpec:
     def digest(self) -> str:
         """Return the spec digest: 8 hexadecimal digits of sha256 over the canonical identity."""
         return digest_of(self.identity())
+
+
+def _first_name(section: str, values: dict[str, Any]) -> dict[str, Any]:
+    """Return settings with the part under its first name (`dmix.grid.equivalent`)."""
+    if "use" not in values:
+        return values
+    first = equivalences().oldest(use_key(section, values["use"]))
+    return {**values, "use": first.partition("=")[2]}
 
 
 def canonical_json(value: object) -> str:

@@ -18,6 +18,7 @@ from dmix.files import atomic_write, write_text
 from dmix.grid.code import code_digest
 from dmix.grid.expand import Grid, folder
 from dmix.grid.paths import DATA, WORK, RelationPaths
+from dmix.grid.promise import refuse_edited_code
 from dmix.grid.spec import RunSpec
 from dmix.job import facts, lock
 from dmix.job.train import Options, reading, weights_of
@@ -58,6 +59,7 @@ def _learn(grid: Grid, spec: RunSpec, paths: RelationPaths, options: Options) ->
     device, weights = choose_device(options.device), weights_of(grid, spec)
     dataset = load_dataset(spec, DATA)
     learned = learn(spec, dataset, device, reading(options, device), weights)
+    refuse_edited_code(spec)
     assert weights is not None  # else it was refused
     blob = safetensors.torch.save({MATRIX: learned.matrix.contiguous()})
     labels = load_labels(spec, dataset)

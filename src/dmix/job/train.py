@@ -32,9 +32,10 @@ from dmix.engine.score import scores
 from dmix.engine.trainer import Row, Trainer
 from dmix.errors import DmixError
 from dmix.files import atomic_write, write_text
-from dmix.grid.code import code_digest, code_modules
+from dmix.grid.code import accepted, code_digest, code_modules, code_parts
 from dmix.grid.expand import Grid, folder
 from dmix.grid.paths import DATA, RelationPaths, RunPaths
+from dmix.grid.promise import refuse_edited_code
 from dmix.grid.spec import RunSpec
 from dmix.job import checkpoint, facts, lock
 from dmix.job.signals import AGAIN, Stop, watched
@@ -195,6 +196,7 @@ def _train_claimed(spec: RunSpec, given: Given, paths: RunPaths, options: Option
     device = choose_device(options.device, local_rank())
     dataset = load_dataset(spec, DATA)
     trainer = assemble(spec, dataset, device, reading(options, device), given)
+    refuse_edited_code(spec)  # now that all it computes with is imported
     used = {name: sha256(path) for name, path in vars(given).items() if path is not None}
     if given.relation is not None:
         check_relation(spec, dataset, given.relation, used)
@@ -214,6 +216,7 @@ def _train_claimed(spec: RunSpec, given: Given, paths: RunPaths, options: Option
                     flush=True,
                 )
             return AGAIN
+        refuse_edited_code(spec)
         if world.leads:
             record = _write_products(spec, paths, dataset, session, device)
             print(f"{spec.name}: top-1 {record.score:.2f} % ({record.seconds:.1f} s)")
@@ -329,6 +332,8 @@ def _write_products(
         spec_digest=spec.digest(),
         code_digest=code_digest(spec),
         code_modules=code_modules(spec),
+        code_parts=code_parts(spec),
+        accepted=accepted(spec),
         spec=spec.identity(),
         seed=spec.seed,
         data_edition=dataset.edition,
