@@ -38,7 +38,7 @@ def train(options: argparse.Namespace) -> int:
         check(grid, options.name, options.promise)
     _known(grid, options.name)
     _ready(grid, options.name)
-    from dmix.job.train import Options
+    from dmix.job.options import Options
     from dmix.job.train import train as run
 
     how = Options(options.device, options.checkpoint_seconds, options.tensorboard, options.workers)
@@ -59,7 +59,7 @@ def relate(options: argparse.Namespace) -> int:
             f"choose of {', '.join(grid.relations)}" if grid.relations else "no run here is taught one",
         )
     from dmix.job.class_relation import relate as run
-    from dmix.job.train import Options
+    from dmix.job.options import Options
 
     return run(grid, options.name, Options(options.device))
 

@@ -23,7 +23,9 @@ from dmix.grid.expand import folder, load_grid
 from dmix.grid.paths import DATA, WORK, RelationPaths, RunPaths
 from dmix.grid.promise import promise
 from dmix.job import class_relation as job
-from dmix.job.train import Options, relation_of, train, weights_of
+from dmix.job.given import relation_of, weights_of
+from dmix.job.options import Options
+from dmix.job.train import train
 from dmix.methods.class_relations.reverse import STRENGTHS, reverse
 from dmix.record import read_record
 from project import ROOT, Project

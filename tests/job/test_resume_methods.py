@@ -19,7 +19,9 @@ from dmix.grid.expand import load_grid
 from dmix.grid.paths import DATA, RunPaths
 from dmix.job import checkpoint
 from dmix.job.class_relation import relate
-from dmix.job.train import Options, relation_of, train, weights_of
+from dmix.job.given import relation_of, weights_of
+from dmix.job.options import Options
+from dmix.job.train import train
 from dmix.record import read_record
 from job.test_resume_policies import differences
 from project import ROOT

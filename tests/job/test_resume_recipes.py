@@ -19,8 +19,10 @@ from dmix.engine.parts import load_dataset
 from dmix.grid.expand import load_grid
 from dmix.grid.paths import DATA, RunPaths
 from dmix.job import checkpoint
+from dmix.job.given import relation_of, weights_of
+from dmix.job.options import Options
 from dmix.job.signals import AGAIN
-from dmix.job.train import Options, relation_of, train, weights_of
+from dmix.job.train import train
 from dmix.job.watch import Watch
 from dmix.record import read_record
 from job.test_resume_policies import differences

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from dmix.accept.affected import REPLAYED_TIER, Affected, affected, covering
+from dmix.accept.affected import REPLAYED_TIER, RUN, Affected, affected, covering
 from dmix.accept.replay import TRAIN, Command, Outcome, first_difference, other_product, replay, with_needs
 from dmix.accept.tree import Runs, Tree, both_trees, full_hash
 from dmix.errors import DmixError
@@ -65,14 +65,27 @@ def _chosen(found: Affected, today: Runs) -> list[str]:
     DmixError: a change is used by no smoke run.
     """
     here = found.runs.get(REPLAYED_TIER, {})
-    replayed = set().union(*here.values()) if here else set()
-    if lost := [change.part for change in found.changes if change not in replayed]:
+    uses = {name: frozenset(today[REPLAYED_TIER][name]["parts"]) for name in here}
+    replayed = frozenset().union(*uses.values())
+    wanted = {
+        part
+        for tier, runs in found.runs.items()
+        for name in runs
+        for part in _to_show(found, tier, name, today)
+    }
+    if lost := sorted(wanted - replayed):
         raise DmixError(
-            f"not replayed: no run of the {REPLAYED_TIER} tier uses {', '.join(sorted(set(lost)))}",
+            f"not replayed: no run of the {REPLAYED_TIER} tier uses {', '.join(lost)}",
             "add such a run to a grid of the smoke tier, or let the runs that use it train again",
         )
-    runs = today[REPLAYED_TIER]
-    return covering({name: frozenset(runs[name]["parts"]) | {str(c) for c in here[name]} for name in here})
+    return covering(uses)
+
+
+def _to_show(found: Affected, tier: str, name: str, today: Runs) -> set[str]:
+    """Return what of a run has to be shown equal: parts that changed, or all where it did as a whole."""
+    changed = {change.part for change in found.runs[tier][name]}
+    parts = set(today[tier][name]["parts"])
+    return parts if RUN in changed else parts & changed
 
 
 def _compare(old: Tree, new: Tree, commands: Sequence[Command], today: Runs, tell: Tell) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -16,6 +17,8 @@ from typing import Any
 
 from dmix.errors import DmixError
 
+GENERATED = ("results", "work", "data")
+"""Folders that a replay starts without, also where a checkout has committed some of their files."""
 SCRIPTS = Path(__file__).resolve().parent
 Runs = Mapping[str, Mapping[str, Mapping[str, Any]]]
 """Tier -> run -> what it is made of; see `runs_of_tree`."""
@@ -71,6 +74,9 @@ def both_trees(commit: str) -> Iterator[tuple[Tree, Tree]]:
                     target = new / source
                     target.parent.mkdir(parents=True, exist_ok=True)
                     shutil.copy2(source, target)
+            for tree, generated in itertools.product((old, new), GENERATED):
+                if (tree / generated).exists():
+                    shutil.rmtree(tree / generated)
             yield Tree(old, f"the code of {commit[:10]}"), Tree(new, "today's code")
         finally:
             git("worktree", "remove", "--force", str(old))

@@ -21,7 +21,8 @@ from dmix.grid.paths import DATA, WORK, RelationPaths
 from dmix.grid.promise import refuse_edited_code
 from dmix.grid.spec import RunSpec
 from dmix.job import facts, lock
-from dmix.job.train import Options, reading, weights_of
+from dmix.job.given import weights_of
+from dmix.job.options import Options, reading
 from dmix.methods.transfer.co_tuning import MATRIX
 
 
