@@ -22,12 +22,13 @@ AGAIN = 75
 
 
 class Tracer:
-    """Notes the weights after each step of the current command."""
+    """Notes the weights after each step of a command."""
 
-    def __init__(self, out: TextIO) -> None:
+    def __init__(self, out: TextIO, command: int, stop_at: int | None) -> None:
         self.out = out
-        self.command = self.step = 0
-        self.stop_at: int | None = None
+        self.command = command
+        self.stop_at = stop_at
+        self.step = 0
 
     def __call__(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
         """Write the digest of all parameters of `optimizer`, and stop the command where that is wanted."""
@@ -44,22 +45,34 @@ class Tracer:
 
 
 def main() -> int:
-    """Run every command; return the first exit status that is neither 0 nor, after a stop, 75."""
+    """Run every command in a process of its own, forked with torch imported; return the first bad status."""
     commands = json.loads(sys.argv[2])
     # Named, not imported: it is the command line of the tree, whatever its version.
-    run = importlib.import_module("dmix.cli").main
-    with open(sys.argv[1], "w", encoding="utf-8") as out:
-        tracer = Tracer(out)
-        register_optimizer_step_post_hook(tracer)
-        for number, command in enumerate(commands):
-            tracer.command, tracer.step, tracer.stop_at = number, 0, command["stop_at"]
-            status = run(command["arguments"])
-            if command["stop_at"] and status == AGAIN:
-                status = run(command["arguments"])
-            out.flush()
-            if status:
-                return int(status)
+    importlib.import_module("dmix.cli")
+    importlib.import_module("dmix.verbs")
+    for number, command in enumerate(commands):
+        sys.stdout.flush()
+        child = os.fork()
+        if child == 0:
+            with open(sys.argv[1], "a", encoding="utf-8") as out:
+                status = traced(number, command, out)
+            sys.stdout.flush()
+            os._exit(status)
+        _, ended = os.waitpid(child, 0)
+        if status := os.waitstatus_to_exitcode(ended):
+            print(f"{' '.join(command['arguments'])}: exit status {status}")
+            return 1
     return 0
+
+
+def traced(number: int, command: dict[str, Any], out: TextIO) -> int:
+    """Run one command, twice where it is to be stopped in between; return its exit status."""
+    run = importlib.import_module("dmix.cli").main
+    register_optimizer_step_post_hook(Tracer(out, number, command["stop_at"]))
+    status: int = run(command["arguments"])
+    if command["stop_at"] and status == AGAIN:
+        status = run(command["arguments"])
+    return status
 
 
 if __name__ == "__main__":
