@@ -8,9 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from dmix.grid.identity import recorded
+
 AXES = ("method", "dataset", "backbone", "policy", "objective")
 SECTIONS = (
-    *("dataset", "labels", "backbone", "recipe", "augment", "strong", "view"),
+    *("dataset", "labels", "backbone", "recipe", "optimizer", "schedule", "augment", "strong", "view"),
     *("policy", "objective", "method", "pairing", "relation"),
 )
 DIGEST_LENGTH = 8
@@ -56,16 +58,12 @@ class RunSpec:
     def identity(self) -> dict[str, Any]:
         """Return what makes this run what it is: settings without neutral ones, seed, what it needs."""
         # What the relation's own section says is in the relation's identity.
-        kept: dict[str, Any] = {
-            section: {
-                key: value
-                for key, value in values.items()
-                if key not in self.neutral.get(section, {}) or value != self.neutral[section][key]
-            }
+        own = {
+            section: values
             for section, values in self.settings.items()
             if section != "relation" or self.relation is None
         }
-        whole: dict[str, Any] = {section: values for section, values in kept.items() if values}
+        whole: dict[str, Any] = {**recorded(own, self.neutral)}
         if self.source is not None:
             whole["source"] = self.source.identity()
         if self.relation is not None:
