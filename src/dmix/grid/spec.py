@@ -44,9 +44,13 @@ class RunSpec:
 
     @property
     def cell(self) -> str:
-        """The run's name without the seed: supervised/cifar100/resnet18/mixup/dm_ce[/eta=0.5]."""
+        """The run's name without the seed: supervised/cifar100/resnet18/mixup/dm_ce[/eta=0.5].
+
+        Of an extra axis it has the key; of one that is a choice of a part (schedule.use) the section.
+        """
         method = () if self.axes.get("method", self.task) == self.task else (self.axes["method"],)
-        extra = [f"{key.rpartition('.')[2]}={value}" for key, value in self.variation]
+        split = [(*key.split(".", 1), value) for key, value in self.variation]
+        extra = [f"{section if key == 'use' else key}={value}" for section, key, value in split]
         axes = (self.axes[axis] for axis in AXES[1:] if axis in self.axes)
         return "/".join((self.task, *method, *axes, *extra))
 
