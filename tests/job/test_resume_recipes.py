@@ -75,8 +75,8 @@ def test_every_recipe_is_here_with_what_is_special_in_it(grid):
 
     assert those_with("objective", "label_smoothing") == {"deit": 0.1, "swin": 0.1}
     assert those_with("backbone", "drop_path").keys() == {"deit", "swin"}
-    assert those_with("recipe", "optimizer")["rsb_a3"] == "lamb"
-    assert those_with("recipe", "warmup_epochs").keys() == {"deit", "swin", "rsb_a3"}
+    assert those_with("optimizer", "use")["rsb_a3"] == "lamb"
+    assert those_with("schedule", "warmup_epochs").keys() == {"deit", "swin", "rsb_a3"}
     assert those_with("recipe", "clip_norm").keys() == {"deit", "swin", "rsb_a3"}
     assert {recipe for recipe, name in NAMES.items() if grid.runs[name].source} == {STARTED}
 

@@ -14,8 +14,6 @@ from dmix.data.loading.two_streams import Pair, PairLoader, Views
 from dmix.data.sets.dataset import Dataset, Split
 from dmix.engine.method import Ingredients, Step
 from dmix.engine.seeding import device_generator, host_generator
-from dmix.engine.trainer import Trainer
-from dmix.grid.schema import Recipe
 from dmix.methods.addons.pairs import Pairs
 from dmix.methods.semi.fixmatch import FixMatch
 from dmix.methods.semi.flexmatch import FlexMatch
@@ -27,6 +25,7 @@ from dmix.methods.semi.uda import UDA
 from dmix.objectives.ce import ce
 from dmix.policies.policy import Draws
 from dmix.policies.vanilla import Vanilla
+from small_recipes import completed, trainer_of
 
 CPU = torch.device("cpu")
 CLASSES, SIZE, IMAGES, ROWS = 4, 8, 40, 8
@@ -34,13 +33,11 @@ RECIPE = {
     "steps": 40,
     "batch_size": ROWS,
     "unlabelled_ratio": 1,
-    "optimizer": "sgd",
+    "optimizer": {"use": "sgd", "momentum": 0.9, "nesterov": True},
     "lr": 0.03,
-    "momentum": 0.9,
-    "nesterov": True,
     "weight_decay": 5e-4,
     "no_decay": "vectors",
-    "schedule": "cosine_7_16",
+    "schedule": {"use": "cosine_7_16"},
     "ema": 0.9,
     "mean": [0.5, 0.5, 0.5],
     "std": [0.25, 0.25, 0.25],
@@ -119,8 +116,8 @@ BATCHES = Method("mixmatch", "+dm", own=(("dm", "batches"),))
 
 
 def recipe(**changes):
-    """A recipe as a specification has it, with every setting."""
-    return Recipe(**{**RECIPE, **changes}).model_dump(mode="json")
+    """The recipe with every setting, and its optimiser and schedule."""
+    return completed(RECIPE, changes)
 
 
 def images_of(labels, rng):
@@ -211,7 +208,7 @@ def make_trainer(method, network=resnet, **changes):
     task = make_task(method, settings, network)
     feed = {"mean": settings["mean"], "std": settings["std"], "device": CPU}
     test = EvaluationSet(dataset().splits["test"], batch_size=8, **feed)
-    return Trainer(task, make_loader(method), test, settings, 3, CPU, label=str(method))
+    return trainer_of(task, make_loader(method), test, settings, 3, label=str(method))
 
 
 def step_at(number, total=40):

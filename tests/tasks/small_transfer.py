@@ -14,8 +14,6 @@ from dmix.data.loading.loader import EvaluationSet
 from dmix.data.loading.two_streams import PairLoader, Views
 from dmix.data.sets.dataset import Split
 from dmix.engine.method import Ingredients
-from dmix.engine.trainer import Trainer
-from dmix.grid.schema import Recipe
 from dmix.methods.addons.pairs import Pairs
 from dmix.methods.transfer.bss import BatchSpectralShrinkage
 from dmix.methods.transfer.co_tuning import CoTuning
@@ -23,6 +21,7 @@ from dmix.methods.transfer.fine_tuning import FineTuning
 from dmix.methods.transfer.self_tuning import SelfTuning
 from dmix.objectives.ce import ce
 from dmix.policies.vanilla import Vanilla
+from small_recipes import completed, trainer_of
 
 CPU = torch.device("cpu")
 CLASSES, SOURCES, ROWS, SIZE = 4, 6, 16, 8
@@ -30,14 +29,10 @@ RECIPE = {
     "steps": 120,
     "batch_size": 16,
     "unlabelled_ratio": 1,
-    "optimizer": "sgd",
+    "optimizer": {"use": "sgd", "momentum": 0.9, "nesterov": True},
     "lr": 0.01,
-    "momentum": 0.9,
-    "nesterov": True,
     "weight_decay": 5e-4,
-    "schedule": "multistep",
-    "milestones": [80, 100],
-    "lr_decay": 0.1,
+    "schedule": {"use": "multistep", "milestones": [80, 100], "lr_decay": 0.1},
     "head_lr_factor": 10.0,
     "mean": [0.5, 0.5, 0.5],
     "std": [0.25, 0.25, 0.25],
@@ -103,8 +98,8 @@ TABLE_6 = [
 
 
 def recipe(**changes):
-    """A recipe as a specification has it, with every setting."""
-    return Recipe(**{**RECIPE, **changes}).model_dump(mode="json")
+    """The recipe with every setting, and its optimiser and schedule."""
+    return completed(RECIPE, changes)
 
 
 class Images:
@@ -183,7 +178,7 @@ def make_trainer(method, folder, **changes):
     test = EvaluationSet(
         labelled.split(), batch_size=8, mean=settings["mean"], std=settings["std"], device=CPU
     )
-    return Trainer(task, loader, test, settings, 3, CPU, label=str(method))
+    return trainer_of(task, loader, test, settings, 3, label=str(method))
 
 
 def trace(trainer, steps=None):

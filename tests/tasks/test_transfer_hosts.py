@@ -176,7 +176,7 @@ def test_a_step_moves_the_key_encoder_twice_before_the_optimiser_and_never_train
     "method", [*TABLE_6, Method("fine_tuning", "+dm", pairs=(("head", "shared"),))], ids=str
 )
 def test_new_classifiers_have_ten_times_the_rate_at_every_step(method, tmp_path):
-    trainer = make_trainer(method, tmp_path, steps=12, milestones=[5, 9], eval_every=11)
+    trainer = make_trainer(method, tmp_path, steps=12, schedule={"milestones": [5, 9]}, eval_every=11)
     fast = [trainer.task.head, *([trainer.task.pairing.own] if method.add_on else [])]
     fast = {id(p) for head in fast if head is not None for p in head.parameters()}
     while trainer.step < trainer.total:

@@ -99,7 +99,17 @@ def assemble(
         rows=world.rows(recipe["batch_size"]),
     )
     test = _test(spec, dataset, feeding, world.batches())
-    return Trainer(task, task.loader(feeding), test, recipe, spec.seed, device, label=spec.name)
+    return Trainer(
+        task,
+        task.loader(feeding),
+        test,
+        recipe,
+        load_part("optimizer", spec.settings["optimizer"], call=False),
+        load_part("schedule", spec.settings["schedule"], call=False),
+        spec.seed,
+        device,
+        label=spec.name,
+    )
 
 
 def _pairing(spec: RunSpec, policy: Any) -> Any:

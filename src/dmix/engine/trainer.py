@@ -1,10 +1,11 @@
-"""The loop that every task shares: step, schedule, readings, and an exact state."""
+"""The loop that every task shares: steps, their learning rates, evaluations, and an exact state."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
+from functools import partial
 from typing import Any, Protocol
 
 import torch
@@ -18,11 +19,11 @@ from dmix.engine.course import course
 from dmix.engine.distributed import here
 from dmix.engine.evaluate import top1
 from dmix.engine.method import Step, Task
-from dmix.engine.optimizer import build_optimizer, exempt_from_decay
+from dmix.engine.optimizers.contract import BuildOptimizer
 from dmix.engine.precision import allow_tf32, autocast, gradient_scaler
-from dmix.engine.schedule import cosine, warm_up
+from dmix.engine.schedules.contract import Progress
 from dmix.engine.seeding import device_generator, host_generator, host_state, restore_host
-from dmix.engine.steps import cosine_7_16, multistep
+from dmix.engine.weight_decay import exempt_from_decay
 from dmix.errors import DmixError
 from dmix.policies.policy import Draws
 
@@ -52,12 +53,17 @@ class Trainer:
     In several processes (`dmix.engine.distributed`) each has a trainer of the same task, and all call the
     same methods; its `loader` gives this process's rows of each batch, its `test` this process's batches.
 
+    Parameters
+    ----------
+    build_optimizer: the recipe's optimiser (`dmix.engine.optimizers.contract`).
+    schedule: the recipe's schedule with all its settings as keywords (`dmix.engine.schedules.contract`).
+
     Attributes
     ----------
     step: finished optimiser steps. total: steps of the whole run.
     history: one row for each finished epoch: epoch, step, lr of the first group, mean of each loss, and
-        top1_NAME of each prediction in the epochs in which the test split is read. Recipes that count steps
-        have one for each reading, without an epoch.
+        top1_NAME of each prediction in the epochs in which the test split is evaluated. Recipes that count
+        steps have one for each evaluation, without an epoch.
     average: of the parameters, where the recipe evaluates one.
     """
 
@@ -67,6 +73,8 @@ class Trainer:
         loader: Loader,
         test: EvaluationSet | StreamEvaluation,
         recipe: Mapping[str, Any],
+        build_optimizer: BuildOptimizer,
+        schedule: partial[float],
         seed: int,
         device: torch.device,
         label: str,
@@ -75,16 +83,16 @@ class Trainer:
         self.loader = loader
         self.test = test
         self.recipe = recipe
+        self.schedule = schedule
         self.label = label
         self.device = device
         self.world = here()
         self.course = course(recipe, loader.steps_per_epoch)
         mix = self.world.purpose("mix")
         self.draws = Draws(host_generator(seed, *mix), device_generator(device, seed, *mix))
-        groups = exempt_from_decay(task.parameter_groups(), task.named_parameters(), recipe["no_decay"])
-        self.groups = [{**recipe, **group.settings} for group in groups]
-        self.parameters = [parameter for group in groups for parameter in group.parameters]
-        self.optimizer = build_optimizer(groups, recipe)
+        self.groups = exempt_from_decay(task.parameter_groups(), task.named_parameters(), recipe["no_decay"])
+        self.parameters = [parameter for group in self.groups for parameter in group.parameters]
+        self.optimizer = build_optimizer(self.groups, recipe["lr"], recipe["weight_decay"])
         allow_tf32(recipe["precision"])
         self.scaler = gradient_scaler(recipe["precision"], device)
         self.average = Average(task, recipe["ema"]) if recipe["ema"] else None
@@ -173,7 +181,7 @@ class Trainer:
     def train_step(self) -> None:
         """Take one optimiser step. A loss that is not finite is noticed up to 50 steps later."""
         for group, own in zip(self.optimizer.param_groups, self.groups, strict=True):
-            group["lr"] = self._rate(self.step, own)
+            group["lr"] = self._rate(self.step, own.settings)
         step = Step(self.step, self.total, self.draws)
         batch = self.loader.batch(self.step)
         with autocast(self.recipe["precision"], self.device):
@@ -198,17 +206,11 @@ class Trainer:
         self.scaler.step(self.optimizer)
         self.scaler.update()
 
-    def _rate(self, step: int, own: Mapping[str, Any]) -> float:
-        """Return the learning rate of a step for parameters with settings `own`."""
-        return self._scheduled(step, own) * float(own.get("lr_factor", 1.0))
-
-    def _scheduled(self, step: int, own: Mapping[str, Any]) -> float:
-        if own["schedule"] == "multistep":
-            return multistep(step, own["lr"], own["milestones"], own["lr_decay"])
-        if own["schedule"] == "cosine_7_16":
-            return cosine_7_16(step, self.total, own["lr"])
-        warm = own["warmup_epochs"] * self.loader.steps_per_epoch
-        return cosine(step, self.total, own["lr"], own["lr_end"]) * warm_up(step, warm, own["warmup_start"])
+    def _rate(self, step: int, own: Mapping[str, float]) -> float:
+        """Return the learning rate of a step for parameters whose group has the settings `own`."""
+        at = Progress(step, self.total, self.course.epoch)
+        changed = {key: value for key, value in own.items() if key in self.schedule.keywords}
+        return self.schedule(own.get("lr", self.recipe["lr"]), at, **changed) * own.get("lr_factor", 1.0)
 
     def _generators(self) -> dict[str, Any]:
         """Return the state of this process's random numbers."""
@@ -241,7 +243,7 @@ class Trainer:
                 self._sums[name] = self._sums.get(name, 0.0) + value
 
     def _not_finite(self, step: int, losses: Mapping[str, float]) -> DmixError:
-        rate = self._rate(step, self.recipe)
+        rate = self._rate(step, {})
         shown = ", ".join(f"{name}={value}" for name, value in losses.items())
         return DmixError(
             f"{self.label}: the loss is not finite at step {step} of {self.total} (lr {rate:.4g}): {shown}",
@@ -255,10 +257,10 @@ class Trainer:
         row: Row = {
             **({"epoch": self.step // self.course.epoch} if self.course.epoch else {}),
             "step": self.step,
-            "lr": self._rate(self.step - 1, self.recipe),
+            "lr": self._rate(self.step - 1, {}),
             **{name: value / steps for name, value in self._sums.items()},
         }
-        if self.course.is_read(self.step):
+        if self.course.is_evaluated(self.step):
             with self.average.in_place() if self.average else nullcontext():
                 found = top1(self.task, self.test, self.world)
             row |= {f"top1_{name}": value for name, value in found.items()}

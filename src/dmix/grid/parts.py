@@ -20,6 +20,8 @@ ROOMS: Mapping[str, str] = {
     "dataset": "data/sets",
     "backbone": "backbones",
     "labels": "data/labels",
+    "optimizer": "engine/optimizers",
+    "schedule": "engine/schedules",
     "augment": "data/augment",
     "strong": "data/augment",
     "view": "data/views",

@@ -10,7 +10,8 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from dmix.errors import DmixError
-from dmix.grid.parts import read_part
+from dmix.grid.identity import Sections, clash
+from dmix.grid.parts import ROOMS, read_part
 from dmix.grid.schema import Override, Params, PartEntry, Recipe
 from dmix.grid.spec import AXES, SECTIONS
 from dmix.grid.yaml_lines import Document, KeyPath
@@ -53,8 +54,11 @@ Table = dict[tuple[str, str], Setting]
 NO_VIEW = {"use": "unchanged"}
 """The test-time transform of a recipe that names none."""
 
-OF_RECIPE = ("labels", "augment", "strong", "view")
-"""Parts that a recipe brings along; of a base, a part is replaced whole."""
+OF_RECIPE = ("optimizer", "schedule", "labels", "augment", "strong", "view")
+"""Parts that a recipe brings along."""
+
+NEEDED = ("optimizer", "schedule", "augment")
+"""Those that no recipe can do without."""
 
 
 class Resolver:
@@ -143,6 +147,7 @@ class Resolver:
                 values = self._checked(part.model, part.source, section, values, table, cell)
                 neutral[section] = {**neutral.get(section, {}), **part.neutral}
             settings[section] = {"use": use, **values}
+        self._check_together(settings, table, cell)
         return settings, neutral
 
     def useless_rules(self) -> Iterable[str]:
@@ -177,11 +182,13 @@ class Resolver:
                 table["recipe", key] = Setting(value, ("recipes", owner, key))
             for section in OF_RECIPE:
                 settings = getattr(entry, section)
-                if settings is not None:
+                if settings is None:
+                    continue
+                if "use" in settings:  # another part than the base's, of which no setting stays
                     for stale in [key for key in table if key[0] == section]:
                         del table[stale]
-                    for key, value in settings.items():
-                        table[section, key] = Setting(value, ("recipes", owner, section, key))
+                for key, value in settings.items():
+                    table[section, key] = Setting(value, ("recipes", owner, section, key))
 
     def _apply(
         self, table: Table, path: KeyPath, rules: tuple[Override, ...], tags: Mapping[str, str]
@@ -228,6 +235,32 @@ class Resolver:
             if first["type"] == "extra_forbidden":
                 raise DmixError(f"{where}: unknown key: {source} takes {known or 'no settings'}") from error
             raise DmixError(f"{where}: {first['msg']} (checked against {source})") from error
+
+    def _check_together(self, settings: Sections, table: Table, cell: Cell) -> None:
+        """Refuse settings that do not go together, though each section is right by itself."""
+
+        def where(section: str, key: str) -> str:
+            setting = table.get((section, key))
+            return self.document.where(*(setting.origin if setting else ("recipes", cell.recipe)))
+
+        for section in NEEDED:
+            if not settings[section]:
+                raise DmixError(
+                    f"{where(section, 'use')}: the recipe has no {section}",
+                    f"write {section}: {{use: NAME}}, the name of a file in src/dmix/{ROOMS[section]}",
+                )
+        warm_up, epochs = settings["schedule"].get("warmup_epochs", 0), settings["recipe"]["epochs"]
+        if isinstance(warm_up, int | float) and warm_up >= max(epochs, 1):
+            raise DmixError(
+                f"{where('schedule', 'warmup_epochs')}: a warm-up of {warm_up} epochs never ends in {epochs}",
+                "make it shorter than recipe.epochs",
+            )
+        if twins := clash(settings):
+            first, second = twins
+            raise DmixError(
+                f"{where(*second)}: {'.'.join(second)} would be recorded under the name of {'.'.join(first)}",
+                "rename the setting in the part's signature",
+            )
 
     def _check_when(self, path: KeyPath, rules: tuple[Override, ...]) -> None:
         """Refuse a `when` that names an unknown key or a value no entry has."""

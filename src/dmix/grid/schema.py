@@ -100,7 +100,7 @@ class MethodEntry(PartEntry):
 
 
 class Recipe(_Closed):
-    """Optimisation and augmentation settings shared by cells.
+    """Settings of the training that cells share; its parts, such as the optimiser, are sections of their own.
 
     A default here is the option's neutral value (it changes nothing and is left out of digests).
     A neutral value may never be edited: tests/grid/neutral.json freezes them.
@@ -110,26 +110,14 @@ class Recipe(_Closed):
     steps: int = Field(0, ge=0, validate_default=True, description="and of those that count steps")
     batch_size: int = Field(gt=0, description="(labelled) rows of a step, of all processes together")
     unlabelled_ratio: int = Field(0, ge=0, description="unlabelled rows of a step, in units of batch_size")
-    optimizer: Literal["sgd", "adamw", "lamb"]
     lr: float = Field(gt=0)
-    momentum: float = Field(ge=0, lt=1, description="of sgd; of adamw and lamb the first beta")
-    nesterov: bool = Field(False, description="sgd alone")
-    beta2: float = Field(0.0, ge=0, lt=1, validate_default=True, description="adamw and lamb alone")
-    eps: float = Field(0.0, ge=0, validate_default=True, description="adamw and lamb alone")
     weight_decay: float = Field(ge=0)
     no_decay: Literal["nothing", "vectors", "vectors_and_embeddings"] = Field(
-        "nothing", description="what weight decay leaves alone; see dmix.engine.optimizer.exempt_from_decay"
+        "nothing",
+        description="what weight decay leaves alone; see dmix.engine.weight_decay.exempt_from_decay",
     )
     clip_norm: float = Field(0.0, ge=0, description="largest norm of the whole gradient; 0 is no limit")
-    schedule: Literal["cosine", "cosine_7_16", "multistep"]
-    milestones: tuple[int, ...] = Field(
-        (), validate_default=True, description="multistep alone: finished steps"
-    )
-    lr_decay: float = Field(0.0, ge=0, lt=1, validate_default=True, description="factor at each milestone")
-    lr_end: float = Field(0.0, ge=0)
     head_lr_factor: float = Field(1.0, gt=0, description="rate of new classifiers, in units of lr")
-    warmup_epochs: int = Field(0, ge=0, description="epochs in which the rate climbs to the schedule's")
-    warmup_start: float = Field(0.0, ge=0, lt=1, description="share of the schedule's rate in the first step")
     precision: Literal["fp32", "tf32", "bf16", "fp16"] = Field(
         "fp32", description="of products and convolutions in training steps; all else is float32"
     )
@@ -143,23 +131,9 @@ class Recipe(_Closed):
     )
     ema: float = Field(0.0, ge=0, lt=1, description="of the parameters that are evaluated; 0 is none")
     score: Literal["median_last10", "median_last20", "best", "last"]
-    eval_every: int = Field(gt=0, description="epochs between readings before the last 10; or steps")
-    eval_also: tuple[int, ...] = Field((), description="further readings of recipes that count steps")
-    eval_late: int = Field(0, ge=0, description="steps between readings in the last fifth of the run")
-
-    @field_validator("nesterov", "beta2", "eps")
-    @classmethod
-    def _fits_the_optimizer(cls, value: float, info: ValidationInfo) -> float:
-        """Refuse a setting that the optimiser has not, and want those that it cannot do without."""
-        if "optimizer" not in info.data:
-            return value  # refused itself
-        optimizer = info.data["optimizer"]
-        of_sgd = info.field_name == "nesterov"
-        if value and of_sgd != (optimizer == "sgd"):
-            raise PydanticCustomError("useless", f"{optimizer} has no {info.field_name}")
-        if not value and not of_sgd and optimizer != "sgd":
-            raise PydanticCustomError("needed", f"{optimizer} needs a {info.field_name} above 0")
-        return value
+    eval_every: int = Field(gt=0, description="epochs between evaluations before the last 10; or steps")
+    eval_also: tuple[int, ...] = Field((), description="further evaluations of recipes that count steps")
+    eval_late: int = Field(0, ge=0, description="steps between evaluations in the last fifth of the run")
 
     @field_validator("steps")
     @classmethod
@@ -169,31 +143,17 @@ class Recipe(_Closed):
             raise PydanticCustomError("length", "a recipe has either epochs or steps above 0")
         return value
 
-    @field_validator("milestones", "lr_decay")
-    @classmethod
-    def _fits_the_schedule(cls, value: Any, info: ValidationInfo) -> Any:
-        """Want what steps of the rate need, and nothing of it without them."""
-        if "schedule" in info.data and bool(value) != (info.data["schedule"] == "multistep"):
-            raise PydanticCustomError("schedule", f"multistep, and it alone, has {info.field_name}")
-        if info.field_name == "milestones" and list(value) != sorted(set(value)):
-            raise PydanticCustomError("order", "milestones ascend")
-        return value
-
-    @field_validator("warmup_epochs")
-    @classmethod
-    def _leaves_something(cls, value: int, info: ValidationInfo) -> int:
-        """Refuse a warm-up that never ends."""
-        epochs = info.data.get("epochs")
-        if epochs is not None and value >= max(epochs, 1):
-            raise PydanticCustomError("endless", f"a warm-up of {value} epochs never ends in {epochs}")
-        return value
-
 
 class RecipeEntry(BaseModel):
-    """A recipe as written; with `base`, only the differences from that (base-less) recipe."""
+    """A recipe as written; with `base`, only the differences from that (base-less) recipe.
+
+    A part that says `use` replaces the base's whole, one that does not changes settings of the base's.
+    """
 
     model_config = ConfigDict(extra="allow", frozen=True)
     base: str | None = None
+    optimizer: Mapping[str, Any] | None = None
+    schedule: Mapping[str, Any] | None = None
     labels: Mapping[str, Any] | None = None
     augment: Mapping[str, Any] | None = None
     strong: Mapping[str, Any] | None = None

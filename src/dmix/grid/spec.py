@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dmix.grid.equivalent import equivalences, use_key
+from dmix.grid.identity import recorded
 
 AXES = ("method", "dataset", "backbone", "policy", "objective")
 SECTIONS = (
-    *("dataset", "labels", "backbone", "recipe", "augment", "strong", "view"),
+    *("dataset", "labels", "backbone", "recipe", "optimizer", "schedule", "augment", "strong", "view"),
     *("policy", "objective", "method", "pairing", "relation"),
 )
 DIGEST_LENGTH = 8
@@ -44,9 +44,13 @@ class RunSpec:
 
     @property
     def cell(self) -> str:
-        """The run's name without the seed: supervised/cifar100/resnet18/mixup/dm_ce[/eta=0.5]."""
+        """The run's name without the seed: supervised/cifar100/resnet18/mixup/dm_ce[/eta=0.5].
+
+        Of an extra axis it has the key; of one that is a choice of a part (schedule.use) the section.
+        """
         method = () if self.axes.get("method", self.task) == self.task else (self.axes["method"],)
-        extra = [f"{key.rpartition('.')[2]}={value}" for key, value in self.variation]
+        split = [(*key.split(".", 1), value) for key, value in self.variation]
+        extra = [f"{section if key == 'use' else key}={value}" for section, key, value in split]
         axes = (self.axes[axis] for axis in AXES[1:] if axis in self.axes)
         return "/".join((self.task, *method, *axes, *extra))
 
@@ -58,18 +62,12 @@ class RunSpec:
     def identity(self) -> dict[str, Any]:
         """Return what makes this run what it is: settings without neutral ones, seed, what it needs."""
         # What the relation's own section says is in the relation's identity.
-        kept: dict[str, Any] = {
-            section: {
-                key: value
-                for key, value in values.items()
-                if key not in self.neutral.get(section, {}) or value != self.neutral[section][key]
-            }
+        own = {
+            section: values
             for section, values in self.settings.items()
             if section != "relation" or self.relation is None
         }
-        whole: dict[str, Any] = {
-            section: _first_name(section, values) for section, values in kept.items() if values
-        }
+        whole: dict[str, Any] = {**recorded(own, self.neutral)}
         if self.source is not None:
             whole["source"] = self.source.identity()
         if self.relation is not None:
@@ -79,14 +77,6 @@ class RunSpec:
     def digest(self) -> str:
         """Return the spec digest: 8 hexadecimal digits of sha256 over the canonical identity."""
         return digest_of(self.identity())
-
-
-def _first_name(section: str, values: dict[str, Any]) -> dict[str, Any]:
-    """Return settings with the part under its first name (`dmix.grid.equivalent`)."""
-    if "use" not in values:
-        return values
-    first = equivalences().oldest(use_key(section, values["use"]))
-    return {**values, "use": first.partition("=")[2]}
 
 
 def canonical_json(value: object) -> str:

@@ -66,7 +66,7 @@ def write_products(
         images_per_second=round(images / seconds, 1),
         resumes=session.resumes,
         parameters=sum(p.numel() for p in trainer.task.parameters()),
-        readings=trainer.course.readings,
+        readings=trainer.course.evaluations,
         scores=found,
         primary=primary,
         score=getattr(found[primary], recipe["score"]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
@@ -12,7 +13,6 @@ from torch import Tensor, nn
 
 from dmix.data.send import to_device
 from dmix.engine.method import Step
-from dmix.engine.steps import cosine_ramp
 from dmix.methods.addons.asymmetric import asymmetric_loss, labelled_loss, labelled_share
 from dmix.methods.addons.contract import MixedPairs, Pairing
 from dmix.methods.addons.mix_rows import mix_rows
@@ -138,3 +138,8 @@ class Pairs(Pairing):
     def weight(self, step: Step) -> float:
         """Return the ramp of a step, in [0, 1]."""
         return cosine_ramp(step.number, step.total) if self.ramp == "cosine" else 1.0
+
+
+def cosine_ramp(step: int, total: int) -> float:
+    """Return the share of a loss's weight in step `step` (from 0) of `total`: half a cosine from 0 to 1."""
+    return 0.5 * (1 - math.cos(math.pi * step / total))
