@@ -28,10 +28,12 @@ def check_images(document: Document, cell: Cell, table: Mapping[tuple[str, str],
         part = read_part(section, use.value) if use else None
         if use is None or part is None or in_memory in _forms(part):
             continue
-        there, other = ("in memory", "files on disk") if in_memory else ("files on disk", "in memory")
+        wanted, found = "image files", "images in memory"
+        if not in_memory:
+            wanted, found = found, wanted
         raise DmixError(
-            f"{document.where(*use.origin)}: {use.value} is for images {other}, and those of "
-            f"{document.where('datasets', cell.axes['dataset'])} are {there}",
+            f"{document.where(*use.origin)}: the {section} {use.value} is for {wanted}, and "
+            f"{document.where('datasets', cell.axes['dataset'])} has {found}",
             f"choose another recipe or data set in {document.where(*cell.origin)}, or another {section}",
         )
 

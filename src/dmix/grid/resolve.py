@@ -117,10 +117,9 @@ class Resolver:
             chosen: Mapping[str, Any] = dict(by).get(tags[field[3:]], {})  # type: ignore[call-overload]
             for key, value in chosen.items():
                 self._put(table, key, value, (*base, field, tags[field[3:]], key))
-        self.effective.update(self._apply(table, ("overrides",), self.params.overrides, tags).values())
-        rules, path = self.params.tiers[self.tier].overrides, ("tiers", self.tier, "overrides")
-        winners = self._scale_down(table, cell) | self._apply(table, path, rules, tags)
-        self.effective.update(winners.values())
+        self._apply(table, ("overrides",), self.params.overrides, tags)
+        self._scale_down(table, cell)
+        self._apply(table, ("tiers", self.tier, "overrides"), self.params.tiers[self.tier].overrides, tags)
         for key, value in cell.variation:
             self._put(table, key, value, (*cell.origin, key))
         self._embedded_sizes(table, cell.axes["dataset"])
@@ -163,7 +162,7 @@ class Resolver:
     def useless_rules(self) -> Iterable[str]:
         """Yield a message for each override that matched no cell, or that was always overridden later.
 
-        Likewise for what an entry says of the tier, but that an entry is in no grid is no mistake.
+        Likewise for what entries say of the tier among themselves; that one is in no grid is no mistake.
         """
         for path, rules in (
             (("overrides",), self.params.overrides),
@@ -211,8 +210,8 @@ class Resolver:
         if backbone is not None and "stem" in backbone.model.model_fields:
             table.setdefault(("backbone", "stem"), stem)
 
-    def _scale_down(self, table: Table, cell: Cell) -> dict[str, KeyPath]:
-        """Put what the cell's recipe and entries say of this tier; return which block set a setting last."""
+    def _scale_down(self, table: Table, cell: Cell) -> None:
+        """Put what the cell's recipe and then its entries say of this tier."""
         recipe = self.params.recipes[cell.recipe]
         replaced = {section for section in OF_RECIPE if getattr(recipe, section) is not None}
         sources: list[tuple[str, KeyPath, ScaleDown, set[str]]] = []
@@ -234,7 +233,7 @@ class Resolver:
                     if dotted.partition(".")[0] not in left_out:
                         self._put(table, dotted, value, (*block, key))
                         winners[dotted] = block
-        return winners
+        self.effective.update(winners.values())
 
     def _embedded_sizes(self, table: Table, name: str) -> None:
         """Put the sizes of the embedded edition in the place of the entry's own, where it is read."""
@@ -261,8 +260,7 @@ class Resolver:
 
     def _apply(
         self, table: Table, path: KeyPath, rules: tuple[Override, ...], tags: Mapping[str, str]
-    ) -> dict[str, KeyPath]:
-        """Put what the rules that match set; return which rule set a setting last."""
+    ) -> None:
         winners: dict[str, KeyPath] = {}
         for index, rule in enumerate(rules):
             if all(tags[key] in as_list(wanted) for key, wanted in rule.when.items()):
@@ -270,7 +268,7 @@ class Resolver:
                 for key, value in rule.set.items():
                     self._put(table, key, value, (*path, index, "set", key))
                     winners[key] = (*path, index)
-        return winners
+        self.effective.update(winners.values())
 
     def _put(self, table: Table, dotted: str, value: Any, origin: KeyPath) -> None:
         section, _, key = dotted.partition(".")

@@ -148,8 +148,8 @@ class Recipe(_Closed):
     init: str = Field(
         "random",
         pattern=r"^(random|weights/[\w.-]+\.pth|[a-z_]+/[\w/{}.=-]+/s\d+)$",
-        description="weights a run starts from: random, a file below data/real/ (pretrained: that of the "
-        "backbone), or those of another run, by its name, in which {backbone} and other axes stand for the run's own",
+        description="weights a run starts from: random, a file below data/real/ (pretrained: the backbone's) "
+        "or those of another run, by its name, in which {backbone} and other axes stand for the run's own",
     )
     ema: float = Field(0.0, ge=0, lt=1, description="of the parameters that are evaluated; 0 is none")
     score: Literal["median_last10", "median_last20", "best", "last"]
