@@ -169,7 +169,7 @@ def expand(params: Params, document: Document, tier: str) -> Grid:
             check_possible(params, document, cell)
             check_images(document, cell, resolver.settle(cell))
             settings, neutral = resolver.sections(cell)
-            leaves_out = grid in omitted or any(cell.axes[axis] not in names for axis, names in kept.items())
+            leaves_out = grid in omitted or any(cell.axes[axis] not in these for axis, these in kept.items())
             task = params.methods[cell.axes["method"]].task
             variation = _told_apart(resolver, cell, settings, neutral)
             for seed in seeds:

@@ -174,7 +174,7 @@ class Resolver:
                     yield f"{self.document.where(*rule)}: this override matches no cell of any grid"
                 elif rule not in self.effective:
                     yield f"{self.document.where(*rule)}: this override is fully shadowed by later ones"
-        for block in self.matched - self.effective:
+        for block in sorted(self.matched - self.effective, key=str):
             if "at" in block:
                 yield f"{self.document.where(*block)}: these settings are fully shadowed by later ones"
 
@@ -227,11 +227,11 @@ class Resolver:
                 if self.tier not in tiers_of(tiers):
                     continue
                 block = (*path, "at", tiers)
-                self.matched.add(block)
                 for key, value in settings.items():
                     dotted = key if "." in key else f"{section}.{key}"
                     if dotted.partition(".")[0] not in left_out:
                         self._put(table, dotted, value, (*block, key))
+                        self.matched.add(block)
                         winners[dotted] = block
         self.effective.update(winners.values())
 
