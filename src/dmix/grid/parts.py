@@ -111,7 +111,7 @@ def read_part(section: str, use: str) -> Part | None:
             item.name for base in family for item in base.body if isinstance(item, ast.FunctionDef)
         ),
         classes=frozenset(base.name for base in family),
-        folders=_constant(tree, "FOLDER"),
+        folders=_folders(tree, path) if section == "dataset" else None,
     )
 
 
@@ -134,9 +134,16 @@ def _assigned(tree: ast.Module, name: str) -> ast.expr | None:
     return None
 
 
-def _constant(tree: ast.Module, name: str) -> Any:
-    value = _assigned(tree, name)
-    return None if value is None else ast.literal_eval(value)
+def _folders(tree: ast.Module, path: Path) -> Any:
+    """Return the constant FOLDER of a data set's module, None where it has none."""
+    value = _assigned(tree, "FOLDER")
+    try:
+        return None if value is None else ast.literal_eval(value)
+    except ValueError as error:
+        raise DmixError(
+            f"{path}: FOLDER is computed, and read without running the module",
+            'write the folder itself, or {"name of an entry": "its folder"}',
+        ) from error
 
 
 def _family(name: str, tree: ast.Module) -> Iterator[ast.ClassDef]:
