@@ -24,8 +24,7 @@ def cut_down(grids: Mapping[str, Mapping[str, Any]], tables: list[str], folder: 
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     params["grids"] = {name: {**params["grids"][name], **changes} for name, changes in grids.items()}
     params["tables"] = {name: params["tables"][name] for name in tables}
-    smoke = params["tiers"]["smoke"]
-    params["tiers"] = {"smoke": {key: value for key, value in smoke.items() if key not in ("omit", "narrow")}}
+    del params["tiers"]["smoke"]["narrow"]
     while True:
         path = folder / "params.yaml"
         path.write_text(yaml.safe_dump(params, sort_keys=False))

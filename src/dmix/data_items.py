@@ -61,7 +61,10 @@ class File:
 
 @dataclass(frozen=True)
 class Item:
-    """A data set, a folder of lists, or one file of weights; `path` is where it belongs below data/real/."""
+    """A data set, a folder of lists, or one file of weights; `path` is where it belongs below data/real/.
+
+    A data set that the table has no source of has no files.
+    """
 
     name: str
     kind: str
@@ -83,6 +86,11 @@ class Item:
     def command(self) -> str:
         """The one command that gets it."""
         return f"dmix data fetch {self.name}" if self.fetchable else f"dmix data import {self.name} PATH"
+
+    def way_out(self, data: Path) -> str:
+        """Return what a person does to get it; what nobody publishes is put in its place by hand."""
+        own = f"put it at {self.target(data)}, or "
+        return f"{'' if self.files else own}run {self.command}"
 
     def target(self, data: Path) -> Path:
         """Return where it belongs; `data` is the folder that holds the editions."""

@@ -21,6 +21,7 @@ from dmix.errors import DmixError
 from dmix.grid.expand import Grid, folder, load_grid
 from dmix.grid.paths import DATA, RESULTS, WORK
 from dmix.grid.plan import make_plan
+from dmix.grid.presence import facts, own_sets
 from dmix.grid.promise import check
 from dmix.grid.spec import SECTIONS
 from dmix.grid.status import standing
@@ -281,8 +282,10 @@ def _tell(line: str) -> None:
 
 
 def _items(names: Iterable[str]) -> list[Item]:
-    """Return the named items of reference/datasets.csv, each once."""
-    known = read_sources()
+    """Return the named items of reference/datasets.csv, or of params.yaml alone, each once."""
+    known = dict(read_sources())
+    if not known.keys() >= set(names):
+        known |= own_sets(load_grid("full").params.datasets, known)
     for name in names:
         if name not in known:
             raise DmixError(f"there is no item {name!r} to get", f"choose of {', '.join(known)}")
@@ -314,7 +317,7 @@ def _loader(item: Item, edition: str) -> Callable[[Path], Dataset] | None:
     from dmix.data.sets import marker
     from dmix.engine.parts import load_part
 
-    values = {"use": entry.use or item.name, **entry.settings, "edition": edition}
+    values = {"use": entry.use or item.name, **facts(item.name, entry), "edition": edition}
     if edition == "embedded":
         found = marker.read(DATA / edition / item.path)
         values |= {"classes": found.classes, "train_size": found.train, "test_size": found.test}

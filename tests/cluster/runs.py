@@ -25,7 +25,7 @@ def targets() -> None:
     """Lengthen one run in this folder's params.yaml; print the long run's folder and five others'."""
     file = Path("params.yaml")
     params = yaml.safe_load(file.read_text())
-    params["tiers"][TIER]["overrides"].append(OVERRIDE)
+    params["tiers"][TIER]["overrides"] = [OVERRIDE]
     file.write_text(yaml.safe_dump(params, sort_keys=False))
     folders = load_grid(TIER).folders
     others = [folder for name, folder in folders.items() if name != LONG]

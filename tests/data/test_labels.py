@@ -385,14 +385,15 @@ def spec(edition: str, **labels: object) -> RunSpec:
 def test_runs_on_published_lists_wait_for_them(here):
     items = read_sources(ROOT / "reference/datasets.csv")
     wanting = spec("real", use="published", percent=15)
-    assert way_to_get(wanting, items) == "run dmix data fetch cub"
+    assert way_to_get(wanting, items, ()) == "run dmix data fetch cub"
     (here / "data/real/CUB_200_2011").mkdir(parents=True)
-    assert way_to_get(wanting, items) == "run dmix data fetch label_lists"
-    assert way_to_get(spec("real", use="hash_rule", percent=15), items) is None
-    assert way_to_get(spec("real"), items) is None
+    assert way_to_get(wanting, items, ()) == "run dmix data fetch label_lists"
+    assert way_to_get(spec("real", use="hash_rule", percent=15), items, ("cub",)) is None
+    assert way_to_get(spec("real"), items, ()) is None
     assert (
-        way_to_get(spec("embedded", use="published", percent=15), items) == "run dmix data fetch label_lists"
+        way_to_get(spec("embedded", use="published", percent=15), items, ("cub",))
+        == "run dmix data fetch label_lists"
     )
     (here / "data/real/label_lists").mkdir()
-    assert way_to_get(wanting, items) is None
+    assert way_to_get(wanting, items, ()) is None
     assert isinstance(LISTS["cub"], Lists)

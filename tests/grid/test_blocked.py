@@ -102,11 +102,13 @@ def test_embedded_data_are_never_missing(here):
         assert set(grid.folders) == {name for name in grid.runs if "ghost" not in name}
 
 
-def test_a_data_set_that_the_table_does_not_know_is_taken_to_be_there(here):
+def test_a_data_set_that_the_table_does_not_know_is_for_the_user_to_bring(here):
     (here / "reference").unlink()
     table(here / "reference/datasets.csv", {"url": "https://x.org/cub.tgz", "checksum": "0" * 32})
-    grid = full()
-    assert {grid.blocked(name) for name in grid.runs} == {None}
+    way_out = f"put it at data/real/{CIFAR10}, or run dmix data import cifar10 PATH"
+    assert full().blocked(HERE) == way_out
+    bring(here, CIFAR10)
+    assert full().blocked(HERE) is None
 
 
 def test_what_is_not_implemented_is_not_blocked(here):

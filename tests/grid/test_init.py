@@ -153,7 +153,7 @@ def test_a_source_that_cannot_be_is_named_with_its_line(case, expanded, tmp_path
     "init",
     [
         *(
-            "pretrained",
+            "pretrianed",
             "",
             "weights/",
             "weights/resnet18.pt",

@@ -320,7 +320,7 @@ def test_the_command_names_what_can_be_learned(fresh, home, capsys):
     assert f"choose of {HALF}, {FEW}" in said
     text = (home / "params.yaml").read_text()
     try:
-        (home / "params.yaml").write_text(text.replace("dataset.edition: embedded", "dataset.edition: real"))
+        (home / "params.yaml").write_text(text.replace("edition: embedded", "edition: real"))
         assert command(HALF) == 2
     finally:
         (home / "params.yaml").write_text(text)

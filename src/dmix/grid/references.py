@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dmix.errors import DmixError
 from dmix.grid.cells import choose
-from dmix.grid.resolve import Cell, as_list
+from dmix.grid.resolve import PART_SECTIONS, Cell, as_list, tiers_of
 from dmix.grid.schema import Params, Table
 from dmix.grid.spec import AXES
 from dmix.grid.yaml_lines import Document, KeyPath
@@ -26,6 +26,15 @@ def check_references(params: Params, document: Document, tier: str) -> None:
                 f"{document.where('recipes', name, 'base')}: {recipe.base!r} has a base itself; "
                 "one level of base, never two"
             )
+    for section in ("recipes", *PART_SECTIONS.values()):
+        for name, entry in getattr(params, section).items():
+            for key in entry.at:
+                for named in tiers_of(key):
+                    if named not in params.tiers:
+                        raise DmixError(
+                            f"{document.where(section, name, 'at', key)}: there is no tier named {named!r}",
+                            f"choose of {', '.join(params.tiers)}",
+                        )
     own = params.tiers[tier]
     for key, grids in (("omit", own.omit), ("narrow", tuple(own.narrow))):
         for grid in grids:

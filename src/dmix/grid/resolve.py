@@ -12,7 +12,8 @@ from pydantic import BaseModel, ValidationError
 from dmix.errors import DmixError
 from dmix.grid.identity import Sections, clash
 from dmix.grid.parts import ROOMS, read_part
-from dmix.grid.schema import Override, Params, PartEntry, Recipe
+from dmix.grid.presence import facts
+from dmix.grid.schema import Override, Params, PartEntry, Recipe, ScaleDown
 from dmix.grid.spec import AXES, SECTIONS
 from dmix.grid.yaml_lines import Document, KeyPath
 
@@ -54,6 +55,12 @@ Table = dict[tuple[str, str], Setting]
 NO_VIEW = {"use": "unchanged"}
 """The test-time transform of a recipe that names none."""
 
+USUAL_STEM = "cifar"
+"""The stem for images of a recipe that names none."""
+
+PRETRAINED = "pretrained"
+"""What a recipe says as `init` for the file of the backbone's entry."""
+
 OF_RECIPE = ("optimizer", "schedule", "labels", "augment", "strong", "view")
 """Parts that a recipe brings along."""
 
@@ -94,9 +101,16 @@ class Resolver:
         """Return (section, key) -> Setting: entries, then defaults by kind and family, then rules.
 
         Later sources win: the entries themselves, the objective's `by_kind` and `by_family`, the
-        overrides in order, the tier's overrides in order, the grid's own extra axes.
+        overrides in order, what recipe and entries say of the tier (`at`), the tier's overrides in order, the
+        grid's own extra axes. What an entry says of its embedded edition or of its pretrained weights stands
+        in for its own value, or for the word "pretrained", whoever chose that.
+
+        Raises
+        ------
+        DmixError: a rule sets what is no setting; or the backbone has no pretrained weights.
         """
-        table: Table = {}
+        edition = Setting(self.params.tiers[self.tier].edition, ("tiers", self.tier, "edition"))
+        table: Table = {("dataset", "edition"): edition}
         for axis in AXES:
             self._entry_settings(table, axis, cell.axes[axis])
         self._recipe_settings(table, cell.recipe)
@@ -107,13 +121,13 @@ class Resolver:
             chosen: Mapping[str, Any] = dict(by).get(tags[field[3:]], {})  # type: ignore[call-overload]
             for key, value in chosen.items():
                 self._put(table, key, value, (*base, field, tags[field[3:]], key))
-        for path, rules in (
-            (("overrides",), self.params.overrides),
-            (("tiers", self.tier, "overrides"), self.params.tiers[self.tier].overrides),
-        ):
-            self._apply(table, path, rules, tags)
+        self._apply(table, ("overrides",), self.params.overrides, tags)
+        self._scale_down(table, cell)
+        self._apply(table, ("tiers", self.tier, "overrides"), self.params.tiers[self.tier].overrides, tags)
         for key, value in cell.variation:
             self._put(table, key, value, (*cell.origin, key))
+        self._embedded_sizes(table, cell.axes["dataset"])
+        self._pretrained(table, cell.axes["backbone"])
         return table
 
     def sections(self, cell: Cell) -> tuple[dict[str, dict[str, Any]], dict[str, Mapping[str, Any]]]:
@@ -151,7 +165,10 @@ class Resolver:
         return settings, neutral
 
     def useless_rules(self) -> Iterable[str]:
-        """Yield a message for each override that matched no cell or was always overridden later."""
+        """Yield a message for each override that matched no cell, or that was always overridden later.
+
+        Likewise for what entries say of the tier among themselves; that one is in no grid is no mistake.
+        """
         for path, rules in (
             (("overrides",), self.params.overrides),
             (("tiers", self.tier, "overrides"), self.params.tiers[self.tier].overrides),
@@ -162,12 +179,16 @@ class Resolver:
                     yield f"{self.document.where(*rule)}: this override matches no cell of any grid"
                 elif rule not in self.effective:
                     yield f"{self.document.where(*rule)}: this override is fully shadowed by later ones"
+        for block in sorted(self.matched - self.effective, key=str):
+            if "at" in block:
+                yield f"{self.document.where(*block)}: these settings are fully shadowed by later ones"
 
     def _entry_settings(self, table: Table, axis: str, name: str) -> None:
         entry = self.entry(axis, name)
         path: KeyPath = (PART_SECTIONS[axis], name)
         table[axis, "use"] = Setting(entry.use or name, (*path, "use") if entry.use else path)
-        for key, value in entry.settings.items():
+        settings = entry.settings if axis != "dataset" else facts(name, self.params.datasets[name])
+        for key, value in settings.items():
             table[axis, key] = Setting(value, (*path, key))
         relation = getattr(entry, "relation", None) or {}
         for key, value in relation.items():
@@ -176,8 +197,11 @@ class Resolver:
     def _recipe_settings(self, table: Table, name: str) -> None:
         recipe = self.params.recipes[name]
         table.update({("view", key): Setting(value, ("recipes", name)) for key, value in NO_VIEW.items()})
+        stem = Setting(USUAL_STEM, ("recipes", name))
         for owner in (recipe.base, name) if recipe.base else (name,):
             entry = self.params.recipes[owner]
+            if entry.stem is not None:
+                stem = Setting(entry.stem, ("recipes", owner, "stem"))
             for key, value in (entry.model_extra or {}).items():
                 table["recipe", key] = Setting(value, ("recipes", owner, key))
             for section in OF_RECIPE:
@@ -189,6 +213,57 @@ class Resolver:
                         del table[stale]
                 for key, value in settings.items():
                     table[section, key] = Setting(value, ("recipes", owner, section, key))
+        backbone = read_part("backbone", table["backbone", "use"].value)
+        if backbone is not None and "stem" in backbone.model.model_fields:
+            table.setdefault(("backbone", "stem"), stem)
+
+    def _scale_down(self, table: Table, cell: Cell) -> None:
+        """Put what the cell's recipe and then its entries say of this tier."""
+        recipe = self.params.recipes[cell.recipe]
+        replaced = {section for section in OF_RECIPE if "use" in (getattr(recipe, section) or ())}
+        sources: list[tuple[str, KeyPath, ScaleDown, set[str]]] = []
+        if recipe.base:
+            base = self.params.recipes[recipe.base]
+            sources.append(("recipe", ("recipes", recipe.base), base.at, replaced))
+        sources.append(("recipe", ("recipes", cell.recipe), recipe.at, set()))
+        for axis, name in cell.axes.items():
+            sources.append((axis, (PART_SECTIONS[axis], name), self.entry(axis, name).at, set()))
+        winners: dict[str, KeyPath] = {}
+        for section, path, blocks, left_out in sources:
+            for tiers, settings in blocks.items():
+                if self.tier not in tiers_of(tiers):
+                    continue
+                block = (*path, "at", tiers)
+                for key, value in settings.items():
+                    dotted = key if "." in key else f"{section}.{key}"
+                    if dotted.partition(".")[0] not in left_out:
+                        self._put(table, dotted, value, (*block, key))
+                        self.matched.add(block)
+                        winners[dotted] = block
+        self.effective.update(winners.values())
+
+    def _embedded_sizes(self, table: Table, name: str) -> None:
+        """Put the sizes of the embedded edition in the place of the entry's own, where it is read."""
+        if table["dataset", "edition"].value != "embedded":
+            return
+        path: KeyPath = ("datasets", name)
+        for key, value in (self.params.datasets[name].embedded or {}).items():
+            if table.get(("dataset", key), Setting(None, (*path, key))).origin == (*path, key):
+                table["dataset", key] = Setting(value, (*path, "embedded", key))
+
+    def _pretrained(self, table: Table, name: str) -> None:
+        """Put the backbone's file where a recipe wants pretrained weights."""
+        init = table.get(("recipe", "init"))
+        if init is None or init.value != PRETRAINED:
+            return
+        weights, path = self.params.backbones[name].weights, ("backbones", name)
+        if weights is None:
+            raise DmixError(
+                f"{self.document.where(*init.origin)}: wants pretrained weights, which the entry "
+                f"{self.document.where(*path)} does not have",
+                "give that backbone its `weights: weights/FILE.pth`, or choose another one or another recipe",
+            )
+        table["recipe", "init"] = Setting(weights, (*path, "weights"))
 
     def _apply(
         self, table: Table, path: KeyPath, rules: tuple[Override, ...], tags: Mapping[str, str]
@@ -286,6 +361,11 @@ class Resolver:
         """Seeds of this tier."""
         own = self.params.tiers[self.tier].seeds
         return self.params.seeds if own is None else own
+
+
+def tiers_of(key: str) -> list[str]:
+    """Return the tiers that a key of `at` names: "embedded", or "embedded, smoke"."""
+    return [tier.strip() for tier in key.split(",")]
 
 
 def as_list(value: Any) -> list[Any]:

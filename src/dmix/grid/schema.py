@@ -32,6 +32,11 @@ ROW_AXES = ("policy", "method")
 Settings = Mapping[str, Any]
 
 
+# Tier, or several with commas between them -> settings that hold there: plain keys are settings of the
+# entry's own section, dotted ones (augment.padding) of any section.
+ScaleDown = Mapping[str, Annotated[Settings, Field(min_length=1)]]
+
+
 class _Closed(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -42,6 +47,7 @@ class PartEntry(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True)
     title: str
     use: str | None = Field(None, description="module of the part, where it is not the entry's name")
+    at: ScaleDown = {}
 
     @property
     def settings(self) -> Settings:
@@ -50,16 +56,20 @@ class PartEntry(BaseModel):
 
 
 class DatasetEntry(PartEntry):
-    """A data set: its facts. The bytes belong to DVC."""
+    """A data set: its facts, and in `embedded` the sizes of its embedded edition if it has one."""
+
+    embedded: Annotated[Settings, Field(min_length=1)] | None = None
 
 
 class BackboneEntry(PartEntry):
     """A network; `forward_gflop` serves `dmix plan` alone.
 
-    It maps the side of an image in pixels to the operations of a forward pass (multiply-adds x 2).
+    It maps the side of an image in pixels to the operations of a forward pass (multiply-adds x 2). Recipes
+    with `init: pretrained` start from the file `weights` below data/real/.
     """
 
     forward_gflop: Mapping[int, Annotated[float, Gt(0)]] = Field(min_length=1)
+    weights: str | None = Field(None, pattern=r"^weights/[\w.-]+\.pth$")
 
 
 class PolicyEntry(PartEntry):
@@ -126,8 +136,8 @@ class Recipe(_Closed):
     init: str = Field(
         "random",
         pattern=r"^(random|weights/[\w.-]+\.pth|[a-z_]+/[\w/{}.=-]+/s\d+)$",
-        description="weights a run starts from: random, a file below data/real/, or those of another run, by "
-        "its name, in which {backbone} and other axes stand for the run's own",
+        description="weights a run starts from: random, a file below data/real/ (pretrained: the backbone's) "
+        "or those of another run, by its name, in which {backbone} and other axes stand for the run's own",
     )
     ema: float = Field(0.0, ge=0, lt=1, description="of the parameters that are evaluated; 0 is none")
     score: Literal["median_last10", "median_last20", "best", "last"]
@@ -148,12 +158,15 @@ class RecipeEntry(BaseModel):
     """A recipe as written; with `base`, only the differences from that (base-less) recipe.
 
     A part that says `use` replaces the base's whole, one that does not changes settings of the base's.
+    What the base says of tiers (`at`) holds too, but for settings of parts that the recipe replaces.
     """
 
     model_config = ConfigDict(extra="allow", frozen=True)
     base: str | None = None
     optimizer: Mapping[str, Any] | None = None
     schedule: Mapping[str, Any] | None = None
+    at: ScaleDown = {}
+    stem: str | None = Field(None, description="that its images need, of backbones that have the setting")
     labels: Mapping[str, Any] | None = None
     augment: Mapping[str, Any] | None = None
     strong: Mapping[str, Any] | None = None
@@ -173,6 +186,7 @@ class Tier(_Closed):
 
     title: str
     note: str = Field("", description="printed in the caption of every table of this tier")
+    edition: Literal["real", "embedded"] = Field("real", description="of all data sets")
     seeds: tuple[int, ...] | None = None
     estimate_seconds: float | None = Field(None, gt=0, description="cost of a run never measured here")
     overrides: tuple[Override, ...] = ()

@@ -40,6 +40,10 @@ def fetch(item: Item, data: Path, load: Load | None, tell: Tell) -> None:
     ------
     DmixError: it needs an account or is gone; no source gives it; it is damaged; the disk is full.
     """
+    if not item.files:
+        raise DmixError(
+            f"no row of reference/datasets.csv says where {item.name} is from", item.way_out(data)
+        )
     if not item.fetchable:
         raise _by_hand(item)
     with locked(data, item, tell):
