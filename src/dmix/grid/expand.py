@@ -12,6 +12,7 @@ from dmix.data_items import Item, read_sources
 from dmix.errors import DmixError
 from dmix.grid.cells import cells_of
 from dmix.grid.code import code_digest
+from dmix.grid.includes import read_params
 from dmix.grid.init import with_relations, with_sources
 from dmix.grid.parts import ROOMS, read_part
 from dmix.grid.presence import RESULTS, way_to_get
@@ -19,7 +20,7 @@ from dmix.grid.references import check_possible, check_references
 from dmix.grid.resolve import Cell, Resolver, Setting, as_list
 from dmix.grid.schema import Params, Table, validate
 from dmix.grid.spec import RunSpec
-from dmix.grid.yaml_lines import Document, load
+from dmix.grid.yaml_lines import Document
 
 
 @dataclass(frozen=True)
@@ -111,13 +112,13 @@ def folder(spec: RunSpec) -> str:
 
 
 def load_grid(tier: str, path: Path = Path("params.yaml")) -> Grid:
-    """Read, check and expand `params.yaml` for one tier.
+    """Read, check and expand `params.yaml`, and the files that it includes, for one tier.
 
     Raises
     ------
-    DmixError: with file, line and key, when anything in the file is wrong.
+    DmixError: with file, line and key, when anything in these files is wrong.
     """
-    document = load(path)
+    document = read_params(path)
     params = validate(document)
     if tier not in params.tiers:
         raise DmixError(
