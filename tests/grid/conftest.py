@@ -22,7 +22,9 @@ def expanded(tmp_path: Path) -> Edit:
         files = [path] if small else copy_params(tmp_path)
         texts = {file: file.read_text() for file in files}
         for old, new in edits:
-            (place,) = [file for file, text in texts.items() for _ in range(text.count(old))]
+            places = [file for file, text in texts.items() for _ in range(text.count(old))]
+            assert len(places) == 1, (old, places)
+            (place,) = places
             texts[place] = texts[place].replace(old, new)
         for file, text in texts.items():
             file.write_text(text)
