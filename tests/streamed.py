@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from project import POLICIES, ROOT, Project, small_params
+from project import POLICIES, Project, real_params, small_params
 
 SOURCE = "supervised/imagenet/resnet18/vanilla/ce/s0"
 DEPENDANTS = {f"supervised/cub/resnet18/{policy}/mce/s0" for policy in ("mixup", "cutmix")}
@@ -33,7 +33,7 @@ def rule(when: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
 
 def streamed() -> dict[str, Any]:
     """Return the small params.yaml with grids on ImageNet and CUB, and the real entries they need."""
-    real = yaml.safe_load((ROOT / "params.yaml").read_text())
+    real = real_params()
     params = yaml.safe_load(small_params().replace(POLICIES, "policy: cutmix"))
     for section, names in (("datasets", ("imagenet", "cub")), ("recipes", ("imagenet", "finegrained"))):
         params[section] |= {name: real[section][name] for name in names}

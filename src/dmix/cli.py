@@ -76,8 +76,10 @@ def parser() -> argparse.ArgumentParser:
     relate.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
     relate.add_argument("--promise", help="what the workflow submitted this job for; refused if it changed")
 
-    resolve = add("resolve", "print a run's settings, and which line of params.yaml set each")
+    resolve = add("resolve", "print a run's settings, and which line of which file set each")
     resolve.add_argument("name")
+
+    add("schema", "print the JSON schema of params.yaml, for editors: params/schema.json", tier=False)
 
     plan = add("plan", "show what would train, why, and its estimated hours, before anything starts")
     plan.add_argument("--why", action="store_true", help="list every run that would train, with its reason")

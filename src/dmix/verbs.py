@@ -86,6 +86,14 @@ def resolve(options: argparse.Namespace) -> int:
     return 0
 
 
+def schema(_: argparse.Namespace) -> int:
+    """Print the JSON schema of the parameter files."""
+    from dmix.grid.editor_schema import as_text, editor_schema
+
+    print(as_text(editor_schema()), end="")
+    return 0
+
+
 def plan(options: argparse.Namespace) -> int:
     """Print what would train, by table."""
     grid = load_grid(options.tier)

@@ -11,7 +11,7 @@ from dmix import cli
 from dmix.grid.artefact import frame_digest, table_digest
 from dmix.grid.expand import Grid, folder, load_grid
 from obtaining import table
-from project import NO_RULES, ROOT, small_params
+from project import NO_RULES, ROOT, copy_params, small_params
 
 HERE = "supervised/cifar10/resnet18/mixup/mce/s0"
 THERE = "supervised/cifar100/resnet18/mixup/mce/s0"
@@ -131,7 +131,7 @@ def test_what_is_not_implemented_is_not_blocked(here):
     ],
 )
 def test_every_data_set_of_the_paper_has_its_command(here, dataset, place, command):
-    (here / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+    copy_params(here)
     for name in ("resnet18-f37072fd.pth", "resnet50-0676ba61.pth", "resnext50_32x4d-7cdf4587.pth"):
         bring(here, f"weights/{name}")
     grid = full()

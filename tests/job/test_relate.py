@@ -306,7 +306,8 @@ def test_the_command_learns_what_was_promised_or_nothing(fresh, home, capsys):
         (home / "params.yaml").write_text(text)
     said = capsys.readouterr().err
     assert (
-        f"{HALF}: params.yaml changed since this job was submitted: relation.source_scale: 0.9 -> 1.1" in said
+        f"{HALF}: the parameters changed since this job was submitted: relation.source_scale: 0.9 -> 1.1"
+        in said
     )
     assert not of(fresh).record.exists()
     assert command(HALF, "--promise", promised) == 0

@@ -11,6 +11,7 @@ import pytest
 
 from dmix.errors import DmixError
 from dmix.grid.artefact import table_digest
+from dmix.grid.includes import read_params
 from dmix.grid.references import check_references
 from dmix.grid.resolve import Cell
 from dmix.grid.schema import Gain, Labels, Reported, validate
@@ -230,7 +231,7 @@ def test_loss_terms_are_the_methods_and_the_title_of_a_mixed_objective(made, tol
 
 
 def test_the_methods_of_the_repository_have_loss_terms_where_they_are_shown():
-    params = validate(load(REFERENCE.parent / "params.yaml"))
+    params = validate(read_params(REFERENCE.parent / "params.yaml"))
     assert [name for name, table in params.tables.items() if table.losses] == ["table7"]
     found = {name: entry.losses for name, entry in params.methods.items() if entry.task == "semi"}
     assert [name for name, losses in found.items() if losses[:1] != ("CE",)] == []

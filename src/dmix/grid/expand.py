@@ -13,6 +13,7 @@ from dmix.errors import DmixError
 from dmix.grid.cells import cells_of
 from dmix.grid.code import code_digest
 from dmix.grid.images import check_images
+from dmix.grid.includes import read_params
 from dmix.grid.init import source_name, with_relations, with_sources
 from dmix.grid.parts import ROOMS, read_part
 from dmix.grid.presence import RESULTS, own_sets, way_to_get, with_edition
@@ -20,7 +21,7 @@ from dmix.grid.references import check_possible, check_references
 from dmix.grid.resolve import Cell, Resolver, Setting, as_list
 from dmix.grid.schema import Params, Table, validate
 from dmix.grid.spec import RunSpec
-from dmix.grid.yaml_lines import Document, load
+from dmix.grid.yaml_lines import Document
 
 
 @dataclass(frozen=True)
@@ -131,13 +132,13 @@ def folder(spec: RunSpec) -> str:
 
 
 def load_grid(tier: str, path: Path = Path("params.yaml")) -> Grid:
-    """Read, check and expand `params.yaml` for one tier.
+    """Read, check and expand `params.yaml`, and the files that it includes, for one tier.
 
     Raises
     ------
-    DmixError: with file, line and key, when anything in the file is wrong.
+    DmixError: with file, line and key, when anything in these files is wrong.
     """
-    document = load(path)
+    document = read_params(path)
     params = validate(document)
     if tier not in params.tiers:
         raise DmixError(

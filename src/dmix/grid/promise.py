@@ -1,7 +1,7 @@
 """A job trains what it was submitted for, or nothing.
 
-The driver hands each job the identity that the path promises. The job resolves `params.yaml` again;
-where the file or the code was edited in between, it refuses and names what changed.
+The driver hands each job the identity that the path promises. The job resolves `params.yaml` and the files
+that it includes again; where they or the code were edited in between, it refuses and names what changed.
 """
 
 from __future__ import annotations
@@ -31,12 +31,14 @@ def check(grid: Grid, name: str, promised: str) -> None:
     DmixError: the run is gone from the grid, or its settings or code changed since submission.
     """
     if name not in grid.runs:
-        raise DmixError(f"{name}: params.yaml changed since this job was submitted: the run is gone", WAY_OUT)
+        raise DmixError(
+            f"{name}: the parameters changed since this job was submitted: the run is gone", WAY_OUT
+        )
     before, today = json.loads(promised), json.loads(promise(grid.runs[name]))
     changes = differences(before["spec"], today["spec"])
     if changes:
         raise DmixError(
-            f"{name}: params.yaml changed since this job was submitted: {'; '.join(changes)}", WAY_OUT
+            f"{name}: the parameters changed since this job was submitted: {'; '.join(changes)}", WAY_OUT
         )
     if before["code"] != today["code"]:
         raise DmixError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dmix.errors import DmixError
-from dmix.grid.cells import choose
+from dmix.grid.cells import choose, products_of
 from dmix.grid.resolve import PART_SECTIONS, Cell, as_list, tiers_of
 from dmix.grid.schema import Params, Table
 from dmix.grid.spec import AXES
@@ -50,10 +50,11 @@ def check_references(params: Params, document: Document, tier: str) -> None:
                     f"{document.where(*where)}: unknown axis; choose of {', '.join(AXES)}, seeds, and the "
                     "settings that the grid has as axes"
                 )
-            wanted = params.grids[grid].get(axis, list(own.seeds or params.seeds))
-            there = as_list(wanted)
-            if axis != "seeds":
-                there = choose(params, document, ("grids", grid, axis), axis, wanted)
+            if axis == "seeds":
+                there = as_list(params.grids[grid].get("seeds", list(own.seeds or params.seeds)))
+            else:
+                products = products_of(params, document, grid)
+                there = [name for choices in products for name in choices[axis]]
             for entry in as_list(entries):
                 if entry not in there:
                     raise DmixError(f"{document.where(*where)}: the grid {grid} has no {axis} {entry!r}")

@@ -1,4 +1,4 @@
-"""What `params.yaml` may say. The schema is the source; the file is checked against it.
+"""What `params.yaml` and the files that it includes may say; they are checked against this schema.
 
 Sections whose entries are parts (`datasets`, `backbones`, `policies`, `objectives`, `methods`, the parts of a
 recipe and of a method) carry, beside the keys below, the settings of the part they `use`; those are
@@ -23,6 +23,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from dmix.errors import DmixError
+from dmix.grid.includes import natural
 from dmix.grid.spec import SECTIONS
 from dmix.grid.yaml_lines import Document
 
@@ -325,8 +326,13 @@ class Table(_Closed):
         return value
 
 
+def _by_number(tables: Mapping[str, Table]) -> Mapping[str, Table]:
+    """Order the tables by their numbers, 1 before 2 before 10 before S1, whatever file each lies in."""
+    return dict(sorted(tables.items(), key=lambda item: natural(item[1].number)))
+
+
 class Params(_Closed):
-    """The whole of `params.yaml`."""
+    """The whole of `params.yaml` and of the files that it includes."""
 
     seeds: tuple[int, ...] = Field(min_length=1)
     tiers: Mapping[str, Tier] = Field(min_length=1)
@@ -338,7 +344,7 @@ class Params(_Closed):
     methods: Mapping[str, MethodEntry]
     overrides: tuple[Override, ...] = ()
     grids: Mapping[str, Mapping[str, Any]] = Field(min_length=1)
-    tables: Mapping[str, Table] = {}
+    tables: Annotated[Mapping[str, Table], AfterValidator(_by_number)] = {}
 
 
 def validate(document: Document) -> Params:
