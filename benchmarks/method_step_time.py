@@ -25,7 +25,7 @@ import safetensors.torch
 import torch
 from step_time import step
 
-from dmix.data.loading.two_streams import Pair, Views
+from dmix.data.loading.two_streams import TwoStreamBatch, Views
 from dmix.data.sets.dataset import Dataset, Split
 from dmix.engine import assemble as assembling
 from dmix.engine.assemble import Given
@@ -63,10 +63,10 @@ class Noise:
             labels = torch.randint(CLASSES, (batch_size,), device=device, generator=drawn)
             return Views(tuple(images), labels, torch.arange(batch_size, device=device))
 
-        self._pair = Pair(views(), views())
+        self._pair = TwoStreamBatch(views(), views())
         self.images_per_step = 2 * batch_size
 
-    def batch(self, step: int) -> Pair:
+    def batch(self, step: int) -> TwoStreamBatch:
         """Return the samples, whatever the step."""
         del step
         return self._pair

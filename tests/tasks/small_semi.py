@@ -10,7 +10,7 @@ import torch
 from dmix.backbones.resnet import ResNet
 from dmix.backbones.wideresnet import WideResNet
 from dmix.data.loading.loader import EvaluationSet
-from dmix.data.loading.two_streams import Pair, PairLoader, Views
+from dmix.data.loading.two_streams import TwoStreamBatch, TwoStreamLoader, Views
 from dmix.data.sets.dataset import Dataset, Split
 from dmix.engine.method import Ingredients, Step
 from dmix.engine.seeding import device_generator, host_generator
@@ -201,8 +201,10 @@ def make_loader(method):
     widths = {"augment": 0.1, "strong": 0.5}
     labelled = Noisy(1, 8, ROWS, [widths[view] for view in kind.labelled])
     if not ratio:
-        return PairLoader(labelled, None)
-    return PairLoader(labelled, Noisy(2, IMAGES, ratio * ROWS, [widths[view] for view in kind.unlabelled]))
+        return TwoStreamLoader(labelled, None)
+    return TwoStreamLoader(
+        labelled, Noisy(2, IMAGES, ratio * ROWS, [widths[view] for view in kind.unlabelled])
+    )
 
 
 def make_trainer(method, network=resnet, **changes):
@@ -225,7 +227,7 @@ def doubled(batch):
     def wide(views):
         return replace(views, images=tuple(image.double() for image in views.images))
 
-    return Pair(wide(batch.labelled), wide(batch.unlabelled) if batch.unlabelled else None)
+    return TwoStreamBatch(wide(batch.labelled), wide(batch.unlabelled) if batch.unlabelled else None)
 
 
 def values(module):

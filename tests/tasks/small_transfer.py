@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dmix.backbones.resnet import ResNet
 from dmix.data.loading.loader import EvaluationSet
-from dmix.data.loading.two_streams import PairLoader, Views
+from dmix.data.loading.two_streams import TwoStreamLoader, Views
 from dmix.data.sets.dataset import Split
 from dmix.engine.method import Ingredients
 from dmix.engine.trainer import Trainer
@@ -179,7 +179,7 @@ def make_trainer(method, folder, **changes):
     task = make_task(method, folder, settings)
     labelled, unlabelled = Images(1), Images(2)
     reads = bool(task.unlabelled) or (task.pairing is not None and task.pairing.unlabelled)
-    loader = PairLoader(labelled, unlabelled if reads else None)
+    loader = TwoStreamLoader(labelled, unlabelled if reads else None)
     test = EvaluationSet(
         labelled.split(), batch_size=8, mean=settings["mean"], std=settings["std"], device=CPU
     )

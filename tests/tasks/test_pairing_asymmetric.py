@@ -5,11 +5,11 @@ import copy
 import numpy as np
 import pytest
 import torch
+from dmix.methods.addons.mix_rows import mix_rows
 from torch.nn import functional
 from transfer_goldens import GOLDENS, doubles, is_golden
 
 from dmix.methods.addons.asymmetric import asymmetric_loss, labelled_loss, labelled_share
-from dmix.methods.addons.mix_rows import mix_rows
 from dmix.methods.addons.pseudo import confident, pseudo_labels
 from dmix.objectives.decoupled import asymmetric_decoupled_ce, decoupled_ce
 from dmix.objectives.mce import mce

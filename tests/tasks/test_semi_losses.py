@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from dmix.methods.semi.kinds import decoupled_by_kinds
 from torch.nn import functional
 
 from dmix.engine.seeding import device_generator, host_generator
 from dmix.methods.semi.fixmatch import confident_classes
 from dmix.methods.semi.flexmatch import flexible_classes
-from dmix.methods.semi.kinds import decoupled_by_kinds
 from dmix.methods.semi.mixed_rows import mix_at_random, mix_with_partners
 from dmix.methods.semi.mixmatch import mixmatch_losses
 from dmix.methods.semi.pseudo_label import pseudo_loss

@@ -8,6 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from dmix.methods.semi.dealt_out import dealt_out
+from dmix.methods.semi.kinds import decoupled_by_kinds
 from small_semi import (
     BATCHES,
     CLASSES,
@@ -41,9 +43,7 @@ from dmix.errors import DmixError
 from dmix.methods import passes
 from dmix.methods.addons.asymmetric import asymmetric_loss, labelled_loss
 from dmix.methods.addons.pseudo import pseudo_labels
-from dmix.methods.semi.dealt_out import dealt_out
 from dmix.methods.semi.interleave import interleave
-from dmix.methods.semi.kinds import decoupled_by_kinds
 from dmix.methods.semi.targets import follow, probabilities
 from dmix.policies.draw import draw_lam, draw_partner
 
@@ -78,7 +78,7 @@ def test_every_method_learns_its_labels_by_heart(method):
     assert trainer.run(lambda _: True)
     images = trainer.loader.batch(0).labelled
     with torch.no_grad():
-        found = trainer.task.predict(images.images[0])["clean"].argmax(1)
+        found = trainer.method.predict(images.images[0])["clean"].argmax(1)
     assert torch.equal(found, images.labels)
     assert trainer.history[-1]["ce"] < trainer.history[0]["ce"]
 
@@ -98,8 +98,8 @@ def test_stopped_and_continued_it_ends_bit_identical(method):
     second.load_state_dict(torch.load(io.BytesIO(file.getvalue()), weights_only=True))
     assert second.run(lambda _: True)
     assert second.history == whole.history
-    theirs = values(second.task)
-    for name, tensor in values(whole.task).items():
+    theirs = values(second.method)
+    for name, tensor in values(whole.method).items():
         assert torch.equal(tensor, theirs[name]), name
     assert whole.evaluated_state().keys() == theirs.keys()
 
@@ -109,11 +109,11 @@ def test_what_a_method_has_learned_of_images_and_classes_is_in_its_state():
     assert state["last"].tolist() == [-1] * IMAGES
     assert state["last"].dtype == torch.int64
     _, trainer = trace(Method("flexmatch"))
-    last = trainer.task.state_dict()["last"]
+    last = trainer.method.state_dict()["last"]
     assert last.shape == (IMAGES,)
     assert last.max() >= 0
     _, trainer = trace(Method("remixmatch"))
-    predicted = trainer.task.state_dict()["predicted"]
+    predicted = trainer.method.state_dict()["predicted"]
     assert predicted.sum().item() == pytest.approx(1, abs=1e-5)
     assert len(predicted.unique()) == CLASSES
 
@@ -278,8 +278,8 @@ def test_without_weights_and_apart_mixed_rows_leave_fixmatch_as_it_is():
         assert row.pop("mixed_ll") == 0
         assert row.pop("mixed_lu") == 0
         assert row == expected
-    theirs = dict(other.task.named_parameters())
-    for name, parameter in bare.task.named_parameters():
+    theirs = dict(other.method.named_parameters())
+    for name, parameter in bare.method.named_parameters():
         assert torch.equal(parameter, theirs[name]), name
 
 
@@ -445,7 +445,7 @@ def test_ramps_are_shares_of_the_run_however_long_it_is():
 def test_classifiers_have_a_rate_of_their_own_and_vectors_no_decay(method):
     trainer = make_trainer(method, head_lr_factor=10.0)
     trainer.train_step()
-    task = trainer.task
+    task = trainer.method
     heads = [task.head, *([task.pairing.own] if task.pairing else [])]
     fast = {id(p) for head in heads for p in head.parameters()}
     for group in trainer.optimizer.param_groups:

@@ -10,7 +10,7 @@ import torch
 from small_transfer import CLASSES, TABLE_6, Images, Method, make_task, make_trainer, recipe, trace, values
 from torch.nn import functional
 
-from dmix.data.loading.two_streams import Pair
+from dmix.data.loading.two_streams import TwoStreamBatch
 from dmix.engine.method import Step
 from dmix.engine.seeding import device_generator, host_generator
 from dmix.policies.policy import Draws
@@ -39,7 +39,7 @@ def step_of(trainer):
 
 
 def pair(step=0):
-    return Pair(Images(1).batch(step), Images(2).batch(step))
+    return TwoStreamBatch(Images(1).batch(step), Images(2).batch(step))
 
 
 def fresh_step(number=30, total=60):
@@ -67,8 +67,8 @@ def test_stopped_and_continued_it_ends_bit_identical(method, tmp_path):
     second.load_state_dict(torch.load(io.BytesIO(file.getvalue()), weights_only=True))
     assert second.run(lambda _: True)
     assert second.history == whole.history
-    for name, tensor in values(whole.task).items():
-        assert torch.equal(tensor, values(second.task)[name]), name
+    for name, tensor in values(whole.method).items():
+        assert torch.equal(tensor, values(second.method)[name]), name
 
 
 @pytest.mark.parametrize("method", VARIANTS, ids=str)
@@ -78,8 +78,8 @@ def test_every_switch_changes_the_run(method, tmp_path):
     traces = [trace(trainer, steps=6) for trainer in (first, second)]
     only_statistics = method.pairs == (("freeze", True),) or method.own == (("pseudo_forward", "repeat"),)
     assert (traces[0] == traces[1]) == only_statistics
-    mine = values(second.task)
-    assert any(not torch.equal(mine[k], v) for k, v in values(first.task).items() if k in mine)
+    mine = values(second.method)
+    assert any(not torch.equal(mine[k], v) for k, v in values(first.method).items() if k in mine)
 
 
 @pytest.mark.parametrize(
@@ -95,8 +95,8 @@ def test_without_its_weight_every_method_is_fine_tuning(method, tmp_path):
     plain, other = make_trainer(Method("fine_tuning"), tmp_path), make_trainer(method, tmp_path)
     traces = [[row["ce"] for row in trace(trainer, steps=20)] for trainer in (plain, other)]
     assert traces[0] == traces[1]
-    theirs = values(other.task)
-    for name, tensor in values(plain.task).items():
+    theirs = values(other.method)
+    for name, tensor in values(plain.method).items():
         if name.startswith(("encoder", "head")) and "running" not in name and "batches" not in name:
             assert torch.equal(tensor, theirs[name]), name
 
@@ -148,12 +148,12 @@ def doubled(batch):
     def views(one):
         return replace(one, images=tuple(image.double() for image in one.images))
 
-    return Pair(views(batch.labelled), views(batch.unlabelled))
+    return TwoStreamBatch(views(batch.labelled), views(batch.unlabelled))
 
 
 def test_a_step_moves_the_key_encoder_twice_before_the_optimiser_and_never_trains_it(tmp_path):
     trainer = make_trainer(Method("self_tuning"), tmp_path)
-    task = trainer.task
+    task = trainer.method
     trained = [one.detach().clone() for one in (*task.encoder.parameters(), *task.projector.parameters())]
     with torch.no_grad():
         for one in task.key.parameters():
@@ -177,7 +177,7 @@ def test_a_step_moves_the_key_encoder_twice_before_the_optimiser_and_never_train
 )
 def test_new_classifiers_have_ten_times_the_rate_at_every_step(method, tmp_path):
     trainer = make_trainer(method, tmp_path, steps=12, milestones=[5, 9], eval_every=11)
-    fast = [trainer.task.head, *([trainer.task.pairing.own] if method.add_on else [])]
+    fast = [trainer.method.head, *([trainer.method.pairing.own] if method.add_on else [])]
     fast = {id(p) for head in fast if head is not None for p in head.parameters()}
     while trainer.step < trainer.total:
         trainer.train_step()

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
 from dmix.errors import DmixError
+from dmix.grid.addons import with_base
 from dmix.grid.resolve import PART_SECTIONS, Cell, as_list
 from dmix.grid.schema import Params
 from dmix.grid.spec import AXES
 from dmix.grid.yaml_lines import Document, KeyPath
 
+OF_ADDON = ("policy", "objective")
 SELECTORS = ("kind", "family", "group", "task")
 
 
@@ -27,25 +29,60 @@ def cells_of(
     """
     entry = params.grids[grid]
     where: KeyPath = ("grids", grid)
-    for needed in (*AXES, "recipe"):
+    own = _axes_of(document, grid, entry)
+    for needed in (*own, "recipe"):
         if needed not in entry:
             raise DmixError(f"{document.where(*where)}: the grid does not say which {needed}")
-    extra = [key for key in entry if key not in (*AXES, "recipe", "seeds")]
+    extra = [key for key in entry if key not in (*own, "recipe", "seeds")]
     for key in extra:
         if "." not in key:
             raise DmixError(
                 f"{document.where(*where, key)}: unknown key",
-                f"a grid takes {', '.join(AXES)}, recipe, seeds, and settings such as objective.eta as axes",
+                f"a grid takes {', '.join(own)}, recipe, seeds, and settings such as objective.eta as axes",
             )
     if not all(type(seed) is int and seed >= 0 for seed in as_list(entry.get("seeds", []))):
         raise DmixError(f"{document.where(*where, 'seeds')}: seeds are whole numbers of 0 or more")
-    choices = [choose(params, document, (*where, axis), axis, entry[axis]) for axis in AXES]
+    choices = [choose(params, document, (*where, axis), axis, entry[axis]) for axis in own]
+    _check_methods(params, document, grid, choices[own.index("method")])
     recipes = choose(params, document, (*where, "recipe"), "recipe", entry["recipe"])
     values = [as_list(varied.get(key, entry[key])) for key in extra]
     for picked in itertools.product(*choices, recipes, *values):
-        axes = dict(zip(AXES, picked, strict=False))
-        variation = tuple(zip(extra, picked[len(AXES) + 1 :], strict=True))
-        yield Cell(axes, str(picked[len(AXES)]), variation, where)
+        axes = dict(zip(own, picked, strict=False))
+        if "addon" in axes:
+            addon = with_base(params, axes["addon"])
+            axes |= {"policy": addon.policy, "objective": addon.objective}
+        variation = tuple(zip(extra, picked[len(own) + 1 :], strict=True))
+        yield Cell(axes, str(picked[len(own)]), variation, where)
+
+
+def _axes_of(document: Document, grid: str, entry: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the axes of a grid: `AXES`, or with `addon`, which says policy and objective, in their place."""
+    if "addon" not in entry:
+        return AXES
+    for said in OF_ADDON:
+        if said in entry:
+            raise DmixError(
+                f"{document.where('grids', grid, said)}: the grid's addon says its {said} already",
+                f"leave {said} out; a grid says policy and objective, or addon",
+            )
+    return (*(axis for axis in AXES if axis not in OF_ADDON), "addon")
+
+
+def _check_methods(params: Params, document: Document, grid: str, methods: Iterable[str]) -> None:
+    """Refuse methods of two streams with a policy and an objective, and others with an add-on."""
+    addon = "addon" in params.grids[grid]
+    for method in methods:
+        supervised = params.methods[method].task == "supervised"
+        if supervised and addon:
+            raise DmixError(
+                f"{document.where('grids', grid, 'addon')}: {method} has no second stream to mix with",
+                "write policy and objective in place of addon",
+            )
+        if not supervised and not addon:
+            raise DmixError(
+                f"{document.where('grids', grid, 'policy')}: {method} reads two streams and has an add-on",
+                f"write addon in place of policy and objective, such as {', '.join(params.addons)}",
+            )
 
 
 def choose(params: Params, document: Document, where: KeyPath, axis: str, wanted: Any) -> list[str]:

@@ -26,7 +26,7 @@ ROOMS: Mapping[str, str] = {
     "policy": "policies",
     "objective": "objectives",
     "method": "methods",
-    "pairing": "methods/addons",
+    "addon": "methods/addons",
     "relation": "methods/class_relations",
 }
 _NAMES = {
@@ -39,13 +39,21 @@ _NAMES = {
 
 @dataclass(frozen=True)
 class Part:
-    """The signature of a part: its module, its callable's name and its settings."""
+    """The signature of a part: its module, its callable's name and its settings.
+
+    Attributes
+    ----------
+    functions: names of the functions of its module, and of its class's methods: what it offers beside.
+    constants: the text constants of its module, such as the reason why it lacks one of these.
+    """
 
     section: str
     module: str
     attribute: str
     model: type[BaseModel]
     neutral: Mapping[str, Any]
+    functions: frozenset[str]
+    constants: Mapping[str, str]
 
     @property
     def source(self) -> str:
@@ -88,7 +96,20 @@ def read_part(section: str, use: str) -> Part | None:
         for name, (annotation, _) in arguments.items()
     }
     model = create_model(marked[0].name, __config__=ConfigDict(extra="forbid"), **fields)
-    return Part(section, module, marked[0].name, model, neutral)
+    beside = [*tree.body, *(marked[0].body if isinstance(marked[0], ast.ClassDef) else ())]
+    functions = frozenset(node.name for node in beside if isinstance(node, ast.FunctionDef))
+    return Part(section, module, marked[0].name, model, neutral, functions, _constants(tree))
+
+
+def _constants(tree: ast.Module) -> dict[str, str]:
+    """Return the text constants of a module by name."""
+    return {
+        target.id: node.value.value
+        for node in tree.body
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+        for target in node.targets
+        if isinstance(target, ast.Name) and isinstance(node.value.value, str)
+    }
 
 
 Argument = tuple[ast.expr, ast.expr | None]

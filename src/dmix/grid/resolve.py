@@ -21,6 +21,7 @@ PART_SECTIONS = {
     "policy": "policies",
     "objective": "objectives",
     "method": "methods",
+    "addon": "addons",
 }
 RECIPE_NEUTRAL = {
     name: list(default) if isinstance(default, tuple) else default  # as JSON has them
@@ -78,6 +79,7 @@ class Resolver:
         """Return what a rule's `when` can ask of a cell."""
         policy = self.params.policies[cell.axes["policy"]]
         return {
+            "addon": "",  # of methods that have none
             **cell.axes,
             "recipe": cell.recipe,
             "kind": policy.kind,
@@ -89,12 +91,15 @@ class Resolver:
     def settle(self, cell: Cell) -> Table:
         """Return (section, key) -> Setting: entries, then defaults by kind and family, then rules.
 
-        Later sources win: the entries themselves, the objective's `by_kind` and `by_family`, the
-        overrides in order, the tier's overrides in order, the grid's own extra axes.
+        Later sources win: the entries themselves, what the method's entry changes of its add-on, the
+        objective's `by_kind` and `by_family`, the overrides in order, the tier's overrides in order, the
+        grid's own extra axes.
         """
         table: Table = {}
         for axis in AXES:
             self._entry_settings(table, axis, cell.axes[axis])
+        if "addon" in cell.axes:
+            self._addon_settings(table, cell.axes["addon"], cell.axes["method"])
         self._recipe_settings(table, cell.recipe)
         objective = self.params.objectives[cell.axes["objective"]]
         tags = self.tags(cell)
@@ -167,6 +172,17 @@ class Resolver:
         relation = getattr(entry, "relation", None) or {}
         for key, value in relation.items():
             table["relation", key] = Setting(value, (*path, "relation", key))
+
+    def _addon_settings(self, table: Table, name: str, method: str) -> None:
+        base = self.params.addons[name].base
+        for owner in (base, name) if base else (name,):
+            entry = self.params.addons[owner]
+            for key, value in (("use", entry.use), *entry.settings.items()):
+                if value is not None:
+                    table["addon", key] = Setting(value, ("addons", owner, key))
+        if ("addon", "use") in table:
+            for key, value in self.params.methods[method].addon.items():
+                table["addon", key] = Setting(value, ("methods", method, "addon", key))
 
     def _recipe_settings(self, table: Table, name: str) -> None:
         recipe = self.params.recipes[name]

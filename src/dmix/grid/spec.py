@@ -8,10 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from dmix.grid.identity import IDENTITY_NAMES
+
 AXES = ("method", "dataset", "backbone", "policy", "objective")
 SECTIONS = (
     *("dataset", "labels", "backbone", "recipe", "augment", "strong", "view"),
-    *("policy", "objective", "method", "pairing", "relation"),
+    *("policy", "objective", "method", "addon", "relation"),
 )
 DIGEST_LENGTH = 8
 
@@ -23,7 +25,8 @@ class RunSpec:
     Attributes
     ----------
     task: "supervised", "transfer" or "semi".
-    axes: name of the entry of each axis, in the order of `AXES`.
+    axes: name of the entry of each axis, in the order of `AXES`, and of two-stream methods of the `addon`
+        whose policy and objective these are.
     settings: section -> key -> value, JSON values only. The sections of parts name their module as `use`.
     variation: extra grid axes ("objective.eta" -> 0.5), which become segments of the name.
     neutral: section -> key -> the value at which an option changes nothing.
@@ -57,7 +60,7 @@ class RunSpec:
         """Return what makes this run what it is: settings without neutral ones, seed, what it needs."""
         # What the relation's own section says is in the relation's identity.
         kept: dict[str, Any] = {
-            section: {
+            IDENTITY_NAMES.get(section, section): {
                 key: value
                 for key, value in values.items()
                 if key not in self.neutral.get(section, {}) or value != self.neutral[section][key]
