@@ -8,8 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from dmix.methods.semi.dealt_out import dealt_out
-from dmix.methods.semi.kinds import decoupled_by_kinds
+from mixed_losses import asymmetric_loss, labelled_loss
 from small_semi import (
     BATCHES,
     CLASSES,
@@ -41,10 +40,11 @@ from dmix.data.loading.feed import Reading
 from dmix.engine.method import Feeding
 from dmix.errors import DmixError
 from dmix.methods import passes
-from dmix.methods.addons.asymmetric import asymmetric_loss, labelled_loss
 from dmix.methods.addons.pseudo import pseudo_labels
-from dmix.methods.semi.interleave import interleave
+from dmix.methods.semi.interleave import dealt_out, interleave
+from dmix.methods.semi.mixmatch import decoupled_by_kinds
 from dmix.methods.semi.targets import follow, probabilities
+from dmix.objectives.decoupled import decoupled_terms
 from dmix.policies.draw import draw_lam, draw_partner
 
 VARIANTS = [
@@ -222,7 +222,7 @@ def test_fixmatch_and_its_mixed_rows_are_their_formulas():
         features = model.encoder(torch.cat([x, weak, strong, mixed_ll, mixed_lu]))
         z = model.head(features)
         z_x, z_w, z_s = z[:ROWS], z[ROWS : 4 * ROWS], z[4 * ROWS : 7 * ROWS]
-        mixed = model.pairing.own(features[7 * ROWS :])
+        mixed = model.addon.own(features[7 * ROWS :])
         p, v = z_w.softmax(1).max(1)
         expected = {
             "ce": functional.cross_entropy(z_x, y),
@@ -352,7 +352,7 @@ def test_mixmatch_is_its_formula(method):
     }
     if method.add_on:
         classes = torch.cat([y, q.argmax(1), q.argmax(1)])
-        ll, lu = decoupled_by_kinds(z, classes, partner, lam, ROWS)
+        ll, lu = decoupled_by_kinds(decoupled_terms(z, classes, classes[partner], lam), partner, ROWS)
         expected |= {"decoupled_ll": 0.1 * ll, "decoupled_lu": 0.1 * 0.5 * lu}
     assert found.keys() == expected.keys()
     for name, value in expected.items():
@@ -446,7 +446,7 @@ def test_classifiers_have_a_rate_of_their_own_and_vectors_no_decay(method):
     trainer = make_trainer(method, head_lr_factor=10.0)
     trainer.train_step()
     task = trainer.method
-    heads = [task.head, *([task.pairing.own] if task.pairing else [])]
+    heads = [task.head, *([task.addon.own] if task.addon else [])]
     fast = {id(p) for head in heads for p in head.parameters()}
     for group in trainer.optimizer.param_groups:
         for parameter in group["params"]:

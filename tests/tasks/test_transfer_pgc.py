@@ -5,10 +5,10 @@ import math
 import numpy as np
 import pytest
 import torch
-from dmix.methods.transfer.class_queue import ClassQueue, enqueue
-from dmix.methods.transfer.pgc import pseudo_group_contrast
 from torch.nn import functional
 from transfer_goldens import GOLDENS, doubles, is_golden
+
+from dmix.methods.transfer.self_tuning import ClassQueue, enqueue, pseudo_group_contrast
 
 INPUTS, EXPECTED = GOLDENS["pgc"]["inputs"], GOLDENS["pgc"]["expected"]
 TAU = INPUTS["tau"]

@@ -36,9 +36,9 @@ class ByClass(Protocol):
     """The function `class_terms` beside an objective, of the same arguments and settings.
 
     An objective whose terms belong to one class each has one in its module. The asymmetrical strategy
-    (section 3.2) keeps the decoupled term of the labelled class alone, so only such objectives can be an add-on of
-    transfer and semi-supervised methods. The others say why not in `NO_CLASS_TERMS`, a string constant of
-    their module; both are read from the source, without importing it (`dmix.grid.parts`).
+    (section 3.2) keeps the decoupled term of the labelled class alone, so only such an objective can be that
+    of an add-on. The others say why not in `NO_CLASS_TERMS`, a string constant of their module; both are read
+    from the source, without importing it (`dmix.grid.parts`).
     """
 
     def __call__(self, logits: Tensor, y_a: Tensor, y_b: Tensor, lam: Tensor) -> ClassTerms:

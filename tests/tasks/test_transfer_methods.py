@@ -177,7 +177,7 @@ def test_a_step_moves_the_key_encoder_twice_before_the_optimiser_and_never_train
 )
 def test_new_classifiers_have_ten_times_the_rate_at_every_step(method, tmp_path):
     trainer = make_trainer(method, tmp_path, steps=12, milestones=[5, 9], eval_every=11)
-    fast = [trainer.method.head, *([trainer.method.pairing.own] if method.add_on else [])]
+    fast = [trainer.method.head, *([trainer.method.addon.own] if method.add_on else [])]
     fast = {id(p) for head in fast if head is not None for p in head.parameters()}
     while trainer.step < trainer.total:
         trainer.train_step()
@@ -200,7 +200,7 @@ def test_mixed_rows_reach_neither_the_clean_head_nor_the_queue_nor_the_source(tm
             *(getattr(task, name) for name in ("projector", "source") if hasattr(task, name)),
         ]
         assert all(one.grad is None for module in untouched for one in module.parameters())
-        assert bool(task.pairing.own.weight.grad.any())
+        assert bool(task.addon.own.weight.grad.any())
         bare = make_task(Method(method.host), tmp_path, recipe())
         plain = bare.losses(pair(), fresh_step())
         assert {name: found[name].item() for name in plain} == {k: v.item() for k, v in plain.items()}
@@ -211,7 +211,7 @@ def test_an_own_head_equal_to_the_clean_one_is_only_a_route(tmp_path):
         make_task(Method("fine_tuning", "+dm", pairs=(("head", head),)), tmp_path, recipe())
         for head in ("own", "shared")
     )
-    own.pairing.own.load_state_dict(own.head.state_dict())
+    own.addon.own.load_state_dict(own.head.state_dict())
     shared.load_state_dict({k: v for k, v in own.state_dict().items() if not k.startswith("pairing")})
     found = [task.losses(pair(), fresh_step()) for task in (own, shared)]
     assert {k: v.item() for k, v in found[0].items()} == {k: v.item() for k, v in found[1].items()}
@@ -238,7 +238,7 @@ def test_frozen_mixed_rows_leave_no_trace_in_the_running_statistics(tmp_path):
 
 def test_the_weight_of_unlabelled_pairs_climbs_half_a_cosine(tmp_path):
     task = make_task(Method("fine_tuning", "+dm"), tmp_path, recipe())
-    weights = [task.pairing.weight(fresh_step(number)) for number in (0, 15, 30, 45, 60)]
+    weights = [task.addon.weight(fresh_step(number)) for number in (0, 15, 30, 45, 60)]
     assert weights == pytest.approx([0.0, 0.1464466094067262, 0.5, 0.8535533905932737, 1.0], abs=1e-12)
     first = task.losses(pair(), fresh_step(0))
     assert float(first["mixed_lu"].detach()) == 0
