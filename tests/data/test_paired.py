@@ -22,8 +22,8 @@ from dmix.data.loading.disk_views import DiskViews
 from dmix.data.loading.feed import Reading
 from dmix.data.loading.resident_views import Resident, ResidentViews
 from dmix.data.loading.sampling import Shuffled, WithReplacement
-from dmix.data.loading.two_stream_feed import pair_loader, shares_of
-from dmix.data.loading.two_streams import Pair, PairLoader, Views
+from dmix.data.loading.two_stream_feed import shares_of, two_stream_loader
+from dmix.data.loading.two_streams import TwoStreamBatch, TwoStreamLoader, Views
 from dmix.data.sets.dataset import FileSplit, Split
 from dmix.errors import DmixError
 
@@ -233,7 +233,7 @@ def test_random_numbers_have_purposes_of_their_own():
 # --- pairs ---------------------------------------------------------------------------------------------
 
 
-def loader(split, labels: LabelSplit | None = LABELS, workers: int = 0, **changes) -> PairLoader:
+def loader(split, labels: LabelSplit | None = LABELS, workers: int = 0, **changes) -> TwoStreamLoader:
     disk_ones = isinstance(split, FileSplit)
     settings = {
         "augments": {"augment": CROP if disk_ones else WEAK, "strong": RAND if disk_ones else STRONG},
@@ -246,7 +246,7 @@ def loader(split, labels: LabelSplit | None = LABELS, workers: int = 0, **change
         "seed_of": SEEDS.__getitem__,
         **changes,
     }
-    return pair_loader(split, labels, mean=MEAN, std=STD, device=CPU, **settings)
+    return two_stream_loader(split, labels, mean=MEAN, std=STD, device=CPU, **settings)
 
 
 @pytest.fixture(params=["disk", "memory"])
@@ -254,7 +254,7 @@ def split(request, on_disk, in_memory):
     return on_disk if request.param == "disk" else in_memory
 
 
-def pairs(source: PairLoader, steps) -> list[Pair]:
+def pairs(source: TwoStreamLoader, steps) -> list[TwoStreamBatch]:
     return [source.batch(step) for step in steps]
 
 

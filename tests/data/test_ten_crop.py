@@ -22,7 +22,7 @@ from dmix.data.views.ten_crop import TenCrop
 from dmix.data.views.unchanged import Unchanged
 from dmix.engine.distributed import World
 from dmix.engine.evaluate import predictions, top1
-from dmix.engine.method import Task
+from dmix.engine.method import Method
 from dmix.errors import DmixError
 from dmix.grid.parts import read_part
 
@@ -37,7 +37,7 @@ def view(side: int = 256, size: int = 224) -> TenCrop:
     return TenCrop(side=side, size=size, interpolation="bicubic")
 
 
-class Predicts(Task):
+class Predicts(Method):
     """A task of functions from images to logits, by name."""
 
     def __init__(self, **functions: Callable[[Tensor], Tensor]) -> None:

@@ -130,13 +130,13 @@ def test_losses_of_a_row_are_means_since_the_row_before_and_evaluations_leave_no
     for start, row in zip([0, *ROWS], seldom.history, strict=False):
         part = each[start : row["step"]]
         assert row["loss"] == pytest.approx(sum(part) / len(part), rel=1e-6)
-    assert differences(values(seldom.task), values(always.task)) == []
+    assert differences(values(seldom.method), values(always.method)) == []
     assert differences(seldom.evaluated_state(), always.evaluated_state()) == []
 
 
 def test_what_is_evaluated_are_averaged_parameters_with_the_live_statistics():
     trainer = trainer_of(of_steps())
-    model = trainer.task.model
+    model = trainer.method.model
     parameters = {name for name, _ in model.named_parameters()}
     seen, expected = {}, {0: {name: value.double() for name, value in values(model).items()}}
 
@@ -167,11 +167,11 @@ def test_what_is_evaluated_are_averaged_parameters_with_the_live_statistics():
 def test_the_evaluated_state_has_the_accuracy_that_is_read():
     settings = of_steps(steps=15)
     trainer = finished(settings)
-    before = values(trainer.task)
+    before = values(trainer.method)
     state = trainer.evaluated_state()
-    assert differences(before, values(trainer.task)) == []
+    assert differences(before, values(trainer.method)) == []
     assert state.keys() == before.keys()
-    trained = {name for name, _ in trainer.task.named_parameters()}
+    trained = {name for name, _ in trainer.method.named_parameters()}
     assert {path[1:] for path in differences(before, state)} == trained
 
     task = make_task(with_norms()).eval()
@@ -189,8 +189,8 @@ def test_the_evaluated_state_has_the_accuracy_that_is_read():
 
 def test_averages_change_evaluations_alone():
     with_average, without = finished(of_steps()), finished(of_steps(ema=0.0))
-    assert differences(values(with_average.task), values(without.task)) == []
-    assert differences(without.evaluated_state(), values(without.task)) == []
+    assert differences(values(with_average.method), values(without.method)) == []
+    assert differences(without.evaluated_state(), values(without.method)) == []
     assert without.state_dict()["average"] is None
     for one, other in zip(with_average.history, without.history, strict=True):
         assert one.keys() == other.keys()

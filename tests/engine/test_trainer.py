@@ -72,7 +72,7 @@ def test_every_recipe_changes_the_run(name):
     for trainer in runs.values():
         trainer.train_step()
         trainer.train_step()
-    assert differences(values(runs["sgd"].task), values(runs[name].task)) != []
+    assert differences(values(runs["sgd"].method), values(runs[name].method)) != []
 
 
 def gradient_by_hand(task, settings, step=0):

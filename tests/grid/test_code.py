@@ -112,5 +112,5 @@ def test_what_mixes_rows_is_no_part_of_a_run_that_mixes_none():
         assert not pairs & code_modules(grid.runs[bare]).keys()
         assert pairs - {"dmix.objectives.dm_ce"} <= code_modules(grid.runs[mixed]).keys()
     supervised = code_modules(grid.runs["supervised/cifar10/resnet18/mixup/mce/s0"])
-    assert not {name for name in supervised if "pair" in name or "semi" in name or "transfer" in name}
+    assert not {name for name in supervised if "pairs" in name or "semi" in name or "transfer" in name}
     assert "dmix.data.labels.splits" not in supervised

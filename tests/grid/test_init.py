@@ -198,7 +198,7 @@ def test_two_relationships_of_one_name_are_refused(expanded):
 
 
 def test_a_relationship_learned_otherwise_has_another_name(expanded):
-    axis = "    pairing.unlabelled: [true, false]\n"
+    axis = "    addon.unlabelled: [true, false]\n"
     grid = expanded(
         ("    method: [fine_tuning, co_tuning]\n", "    method: co_tuning\n"),
         (axis, f"{axis}    relation.fit_percent: [80, 60]\n"),

@@ -73,7 +73,7 @@ def test_every_row_of_the_tables_is_here():
 def test_stopped_and_continued_otherwise_it_ends_bit_identical(name, grid, tmp_path):
     """Continued with images read by other processes and from where they are kept."""
     whole = trainer(grid, name)
-    start = {key: value.clone() for key, value in whole.task.state_dict().items()}
+    start = {key: value.clone() for key, value in whole.method.state_dict().items()}
     assert whole.run(lambda _: True)
     assert whole.step == whole.history[-1]["step"] == whole.total
     seed = int(os.environ.get("DMIX_TEST_SEED", time.time_ns() % 2**32))
@@ -91,7 +91,7 @@ def test_stopped_and_continued_otherwise_it_ends_bit_identical(name, grid, tmp_p
     assert differences(whole.state_dict(), first.state_dict()) != []
     assert second.history == whole.history
     for key in KEPT.get(grid.runs[name].axes["method"], ()):
-        moved = not torch.equal(whole.task.state_dict()[key], start[key])
+        moved = not torch.equal(whole.method.state_dict()[key], start[key])
         assert moved == (key != "relationship"), key
 
 
@@ -124,8 +124,8 @@ def test_averaged_parameters_are_what_is_read_and_kept(grid):
     assert list(record.scores) == ["clean", "mixed"]
     assert record.scores["clean"].median_last20 is not None
     fresh = trainer(grid, name)
-    fresh.task.load_state_dict(safetensors.torch.load_file(paths.weights))
-    found = top1(fresh.task, fresh.test, here())
+    fresh.method.load_state_dict(safetensors.torch.load_file(paths.weights))
+    found = top1(fresh.method, fresh.test, here())
     assert record.readings[-1] == fresh.total
     assert found == {predictor: scores.last for predictor, scores in record.scores.items()}
 

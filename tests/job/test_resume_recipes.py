@@ -109,7 +109,7 @@ def test_a_fine_grained_run_begins_with_the_body_of_its_source(grid):
     name = NAMES[STARTED]
     assert grid.runs[name].source is grid.runs[SOURCE]
     assert weights_of(grid, grid.runs[name]) == source_weights(grid)
-    model = trainer(grid, name).task.model
+    model = trainer(grid, name).method.model
     trained = safetensors.torch.load_file(source_weights(grid))
     body = {f"model.{key}": value for key, value in model.state_dict().items() if not key.startswith("head.")}
     head = {key for key in trained if key.startswith("model.head.")}

@@ -6,15 +6,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from small_transfer import make_addon
 
 from dmix.backbones.resnet import ResNet
 from dmix.backbones.wideresnet import WideResNet
 from dmix.data.loading.loader import EvaluationSet
-from dmix.data.loading.two_streams import Pair, PairLoader, Views
+from dmix.data.loading.two_streams import TwoStreamBatch, TwoStreamLoader, Views
 from dmix.data.sets.dataset import Dataset, Split
 from dmix.engine.method import Ingredients, Step
 from dmix.engine.seeding import device_generator, host_generator
-from dmix.methods.addons.pairs import Pairs
 from dmix.methods.semi.fixmatch import FixMatch
 from dmix.methods.semi.flexmatch import FlexMatch
 from dmix.methods.semi.mixmatch import MixMatch
@@ -89,7 +89,7 @@ HOSTS = {
 
 @dataclass(frozen=True)
 class Method:
-    """A row of Table 7, or a variant of one: what of the host's and of the pairs' settings is changed."""
+    """A row of Table 7, or a variant of one: what of the method's and of the add-on's settings is changed."""
 
     host: str
     add_on: str = ""
@@ -167,26 +167,22 @@ def wide_resnet():
     return WideResNet(CLASSES, depth=10, widen=1, preact_quirk=True, norm_momentum=0.1)
 
 
-def make_pairs(add_on, **changes):
-    """The mixed batches of "+mixup" and "+dm"."""
-    eta, rule = (0.0, "free") if add_on == "+mixup" else (0.1, "at_most_half")
-    return Pairs(0.2, eta, **{**PAIRS, "threshold": 0.4, "rule": rule, **changes})
-
-
 def make_task(method, settings=None, network=resnet):
     """The task of a method, on a network that is always the same at first, and is surer of some rows."""
     torch.manual_seed(1)
     model = network()
     with torch.no_grad():
         model.head[-1].weight.mul_(3)
+    settings_of = {**PAIRS, "threshold": 0.4, **dict(method.pairs)}
+    addon = make_addon(method.add_on, **settings_of) if method.add_on else None
     ingredients = Ingredients(
         model,
-        Vanilla(),
-        ce,
+        addon.policy if addon else Vanilla(),
+        addon.objective if addon else ce,
         pixels=lambda images: images,
         recipe=settings or recipe(),
         dataset=dataset(),
-        pairing=make_pairs(method.add_on, **dict(method.pairs)) if method.add_on else None,
+        addon=addon,
     )
     kind, own, _ = HOSTS[method.host]
     return kind(ingredients, **{**own, **dict(method.own)})
@@ -198,8 +194,10 @@ def make_loader(method):
     widths = {"augment": 0.1, "strong": 0.5}
     labelled = Noisy(1, 8, ROWS, [widths[view] for view in kind.labelled])
     if not ratio:
-        return PairLoader(labelled, None)
-    return PairLoader(labelled, Noisy(2, IMAGES, ratio * ROWS, [widths[view] for view in kind.unlabelled]))
+        return TwoStreamLoader(labelled, None)
+    return TwoStreamLoader(
+        labelled, Noisy(2, IMAGES, ratio * ROWS, [widths[view] for view in kind.unlabelled])
+    )
 
 
 def make_trainer(method, network=resnet, **changes):
@@ -222,7 +220,7 @@ def doubled(batch):
     def wide(views):
         return replace(views, images=tuple(image.double() for image in views.images))
 
-    return Pair(wide(batch.labelled), wide(batch.unlabelled) if batch.unlabelled else None)
+    return TwoStreamBatch(wide(batch.labelled), wide(batch.unlabelled) if batch.unlabelled else None)
 
 
 def values(module):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import safetensors.torch
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from dmix.backbones.resnet import ResNet
 from dmix.data.loading.loader import EvaluationSet
-from dmix.data.loading.two_streams import PairLoader, Views
+from dmix.data.loading.two_streams import TwoStreamLoader, Views
 from dmix.data.sets.dataset import Split
 from dmix.engine.method import Ingredients
 from dmix.methods.addons.pairs import Pairs
@@ -20,6 +21,11 @@ from dmix.methods.transfer.co_tuning import CoTuning
 from dmix.methods.transfer.fine_tuning import FineTuning
 from dmix.methods.transfer.self_tuning import SelfTuning
 from dmix.objectives.ce import ce
+from dmix.objectives.dm_ce import class_terms as dm_terms
+from dmix.objectives.dm_ce import dm_ce
+from dmix.objectives.mce import class_terms as mce_terms
+from dmix.objectives.mce import mce
+from dmix.policies.mixup import Mixup
 from dmix.policies.vanilla import Vanilla
 from small_recipes import completed, trainer_of
 
@@ -74,7 +80,7 @@ HOSTS = {
 
 @dataclass(frozen=True)
 class Method:
-    """A row of Table 6, or a variant of one: what of the host's and of the pairs' settings is changed."""
+    """A row of Table 6, or a variant of one: what of the method's and of the add-on's settings is changed."""
 
     host: str
     add_on: str = ""
@@ -124,23 +130,28 @@ class Images:
         return Split(pixels.numpy(), self.labels.numpy())
 
 
+def make_addon(add_on, policy=None, **settings):
+    """The add-on "+mixup" or "+dm", or one of another policy; "+mixup" has no asymmetry."""
+    objective, terms = (dm_ce, dm_terms) if add_on == "+dm" else (mce, mce_terms)
+    if add_on == "+dm":
+        objective, terms = partial(objective, eta=0.1), partial(terms, eta=0.1)
+    else:
+        settings["rule"] = "free"
+    return Pairs(policy or Mixup(alpha=0.2), objective, terms, **settings)
+
+
 def make_task(method, folder, settings):
     """The task of a method, on a network that is always the same at first."""
     torch.manual_seed(1)
     model = ResNet(CLASSES, stem="cifar", block="basic", layers=(1, 1), width=4)
-    pairing = None
-    if method.add_on:
-        changes = {"rule": "free"} if method.add_on == "+mixup" else {}
-        pairing = Pairs(
-            0.2, 0.0 if method.add_on == "+mixup" else 0.1, **{**PAIRS, **changes, **dict(method.pairs)}
-        )
+    addon = make_addon(method.add_on, **{**PAIRS, **dict(method.pairs)}) if method.add_on else None
     ingredients = Ingredients(
         model,
-        Vanilla(),
-        ce,
+        addon.policy if addon else Vanilla(),
+        addon.objective if addon else ce,
         pixels=lambda images: images,
         recipe=settings,
-        pairing=pairing,
+        addon=addon,
         weights=source_file(folder),
         from_run=True,
         relation=relation_file(folder),
@@ -173,8 +184,8 @@ def make_trainer(method, folder, **changes):
     settings = recipe(**changes)
     task = make_task(method, folder, settings)
     labelled, unlabelled = Images(1), Images(2)
-    reads = bool(task.unlabelled) or (task.pairing is not None and task.pairing.unlabelled)
-    loader = PairLoader(labelled, unlabelled if reads else None)
+    reads = bool(task.unlabelled) or (task.addon is not None and task.addon.unlabelled)
+    loader = TwoStreamLoader(labelled, unlabelled if reads else None)
     test = EvaluationSet(
         labelled.split(), batch_size=8, mean=settings["mean"], std=settings["std"], device=CPU
     )

@@ -1,1 +1,1 @@
-"""What every task shares: loop, evaluation, seeding, assembly; optimisers and schedules."""
+"""What every method shares: loop, evaluation, seeding, assembly; optimisers and schedules."""

@@ -17,7 +17,7 @@ from dmix.data.loading import feed
 from dmix.data.sets.dataset import Dataset
 from dmix.engine.distributed import World, here
 from dmix.engine.method import Feeding, Ingredients
-from dmix.engine.parts import load_labels, load_part
+from dmix.engine.parts import load_class_terms, load_labels, load_part
 from dmix.engine.seeding import derive
 from dmix.engine.trainer import Trainer
 from dmix.errors import DmixError
@@ -70,20 +70,21 @@ def assemble(
         start_from(model, given.weights, from_run=spec.source is not None)
     policy = load_part("policy", shared_out(spec.settings["policy"], world))
     policy.attach(model)
+    objective = load_part("objective", spec.settings["objective"], call=False)
     ingredients = Ingredients(
         model=model,
         policy=policy,
-        objective=load_part("objective", spec.settings["objective"], call=False),
+        objective=objective,
         pixels=_to_pixels(recipe["mean"], recipe["std"], device),
         recipe=recipe,
         dataset=dataset,
-        pairing=_pairing(spec, policy),
+        addon=_addon(spec, policy, objective),
         weights=given.weights,
         from_run=spec.source is not None,
         relation=given.relation,
     )
-    task = load_part("method", spec.settings["method"], ingredients)
-    task.to(device=device, memory_format=torch.channels_last)
+    method = load_part("method", spec.settings["method"], ingredients)
+    method.to(device=device, memory_format=torch.channels_last)
     feeding = Feeding(
         split=dataset.splits["train"],
         labels=load_labels(spec, dataset),
@@ -100,8 +101,8 @@ def assemble(
     )
     test = _test(spec, dataset, feeding, world.batches())
     return Trainer(
-        task,
-        task.loader(feeding),
+        method,
+        method.loader(feeding),
         test,
         recipe,
         load_part("optimizer", spec.settings["optimizer"], call=False),
@@ -112,11 +113,11 @@ def assemble(
     )
 
 
-def _pairing(spec: RunSpec, policy: Any) -> Any:
-    if not spec.settings["pairing"]:
+def _addon(spec: RunSpec, policy: Any, objective: Any) -> Any:
+    if not spec.settings["addon"]:
         return None
-    eta = spec.settings["objective"].get("eta", 0.0)  # MCE has none
-    return load_part("pairing", spec.settings["pairing"], policy.alpha, eta)
+    terms = load_class_terms(spec.settings["objective"])
+    return load_part("addon", spec.settings["addon"], policy, objective, terms)
 
 
 def _test(spec: RunSpec, dataset: Dataset, feeding: Feeding, share: slice) -> Any:

@@ -1,7 +1,7 @@
-"""What a task (method) is: what happens in one step, and what is evaluated.
+"""What a method is: what happens in one step, and what is evaluated.
 
-The engine owns the loop, the optimiser, checkpoints and logging; a task owns modules. All that must
-survive a checkpoint is in the task's `state_dict`; nothing hides in closures.
+The engine owns the loop, the optimiser, checkpoints and logging; a method owns modules. All that must
+survive a checkpoint is in the method's `state_dict`; nothing hides in closures.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from dmix.policies.policy import Draws, Policy
 
 @dataclass(frozen=True)
 class Ingredients:
-    """What a task is made of.
+    """What a method is made of.
 
     Attributes
     ----------
     pixels: maps normalised images back to [0, 1], for policies that measure pixels.
     recipe: its settings.
-    pairing: how labelled rows are mixed with labelled and unlabelled ones, where they are
-        (`dmix.methods.addons`).
+    addon: what mixes labelled rows with labelled and unlabelled ones beside a method of two streams, if
+        anything (`dmix.methods.addons`).
     weights, from_run: the file whose weights the model has, if any, and whether a run of ours wrote it.
     relation: the file of a class relation (`dmix.engine.class_relation`), for a method that is taught one.
     """
@@ -47,7 +47,7 @@ class Ingredients:
     pixels: Callable[[Tensor], Tensor]
     recipe: Mapping[str, Any] = field(default_factory=dict)
     dataset: Dataset | None = None
-    pairing: Any = None
+    addon: Any = None
     weights: Path | None = None
     from_run: bool = False
     relation: Path | None = None
@@ -55,7 +55,7 @@ class Ingredients:
 
 @dataclass(frozen=True)
 class Feeding:
-    """What a task's batches are made of.
+    """What a method's batches are made of.
 
     Attributes
     ----------
@@ -84,8 +84,8 @@ class Step:
     draws: Draws
 
 
-class Task(nn.Module):
-    """Base of every task. Settings are keyword-only arguments of the subclass's `__init__`."""
+class Method(nn.Module):
+    """Base of every method. Settings are keyword-only arguments of the subclass's `__init__`."""
 
     def loader(self, feeding: Feeding) -> Any:
         """Return what gives `losses` its batches; here `Batch`es of all training images, epoch by epoch."""

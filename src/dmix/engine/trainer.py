@@ -1,4 +1,4 @@
-"""The loop that every task shares: steps, their learning rates, evaluations, and an exact state."""
+"""The loop that every method shares: steps, their learning rates, evaluations, and an exact state."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from dmix.engine.average import Average
 from dmix.engine.course import course
 from dmix.engine.distributed import here
 from dmix.engine.evaluate import top1
-from dmix.engine.method import Step, Task
+from dmix.engine.method import Method, Step
 from dmix.engine.optimizers.contract import BuildOptimizer
 from dmix.engine.precision import allow_tf32, autocast, gradient_scaler
 from dmix.engine.schedules.contract import Progress
@@ -32,7 +32,7 @@ Row = dict[str, float | int]
 
 
 class Loader(Protocol):
-    """What gives a task its batches, by step number.
+    """What gives a method its batches, by step number.
 
     Attributes
     ----------
@@ -43,14 +43,14 @@ class Loader(Protocol):
     images_per_step: int
 
     def batch(self, step: int) -> Any:
-        """Return the batch of `step`, counted from 0 over the whole run, as the task expects it."""
+        """Return the batch of `step`, counted from 0 over the whole run, as the method expects it."""
         ...
 
 
 class Trainer:
-    """Trains one task to the end of its recipe, from wherever its state is.
+    """Trains one method to the end of its recipe, from wherever its state is.
 
-    In several processes (`dmix.engine.distributed`) each has a trainer of the same task, and all call the
+    In several processes (`dmix.engine.distributed`) each has a trainer of the same method, and all call the
     same methods; its `loader` gives this process's rows of each batch, its `test` this process's batches.
 
     Parameters
@@ -69,7 +69,7 @@ class Trainer:
 
     def __init__(
         self,
-        task: Task,
+        method: Method,
         loader: Loader,
         test: EvaluationSet | StreamEvaluation,
         recipe: Mapping[str, Any],
@@ -79,7 +79,7 @@ class Trainer:
         device: torch.device,
         label: str,
     ) -> None:
-        self.task = task
+        self.method = method
         self.loader = loader
         self.test = test
         self.recipe = recipe
@@ -90,15 +90,17 @@ class Trainer:
         self.course = course(recipe, loader.steps_per_epoch)
         mix = self.world.purpose("mix")
         self.draws = Draws(host_generator(seed, *mix), device_generator(device, seed, *mix))
-        self.groups = exempt_from_decay(task.parameter_groups(), task.named_parameters(), recipe["no_decay"])
+        self.groups = exempt_from_decay(
+            method.parameter_groups(), method.named_parameters(), recipe["no_decay"]
+        )
         self.parameters = [parameter for group in self.groups for parameter in group.parameters]
         self.optimizer = build_optimizer(self.groups, recipe["lr"], recipe["weight_decay"])
         allow_tf32(recipe["precision"])
         self.scaler = gradient_scaler(recipe["precision"], device)
-        self.average = Average(task, recipe["ema"]) if recipe["ema"] else None
+        self.average = Average(method, recipe["ema"]) if recipe["ema"] else None
         self.step = 0
         self.history: list[Row] = []
-        self._losses = self.world.averaging(task)
+        self._losses = self.world.averaging(method)
         self._sums: dict[str, float] = {}
         self._pending: list[dict[str, Tensor]] = []
         # What torch draws by itself (dropout) has a generator of its own purpose too.
@@ -113,7 +115,7 @@ class Trainer:
         ------
         DmixError: a loss was not finite.
         """
-        self.task.train()
+        self.method.train()
         while self.step < self.total:
             self.train_step()
             if self.course.row_ends(self.step):
@@ -131,7 +133,7 @@ class Trainer:
         self._read_losses()
         return {
             "step": self.step,
-            "task": self.task.state_dict(),
+            "method": self.method.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "average": self.average.state_dict() if self.average else None,
             "scaler": self.scaler.state_dict(),
@@ -154,7 +156,7 @@ class Trainer:
                 "start as many processes as before, or delete the checkpoint to train from the start",
             )
         self.step = state["step"]
-        self.task.load_state_dict(state["task"])
+        self.method.load_state_dict(state["method"])
         self.optimizer.load_state_dict(state["optimizer"])
         if self.average:
             self.average.load_state_dict(state["average"])
@@ -169,9 +171,9 @@ class Trainer:
         return self.course.total
 
     def evaluated_state(self) -> dict[str, Tensor]:
-        """Return the state of the task as it is evaluated: with averaged parameters, if there are any."""
+        """Return the state of the method as it is evaluated: with averaged parameters, if there are any."""
         with self.average.in_place() if self.average else nullcontext():
-            return {name: value.detach().cpu().clone() for name, value in self.task.state_dict().items()}
+            return {name: value.detach().cpu().clone() for name, value in self.method.state_dict().items()}
 
     @property
     def last_loss(self) -> float | None:
@@ -189,7 +191,7 @@ class Trainer:
         total = torch.stack(tuple(losses.values())).sum()
         self.optimizer.zero_grad(set_to_none=True)
         self._descend(total)
-        self.task.after_step(step)
+        self.method.after_step(step)
         if self.average:
             self.average.update()
         self.step += 1
@@ -262,7 +264,7 @@ class Trainer:
         }
         if self.course.is_evaluated(self.step):
             with self.average.in_place() if self.average else nullcontext():
-                found = top1(self.task, self.test, self.world)
+                found = top1(self.method, self.test, self.world)
             row |= {f"top1_{name}": value for name, value in found.items()}
         self.history.append(row)
         self._sums = {}

@@ -47,7 +47,8 @@ def _whereabouts(grid: Grid, name: str) -> list[str]:
 
 def _printed(grid: Grid) -> list[object]:
     params = grid.params
-    sections = (params.datasets, params.backbones, params.policies, params.objectives, params.methods)
+    of_cells = (params.datasets, params.backbones, params.policies, params.objectives, params.methods)
+    sections = (*of_cells, params.addons)
     titles = [{name: entry.title for name, entry in section.items()} for section in sections]
     kinds = {name: entry.kind for name, entry in params.policies.items()}
     groups = {name: entry.group for name, entry in params.objectives.items()}

@@ -8,6 +8,7 @@ of a setting that a run has may never change (tests/grid/digests.json).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from dmix.grid.equivalent import equivalences, use_key
@@ -17,12 +18,15 @@ Sections = Mapping[str, Mapping[str, Any]]
 OF_RECIPE = ("optimizer", "schedule")
 """Sections that are recorded among the settings of the recipe; the name of the part under the section's."""
 
+FIRST_SECTION: Mapping[str, str] = MappingProxyType({"addon": "pairing"})
+"""Sections that have another name today -> the name under which they are recorded."""
+
 
 def place(section: str, key: str) -> tuple[str, str]:
     """Return the section and the key under which a setting is recorded."""
     if section in OF_RECIPE:
         return "recipe", section if key == "use" else key
-    return section, key
+    return FIRST_SECTION.get(section, section), key
 
 
 def first_name(section: str, use: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import typing
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ ROOMS: Mapping[str, str] = {
     "policy": "policies",
     "objective": "objectives",
     "method": "methods",
-    "pairing": "methods/addons",
+    "addon": "methods/addons",
     "relation": "methods/class_relations",
 }
 _NAMES = {
@@ -48,6 +48,8 @@ class Part:
     methods, classes: names of the methods that its class has or inherits inside dmix, and of that class and
         its bases; empty where the part is a function.
     folders: the module's constant FOLDER, of a data set: where it lies, or where by name of the entry.
+    functions: names of the functions of its module, and of its class's own methods: what it offers beside.
+    constants: the text constants of its module, such as the reason why it lacks one of these.
     """
 
     section: str
@@ -58,6 +60,8 @@ class Part:
     methods: frozenset[str] = frozenset()
     classes: frozenset[str] = frozenset()
     folders: str | Mapping[str, str] | None = None
+    functions: frozenset[str] = frozenset()
+    constants: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def source(self) -> str:
@@ -106,6 +110,7 @@ def read_part(section: str, use: str) -> Part | None:
         for name, (annotation, _) in arguments.items()
     }
     model = create_model(marked[0].name, __config__=ConfigDict(extra="forbid"), **fields)
+    beside = [*tree.body, *(marked[0].body if isinstance(marked[0], ast.ClassDef) else ())]
     family = list(_family(marked[0].name, tree))
     return Part(
         *(section, module, marked[0].name, model, neutral),
@@ -114,6 +119,8 @@ def read_part(section: str, use: str) -> Part | None:
         ),
         classes=frozenset(base.name for base in family),
         folders=_folders(tree, path) if section == "dataset" else None,
+        functions=frozenset(node.name for node in beside if isinstance(node, ast.FunctionDef)),
+        constants=_constants(tree),
     )
 
 
@@ -160,6 +167,17 @@ def _family(name: str, tree: ast.Module) -> Iterator[ast.ClassDef]:
             path = PACKAGE.parent.joinpath(*(node.module or "").split(".")).with_suffix(".py")
             if path.is_file():
                 yield from _family(name, ast.parse(path.read_text(encoding="utf-8")))
+
+
+def _constants(tree: ast.Module) -> dict[str, str]:
+    """Return the text constants of a module by name."""
+    return {
+        target.id: node.value.value
+        for node in tree.body
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+        for target in node.targets
+        if isinstance(target, ast.Name) and isinstance(node.value.value, str)
+    }
 
 
 Argument = tuple[ast.expr, ast.expr | None]

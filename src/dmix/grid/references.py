@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dmix.errors import DmixError
-from dmix.grid.cells import choose, products_of
+from dmix.grid.addons import check_addons
+from dmix.grid.cells import products_of
 from dmix.grid.resolve import PART_SECTIONS, Cell, as_list, tiers_of
 from dmix.grid.schema import Params, Table
 from dmix.grid.spec import AXES
 from dmix.grid.yaml_lines import Document, KeyPath
-
-# What `dmix.methods.addons` can do; the asymmetrical strategy (section 3.2) is defined for DM(CE) alone.
-PAIRED_POLICIES = ("mixup",)
-PAIRED_OBJECTIVES = ("mce", "dm_ce")
 
 
 def check_references(params: Params, document: Document, tier: str) -> None:
@@ -35,6 +32,7 @@ def check_references(params: Params, document: Document, tier: str) -> None:
                             f"{document.where(section, name, 'at', key)}: there is no tier named {named!r}",
                             f"choose of {', '.join(params.tiers)}",
                         )
+    check_addons(params, document)
     own = params.tiers[tier]
     for key, grids in (("omit", own.omit), ("narrow", tuple(own.narrow))):
         for grid in grids:
@@ -45,9 +43,10 @@ def check_references(params: Params, document: Document, tier: str) -> None:
             where: KeyPath = ("tiers", tier, "narrow", grid, axis)
             if "." in axis and axis in params.grids[grid]:
                 continue  # a setting: any value will do
-            if axis not in (*AXES, "seeds"):
+            known = [known for known in (*AXES, "addon") if known in params.grids[grid]]
+            if axis not in (*known, "seeds"):
                 raise DmixError(
-                    f"{document.where(*where)}: unknown axis; choose of {', '.join(AXES)}, seeds, and the "
+                    f"{document.where(*where)}: unknown axis; choose of {', '.join(known)}, seeds, and the "
                     "settings that the grid has as axes"
                 )
             if axis == "seeds":
@@ -62,28 +61,14 @@ def check_references(params: Params, document: Document, tier: str) -> None:
         for grid in table.grids:
             if grid not in params.grids:
                 raise DmixError(f"{document.where('tables', name, 'grids')}: no grid named {grid!r}")
-        for key, values in (
-            ("place", (*table.place, *table.place.values())),
-            ("gain", _gain(table)),
-            ("addons", tuple(table.addons)),
-        ):
-            for objective in values:
-                if objective not in params.objectives:
-                    raise DmixError(f"{document.where('tables', name, key)}: no objective {objective!r}")
-        if table.rows == "method":
-            _check_addons(params, document, name, table)
-
-
-def _check_addons(params: Params, document: Document, name: str, table: Table) -> None:
-    """Refuse a mixed objective without an addon: its row would be titled as the bare method's."""
-    for grid in table.grids:
-        wanted = params.grids[grid].get("objective", [])
-        for objective in choose(params, document, ("grids", grid, "objective"), "objective", wanted):
-            if params.objectives[objective].group != "clean" and objective not in table.addons:
-                raise DmixError(
-                    f"{document.where('tables', name, 'addons')}: no addon for {objective!r} of grid {grid}",
-                    f'write what its rows add to the title of the method, such as {objective}: "+Mixup"',
-                )
+        for objective in (*table.place, *table.place.values()):
+            if objective not in params.objectives:
+                raise DmixError(f"{document.where('tables', name, 'place')}: no objective {objective!r}")
+        axis = "addon" if table.rows == "method" else "objective"
+        compared = set(params.addons if axis == "addon" else params.objectives)
+        for entry in _gain(table):
+            if entry not in compared:
+                raise DmixError(f"{document.where('tables', name, 'gain')}: no {axis} {entry!r}")
 
 
 def _gain(table: Table) -> tuple[str, ...]:
@@ -100,11 +85,4 @@ def check_possible(params: Params, document: Document, cell: Cell) -> None:
         raise DmixError(
             f"{document.where(*cell.origin)}: impossible cell {policy} x {objective}: {reason}",
             "pair policies of kind none with objectives of group clean, and the others with each other",
-        )
-    paired = params.methods[cell.axes["method"]].task != "supervised"
-    if paired and mixes and (policy not in PAIRED_POLICIES or objective not in PAIRED_OBJECTIVES):
-        raise DmixError(
-            f"{document.where(*cell.origin)}: impossible cell {policy} x {objective}: labelled rows are "
-            "mixed with unlabelled ones by Mixup, with MCE or DM(CE)",
-            f"choose of {', '.join(PAIRED_POLICIES)} and {', '.join(PAIRED_OBJECTIVES)}",
         )

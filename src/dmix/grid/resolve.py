@@ -23,6 +23,7 @@ PART_SECTIONS = {
     "policy": "policies",
     "objective": "objectives",
     "method": "methods",
+    "addon": "addons",
 }
 RECIPE_NEUTRAL = {
     name: list(default) if isinstance(default, tuple) else default  # as JSON has them
@@ -89,6 +90,7 @@ class Resolver:
         """Return what a rule's `when` can ask of a cell."""
         policy = self.params.policies[cell.axes["policy"]]
         return {
+            "addon": "",  # of methods that have none
             **cell.axes,
             "recipe": cell.recipe,
             "kind": policy.kind,
@@ -100,10 +102,10 @@ class Resolver:
     def settle(self, cell: Cell) -> Table:
         """Return (section, key) -> Setting: entries, then defaults by kind and family, then rules.
 
-        Later sources win: the entries themselves, the objective's `by_kind` and `by_family`, the
-        overrides in order, what recipe and entries say of the tier (`at`), the tier's overrides in order, the
-        grid's own extra axes. What an entry says of its embedded edition or of its pretrained weights stands
-        in for its own value, or for the word "pretrained", whoever chose that.
+        Later sources win: the entries themselves, what the method's entry changes of its add-on, the
+        objective's `by_kind` and `by_family`, the overrides in order, what recipe and entries say of the tier
+        (`at`), the tier's overrides in order, the grid's own extra axes. Sizes of the embedded edition and the
+        file of pretrained weights stand in for the entry's own sizes and for the word "pretrained".
 
         Raises
         ------
@@ -113,6 +115,8 @@ class Resolver:
         table: Table = {("dataset", "edition"): edition}
         for axis in AXES:
             self._entry_settings(table, axis, cell.axes[axis])
+        if "addon" in cell.axes:
+            self._addon_settings(table, cell.axes["addon"], cell.axes["method"])
         self._recipe_settings(table, cell.recipe)
         objective = self.params.objectives[cell.axes["objective"]]
         tags = self.tags(cell)
@@ -194,6 +198,17 @@ class Resolver:
         for key, value in relation.items():
             table["relation", key] = Setting(value, (*path, "relation", key))
 
+    def _addon_settings(self, table: Table, name: str, method: str) -> None:
+        base = self.params.addons[name].base
+        for owner in (base, name) if base else (name,):
+            entry = self.params.addons[owner]
+            for key, value in (("use", entry.use), *entry.settings.items()):
+                if value is not None:
+                    table["addon", key] = Setting(value, ("addons", owner, key))
+        if ("addon", "use") in table:
+            for key, value in self.params.methods[method].addon.items():
+                table["addon", key] = Setting(value, ("methods", method, "addon", key))
+
     def _recipe_settings(self, table: Table, name: str) -> None:
         recipe = self.params.recipes[name]
         table.update({("view", key): Setting(value, ("recipes", name)) for key, value in NO_VIEW.items()})
@@ -226,7 +241,8 @@ class Resolver:
             base = self.params.recipes[recipe.base]
             sources.append(("recipe", ("recipes", recipe.base), base.at, replaced))
         sources.append(("recipe", ("recipes", cell.recipe), recipe.at, set()))
-        for axis, name in cell.axes.items():
+        for axis in AXES:
+            name = cell.axes[axis]
             sources.append((axis, (PART_SECTIONS[axis], name), self.entry(axis, name).at, set()))
         winners: dict[str, KeyPath] = {}
         for section, path, blocks, left_out in sources:

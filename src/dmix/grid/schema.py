@@ -105,9 +105,23 @@ class MethodEntry(PartEntry):
 
     task: Literal["supervised", "transfer", "semi"]
     passes: float = Field(3, gt=0, description="cost of a step in forward passes of its labelled images")
-    paired_passes: float = Field(0, ge=0, description="what mixed batches add to that")
+    addon_passes: float = Field(0, ge=0, description="what the mixed batches of an add-on add to that")
     losses: tuple[str, ...] = Field((), description="titles of its loss terms, for tables that show them")
     relation: Mapping[str, Any] | None = None
+    addon: Mapping[str, Any] = Field({}, description="settings of an add-on that this method changes")
+
+
+class AddonEntry(PartEntry):
+    """What a two-stream method is trained with beside its own losses: a policy and an objective that mixes.
+
+    Its title, which may be empty, stands behind the method's. With `base`, only the differences from that
+    (base-less) add-on. Without settings nothing is mixed.
+    """
+
+    title: str
+    base: str | None = None
+    policy: str = Field("", description="entry of policies")
+    objective: str = Field("", description="entry of objectives")
 
 
 class Recipe(_Closed):
@@ -198,7 +212,7 @@ class Tier(_Closed):
 
 
 class Gain(_Closed):
-    """Print, beside each cell of objective `of`, its difference from objective `over`."""
+    """Print, beside each cell of objective `of`, its difference from `over`; of rows by method, add-ons."""
 
     of: str
     over: str
@@ -253,7 +267,7 @@ def _rows(rows: str) -> str:
     if rows not in ROW_AXES and not _is_setting(rows):
         raise PydanticCustomError(
             "rows",
-            f"{rows!r} are no rows: write {', '.join(ROW_AXES)}, or a setting such as pairing.rule "
+            f"{rows!r} are no rows: write {', '.join(ROW_AXES)}, or a setting such as addon.rule "
             f"with a section of {', '.join(SECTIONS)}",
         )
     return rows
@@ -263,7 +277,7 @@ class Table(_Closed):
     """A table of the paper: which grids it reads and how they are laid out.
 
     A column is an axis, or a setting such as objective.eta: one column for each value that the runs have.
-    Rows are the policies, the methods, each with the objectives it occurs with, or the values of a setting.
+    Rows are the policies, the methods, each with the add-ons it occurs with, or the values of a setting.
     """
 
     title: str
@@ -271,9 +285,6 @@ class Table(_Closed):
     grids: tuple[str, ...] = Field(min_length=1)
     rows: Annotated[str, AfterValidator(_rows)]
     columns: tuple[Annotated[str, AfterValidator(_column)], ...] = Field(min_length=1)
-    addons: Mapping[str, Annotated[str, Field(min_length=1)]] = Field(
-        {}, description="of rows by method: objective -> what its rows add to the method's title"
-    )
     losses: bool = Field(
         False, description="of rows by method: show their loss terms, of a mixed objective its title too"
     )
@@ -295,12 +306,12 @@ class Table(_Closed):
                 raise PydanticCustomError("twice", f"{level} is in the rows already")
         return value
 
-    @field_validator("addons", "losses", "row_titles", "column_titles")
+    @field_validator("losses", "row_titles", "column_titles")
     @classmethod
     def _has_a_use(cls, value: Any, info: ValidationInfo) -> Any:
         """Refuse titles of what the table does not have."""
         rows = info.data.get("rows", "")
-        if value and info.field_name in ("addons", "losses") and rows != "method":
+        if value and info.field_name == "losses" and rows != "method":
             raise PydanticCustomError("useless", f"only rows by method have {info.field_name}")
         if value and info.field_name == "row_titles" and not _is_setting(rows):
             raise PydanticCustomError("useless", "only rows by a setting have row_titles")
@@ -342,6 +353,7 @@ class Params(_Closed):
     policies: Mapping[str, PolicyEntry]
     objectives: Mapping[str, ObjectiveEntry]
     methods: Mapping[str, MethodEntry]
+    addons: Mapping[str, AddonEntry] = {}
     overrides: tuple[Override, ...] = ()
     grids: Mapping[str, Mapping[str, Any]] = Field(min_length=1)
     tables: Annotated[Mapping[str, Table], AfterValidator(_by_number)] = {}

@@ -13,7 +13,7 @@ from dmix.grid.identity import recorded
 AXES = ("method", "dataset", "backbone", "policy", "objective")
 SECTIONS = (
     *("dataset", "labels", "backbone", "recipe", "optimizer", "schedule", "augment", "strong", "view"),
-    *("policy", "objective", "method", "pairing", "relation"),
+    *("policy", "objective", "method", "addon", "relation"),
 )
 DIGEST_LENGTH = 8
 
@@ -25,7 +25,8 @@ class RunSpec:
     Attributes
     ----------
     task: "supervised", "transfer" or "semi".
-    axes: name of the entry of each axis, in the order of `AXES`.
+    axes: name of the entry of each axis, in the order of `AXES`, and of two-stream methods of the `addon`
+        whose policy and objective these are.
     settings: section -> key -> value, JSON values only. The sections of parts name their module as `use`.
     variation: extra grid axes ("objective.eta" -> 0.5), which become segments of the name.
     neutral: section -> key -> the value at which an option changes nothing.

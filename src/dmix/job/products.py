@@ -65,7 +65,7 @@ def write_products(
         gpu_hours=round(session.world.size * seconds / 3600, 5) if device.type == "cuda" else 0.0,
         images_per_second=round(images / seconds, 1),
         resumes=session.resumes,
-        parameters=sum(p.numel() for p in trainer.task.parameters()),
+        parameters=sum(p.numel() for p in trainer.method.parameters()),
         readings=trainer.course.evaluations,
         scores=found,
         primary=primary,

@@ -14,6 +14,8 @@ from dmix.part import part
 from dmix.policies.draw import draw_lam, draw_partner
 from dmix.policies.policy import Context, Draws, Mixed, Policy
 
+NO_BLEND = "it mixes hidden states inside the network, not images"
+
 
 @part
 class ManifoldMix(Policy):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from dmix.grid.addons import with_base
 from dmix.grid.schema import Params, Scalar, Table
 from dmix.report.columns import Run, check_setting, rank, scalar, setting_title
 from dmix.report.frame import NO_SETTING
@@ -15,13 +16,13 @@ POLICY, METHOD = "policy", "method"
 HEADINGS = {POLICY: "Policy", METHOD: "Method"}
 KINDS = ("none", "recipe", "static", "dynamic")
 UNSET = "none"
-# A policy, a method with its objective, or the value of a setting.
+# A policy, a method with its add-on, or the value of a setting.
 RowKey = Scalar | tuple[str, str]
 
 
 @dataclass(frozen=True)
 class Row:
-    """A policy, a method with an objective, or a value of a setting.
+    """A policy, a method with an add-on, or a value of a setting.
 
     A rule stands between rows of different `kind` or `group`.
 
@@ -29,7 +30,7 @@ class Row:
     ----------
     kind: of a policy; "" where rows are no policies.
     group: name of the method; or the setting, of rows that have it.
-    losses: the loss terms of a method and its objective, "" where the table does not show them.
+    losses: the loss terms of a method and its add-on, "" where the table does not show them.
     """
 
     key: RowKey
@@ -40,7 +41,7 @@ class Row:
 
 
 def heading(rows: str) -> str:
-    """Return what stands above the row titles: "Policy", "Method", or "Pairing rule" for pairing.rule."""
+    """Return what stands above the row titles: "Policy", "Method", or "Addon rule" for addon.rule."""
     if rows in HEADINGS:
         return HEADINGS[rows]
     words = rows.replace(".", " ").replace("_", " ")
@@ -50,19 +51,14 @@ def heading(rows: str) -> str:
 def row_key(run: Run, table: Table) -> RowKey:
     """Return the row that a run stands in."""
     if table.rows == METHOD:
-        return run["method"], run["objective"]
+        return run["method"], run["addon"]
     return scalar(run[table.rows])
-
-
-def with_objective(key: RowKey, objective: str) -> RowKey:
-    """Return the row of another objective: of the same method, or the same row where it says none."""
-    return (key[0], objective) if isinstance(key, tuple) else key
 
 
 def build_rows(name: str, runs: Sequence[Run], table: Table, params: Params) -> tuple[Row, ...]:
     """Return the rows that occur.
 
-    Policies by kind, methods with the bare one first, both in the order of `params.yaml`; of a setting, the
+    Policies by kind, methods with each of their add-ons, all in the order of `params.yaml`; of a setting, the
     runs without it, the values that `row_titles` names in its order, and the others by value.
 
     Raises
@@ -72,7 +68,7 @@ def build_rows(name: str, runs: Sequence[Run], table: Table, params: Params) -> 
     if table.rows == POLICY:
         return _policies({run["policy"] for run in runs}, params)
     if table.rows == METHOD:
-        return _methods({(run["method"], run["objective"]) for run in runs}, table, params)
+        return _methods({(run["method"], run["addon"]) for run in runs}, table, params)
     values = {scalar(run[table.rows]) for run in runs}
     check_setting(name, "rows", table.rows, values)
     return _values(values, table)
@@ -84,26 +80,30 @@ def _policies(used: set[str], params: Params) -> tuple[Row, ...]:
 
 
 def _methods(used: set[tuple[str, str]], table: Table, params: Params) -> tuple[Row, ...]:
-    # A stable sort: among the mixed objectives the order of `params.yaml` stays.
-    objectives = sorted(params.objectives, key=lambda key: params.objectives[key].group != "clean")
+    addons = ("", *params.addons)  # a supervised method has none
     return tuple(
         Row(
-            key=(method, objective),
-            title=f"{entry.title} {table.addons.get(objective, '')}".rstrip(),
+            key=(method, addon),
+            title=f"{entry.title} {addon_title(addon, params)}".rstrip(),
             group=method,
-            losses=_losses(entry.losses, objective, table, params),
+            losses=_losses(entry.losses, addon, params) if table.losses else "",
         )
         for method, entry in params.methods.items()
-        for objective in objectives
-        if (method, objective) in used
+        for addon in addons
+        if (method, addon) in used
     )
 
 
-def _losses(terms: tuple[str, ...], objective: str, table: Table, params: Params) -> str:
-    """Return the loss terms of a method, with an objective that is added to it: "CE + CR + MCE"."""
-    if not table.losses:
-        return ""
-    added = (params.objectives[objective].title,) if objective in table.addons else ()
+def addon_title(addon: str, params: Params) -> str:
+    """Return what an add-on adds to the title of a method, "" for none."""
+    return params.addons[addon].title if addon else ""
+
+
+def _losses(terms: tuple[str, ...], addon: str, params: Params) -> str:
+    """Return the loss terms of a method, with the objective that an add-on adds: "CE + CR + MCE"."""
+    added = (
+        (params.objectives[with_base(params, addon).objective].title,) if addon_title(addon, params) else ()
+    )
     return " + ".join((*terms, *added))
 
 

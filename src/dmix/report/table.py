@@ -13,7 +13,7 @@ from dmix.grid.schema import Params, Table
 from dmix.report.cells import Runs, TableCell, build_cell, mark_best
 from dmix.report.columns import Column, Keys, Run, build_columns, column_keys
 from dmix.report.frame import NO_SETTING
-from dmix.report.rows import METHOD, Row, RowKey, build_rows, row_key, with_objective
+from dmix.report.rows import METHOD, Row, RowKey, addon_title, build_rows, row_key
 
 BARE = "the bare method"
 Pool = Mapping[tuple[RowKey, Keys], Runs]
@@ -30,7 +30,7 @@ class TableData:
     rows_by: what the rows are: "policy", "method", or a setting.
     levels: the axis or setting of each header level.
     cells: cells[row][column].
-    gain: the two objectives whose difference is shown, if any, as the rows or columns call them.
+    gain: the two objectives or add-ons whose difference is shown, if any, as the rows or columns call them.
     invalid: names of runs whose record is not used.
     deviations: ids of the deviations from the paper that concern this table.
     losses: whether a column beside the row titles has the loss terms.
@@ -101,10 +101,10 @@ def _gain(table: Table, params: Params) -> tuple[str, str] | None:
     if table.gain is None:
         return None
 
-    def called(objective: str) -> str:
+    def called(compared: str) -> str:
         if table.rows == METHOD:
-            return table.addons.get(objective, BARE)
-        return params.objectives[objective].title
+            return addon_title(compared, params) or BARE
+        return params.objectives[compared].title
 
     return called(table.gain.of), called(table.gain.over)
 
@@ -126,18 +126,19 @@ def _pool(name: str, runs: Sequence[Run], table: Table) -> Pool:
 def _cell(pool: Pool, row: Row, column: Column, table: Table) -> TableCell:
     runs = pool.get((row.key, column.keys), {})
     gain = table.gain
-    if gain is None or {run["objective"] for run in runs.values()} != {gain.of}:
+    compared = "addon" if table.rows == METHOD else "objective"
+    if gain is None or {run[compared] for run in runs.values()} != {gain.of}:
         return build_cell(runs, {})
     beside = {"objective": table.place.get(gain.over, gain.over)}
     wanted = tuple(beside.get(level, key) for level, key in zip(table.columns, column.keys, strict=True))
-    other = with_objective(row.key, gain.over)
+    other = (row.key[0], gain.over) if isinstance(row.key, tuple) else row.key
     # The column found may show another objective in this row, one that `place` put there.
     over = {
         seed: run
         for (key, keys), others in pool.items()
         if key == other and _beside(keys, wanted)
         for seed, run in others.items()
-        if run["objective"] == gain.over
+        if run[compared] == gain.over
     }
     return build_cell(runs, over)
 

@@ -15,14 +15,14 @@ from dmix.data.loading.disk_views import DiskViews
 from dmix.data.loading.feed import Reading, kept, unfit
 from dmix.data.loading.resident_views import Resident, ResidentViews
 from dmix.data.loading.sampling import Ints, Sampler, Shuffled, WithReplacement
-from dmix.data.loading.two_streams import PairLoader
+from dmix.data.loading.two_streams import TwoStreamLoader
 from dmix.data.sets.dataset import AnySplit, FileSplit, Split
 from dmix.errors import DmixError
 
 Sampling = Literal["shuffled", "replacement"]
 
 
-def pair_loader(
+def two_stream_loader(
     split: AnySplit,
     labels: LabelSplit | None,
     augments: Mapping[str, Augment | ImageAugment],
@@ -37,7 +37,7 @@ def pair_loader(
     std: Sequence[float],
     seed_of: Callable[[str], int],
     device: torch.device,
-) -> PairLoader:
+) -> TwoStreamLoader:
     """Return the training batches of `split` in a labelled stream and, if there is one, an unlabelled stream.
 
     Parameters
@@ -66,7 +66,7 @@ def pair_loader(
         if isinstance(split, Split)
         else _streams_on_disk(split, plans, reading, mean, std, device)
     )
-    return PairLoader(streams[0], streams[1] if len(streams) > 1 else None)
+    return TwoStreamLoader(streams[0], streams[1] if len(streams) > 1 else None)
 
 
 @dataclass(frozen=True, eq=False)

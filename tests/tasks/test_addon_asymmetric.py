@@ -5,15 +5,16 @@ import copy
 import numpy as np
 import pytest
 import torch
+from mixed_losses import asymmetric_loss, labelled_loss
 from torch.nn import functional
 from transfer_goldens import GOLDENS, doubles, is_golden
 
-from dmix.methods.addons.asymmetric import asymmetric_loss, labelled_loss, labelled_share
-from dmix.methods.addons.mix_rows import mix_rows
+from dmix.methods.addons.asymmetric import labelled_share
 from dmix.methods.addons.pseudo import confident, pseudo_labels
 from dmix.objectives.decoupled import asymmetric_decoupled_ce, decoupled_ce
 from dmix.objectives.mce import mce
 from dmix.policies.draw import draw_lam
+from dmix.policies.mixup import Mixup
 
 CLASSES = 7
 
@@ -71,13 +72,15 @@ def test_two_classes_have_no_decoupled_term():
 
 def test_mixing_and_masked_loss_are_golden():
     given, expected = GOLDENS["as_mixing"]["inputs"], GOLDENS["as_mixing"]["expected"]
-    drawn = doubles(given["ell"])
-    lam = labelled_share(drawn, "at_most_half")
+    drawn = np.array(given["ell"])
+    wanted = labelled_share(drawn, "at_most_half")
+    lam = torch.from_numpy(wanted)
     is_golden(lam, expected["lam_le"])
-    is_golden(labelled_share(drawn, "at_least_half"), expected["lam_ge"])
-    assert torch.equal(labelled_share(drawn, "free"), drawn)
-    mixed = mix_rows(doubles(given["x_labelled"]), doubles(given["x_unlabelled"]), lam)
-    is_golden(mixed, expected["mixed_le"])
+    is_golden(torch.from_numpy(labelled_share(drawn, "at_least_half")), expected["lam_ge"])
+    assert labelled_share(drawn, "free") is drawn
+    x_l, x_u = (doubles(given[name])[..., None, None] for name in ("x_labelled", "x_unlabelled"))
+    mixed = Mixup(alpha=1.0).blend(x_l, x_u, wanted, None, None).images
+    is_golden(mixed.flatten(1), expected["mixed_le"])
     mask = confident(doubles(given["confidence"]), given["tau"])
     is_golden(mask, expected["mask"])
     logits = doubles(given["logits"]).requires_grad_()
@@ -92,22 +95,12 @@ def test_mixing_and_masked_loss_are_golden():
 
 @pytest.mark.parametrize(("alpha", "mean"), GOLDENS["as_mixing"]["mean_of_min_lambda"].items())
 def test_mean_share_of_the_labelled_side(alpha, mean):
-    drawn = torch.from_numpy(draw_lam(np.random.default_rng(0), float(alpha), 10**6, 10**6))
-    lam = labelled_share(drawn, "at_most_half").double()
-    assert float(lam.max()) <= 0.5
-    assert float(lam.mean()) == pytest.approx(mean, abs=1e-3)
-    opposite = labelled_share(drawn, "at_least_half").double()
-    assert float(opposite.mean()) == pytest.approx(1 - mean, abs=1e-3)
-
-
-@pytest.mark.parametrize(("labelled", "unlabelled"), [(5, 5), (5, 3), (2, 6)])
-def test_mixing_is_row_by_row_up_to_the_shorter_batch(labelled, unlabelled):
-    rng = np.random.default_rng(1)
-    x_l, x_u = (torch.from_numpy(rng.normal(size=(n, 3, 2, 2))) for n in (labelled, unlabelled))
-    lam = torch.from_numpy(rng.uniform(size=max(labelled, unlabelled)))
-    expected = [lam[i] * x_l[i] + (1 - lam[i]) * x_u[i] for i in range(min(labelled, unlabelled))]
-    torch.testing.assert_close(mix_rows(x_l, x_u, lam), torch.stack(expected), rtol=0, atol=1e-15)
-    assert mix_rows(x_l.float(), x_u.float(), lam).dtype == torch.float32
+    drawn = draw_lam(np.random.default_rng(0), float(alpha), 10**6, 10**6)
+    lam = labelled_share(drawn, "at_most_half").astype(float)
+    assert lam.max() <= 0.5
+    assert lam.mean() == pytest.approx(mean, abs=1e-3)
+    opposite = labelled_share(drawn, "at_least_half").astype(float)
+    assert opposite.mean() == pytest.approx(1 - mean, abs=1e-3)
 
 
 def test_losses_are_naive_loops(rows):

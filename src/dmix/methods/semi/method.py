@@ -1,4 +1,4 @@
-"""What the semi-supervised methods share beside `dmix.methods.two_streams`."""
+"""Base of the semi-supervised methods."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ from torch import Tensor
 from dmix.engine.method import Ingredients
 from dmix.errors import DmixError
 from dmix.methods.passes import apart
-from dmix.methods.two_streams import TwoStreams
+from dmix.methods.two_streams import TwoStreamMethod
 
 
-class SemiHost(TwoStreams):
+class SemiMethod(TwoStreamMethod):
     """Base of the semi-supervised methods; subclasses write `losses`.
 
-    Both streams are drawn uniformly with replacement. `takes_pairs` says whether mixed batches can stand
-    beside those of the method.
+    Both streams are drawn uniformly with replacement. `takes_addon` says whether the mixed batches of an
+    add-on can stand beside those of the method.
 
     Raises
     ------
-    DmixError: there is a pairing, which the method has no use for.
+    DmixError: there is an add-on, which the method has no use for.
     """
 
     sampling = "replacement"
-    takes_pairs = False
+    takes_addon = False
 
     def __init__(self, ingredients: Ingredients) -> None:
         super().__init__(ingredients)
-        if self.pairing is not None and not self.takes_pairs:
+        if self.addon is not None and not self.takes_addon:
             raise DmixError(
                 f"{type(self).__name__} has no place for mixed batches beside its own",
-                "give this method a policy that mixes nothing, such as vanilla, in params.yaml",
+                "give this method the add-on none, in params.yaml",
             )
 
     @torch.no_grad()

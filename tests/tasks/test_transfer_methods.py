@@ -10,7 +10,7 @@ import torch
 from small_transfer import CLASSES, TABLE_6, Images, Method, make_task, make_trainer, recipe, trace, values
 from torch.nn import functional
 
-from dmix.data.loading.two_streams import Pair
+from dmix.data.loading.two_streams import TwoStreamBatch
 from dmix.engine.method import Step
 from dmix.engine.seeding import device_generator, host_generator
 from dmix.policies.policy import Draws
@@ -39,7 +39,7 @@ def step_of(trainer):
 
 
 def pair(step=0):
-    return Pair(Images(1).batch(step), Images(2).batch(step))
+    return TwoStreamBatch(Images(1).batch(step), Images(2).batch(step))
 
 
 def fresh_step(number=30, total=60):
@@ -67,8 +67,8 @@ def test_stopped_and_continued_it_ends_bit_identical(method, tmp_path):
     second.load_state_dict(torch.load(io.BytesIO(file.getvalue()), weights_only=True))
     assert second.run(lambda _: True)
     assert second.history == whole.history
-    for name, tensor in values(whole.task).items():
-        assert torch.equal(tensor, values(second.task)[name]), name
+    for name, tensor in values(whole.method).items():
+        assert torch.equal(tensor, values(second.method)[name]), name
 
 
 @pytest.mark.parametrize("method", VARIANTS, ids=str)
@@ -78,8 +78,8 @@ def test_every_switch_changes_the_run(method, tmp_path):
     traces = [trace(trainer, steps=6) for trainer in (first, second)]
     only_statistics = method.pairs == (("freeze", True),) or method.own == (("pseudo_forward", "repeat"),)
     assert (traces[0] == traces[1]) == only_statistics
-    mine = values(second.task)
-    assert any(not torch.equal(mine[k], v) for k, v in values(first.task).items() if k in mine)
+    mine = values(second.method)
+    assert any(not torch.equal(mine[k], v) for k, v in values(first.method).items() if k in mine)
 
 
 @pytest.mark.parametrize(
@@ -95,8 +95,8 @@ def test_without_its_weight_every_method_is_fine_tuning(method, tmp_path):
     plain, other = make_trainer(Method("fine_tuning"), tmp_path), make_trainer(method, tmp_path)
     traces = [[row["ce"] for row in trace(trainer, steps=20)] for trainer in (plain, other)]
     assert traces[0] == traces[1]
-    theirs = values(other.task)
-    for name, tensor in values(plain.task).items():
+    theirs = values(other.method)
+    for name, tensor in values(plain.method).items():
         if name.startswith(("encoder", "head")) and "running" not in name and "batches" not in name:
             assert torch.equal(tensor, theirs[name]), name
 
@@ -148,12 +148,12 @@ def doubled(batch):
     def views(one):
         return replace(one, images=tuple(image.double() for image in one.images))
 
-    return Pair(views(batch.labelled), views(batch.unlabelled))
+    return TwoStreamBatch(views(batch.labelled), views(batch.unlabelled))
 
 
 def test_a_step_moves_the_key_encoder_twice_before_the_optimiser_and_never_trains_it(tmp_path):
     trainer = make_trainer(Method("self_tuning"), tmp_path)
-    task = trainer.task
+    task = trainer.method
     trained = [one.detach().clone() for one in (*task.encoder.parameters(), *task.projector.parameters())]
     with torch.no_grad():
         for one in task.key.parameters():
@@ -177,7 +177,7 @@ def test_a_step_moves_the_key_encoder_twice_before_the_optimiser_and_never_train
 )
 def test_new_classifiers_have_ten_times_the_rate_at_every_step(method, tmp_path):
     trainer = make_trainer(method, tmp_path, steps=12, schedule={"milestones": [5, 9]}, eval_every=11)
-    fast = [trainer.task.head, *([trainer.task.pairing.own] if method.add_on else [])]
+    fast = [trainer.method.head, *([trainer.method.addon.own] if method.add_on else [])]
     fast = {id(p) for head in fast if head is not None for p in head.parameters()}
     while trainer.step < trainer.total:
         trainer.train_step()
@@ -200,7 +200,7 @@ def test_mixed_rows_reach_neither_the_clean_head_nor_the_queue_nor_the_source(tm
             *(getattr(task, name) for name in ("projector", "source") if hasattr(task, name)),
         ]
         assert all(one.grad is None for module in untouched for one in module.parameters())
-        assert bool(task.pairing.own.weight.grad.any())
+        assert bool(task.addon.own.weight.grad.any())
         bare = make_task(Method(method.host), tmp_path, recipe())
         plain = bare.losses(pair(), fresh_step())
         assert {name: found[name].item() for name in plain} == {k: v.item() for k, v in plain.items()}
@@ -211,7 +211,7 @@ def test_an_own_head_equal_to_the_clean_one_is_only_a_route(tmp_path):
         make_task(Method("fine_tuning", "+dm", pairs=(("head", head),)), tmp_path, recipe())
         for head in ("own", "shared")
     )
-    own.pairing.own.load_state_dict(own.head.state_dict())
+    own.addon.own.load_state_dict(own.head.state_dict())
     shared.load_state_dict({k: v for k, v in own.state_dict().items() if not k.startswith("pairing")})
     found = [task.losses(pair(), fresh_step()) for task in (own, shared)]
     assert {k: v.item() for k, v in found[0].items()} == {k: v.item() for k, v in found[1].items()}
@@ -238,7 +238,7 @@ def test_frozen_mixed_rows_leave_no_trace_in_the_running_statistics(tmp_path):
 
 def test_the_weight_of_unlabelled_pairs_climbs_half_a_cosine(tmp_path):
     task = make_task(Method("fine_tuning", "+dm"), tmp_path, recipe())
-    weights = [task.pairing.weight(fresh_step(number)) for number in (0, 15, 30, 45, 60)]
+    weights = [task.addon.weight(fresh_step(number)) for number in (0, 15, 30, 45, 60)]
     assert weights == pytest.approx([0.0, 0.1464466094067262, 0.5, 0.8535533905932737, 1.0], abs=1e-12)
     first = task.losses(pair(), fresh_step(0))
     assert float(first["mixed_lu"].detach()) == 0
