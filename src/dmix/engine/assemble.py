@@ -147,7 +147,7 @@ def start_from(model: Backbone, weights: Path, *, from_run: bool) -> None:
     if from_run:
         pretrained.load_run(model, weights)
     else:
-        pretrained.load_torchvision(model, weights)
+        pretrained.load_published(model, weights)
     pretrained.fresh_classifier(model)
 
 

@@ -38,7 +38,7 @@ def relate(
     Parameters
     ----------
     spec: of task "relation". reading: how images on disk are read; it changes no number.
-    weights: what the runs start from; of `spec.source` where there is one, else a file of torchvision.
+    weights: what the runs start from; of `spec.source` where there is one, else a published file.
 
     Raises
     ------
@@ -77,10 +77,10 @@ def source_network(model: Backbone, weights: Path, *, from_run: bool) -> nn.Sequ
     ------
     DmixError: the file is missing or damaged, or is of another network.
     """
-    load: Callable[[Backbone, Path], None] = pretrained.load_run if from_run else pretrained.load_torchvision
+    load: Callable[[Backbone, Path], None] = pretrained.load_run if from_run else pretrained.load_published
     load(model, weights)
     encoder, _ = pooled(model)
-    return nn.Sequential(encoder, pretrained.source_classifier(weights, from_run=from_run))
+    return nn.Sequential(encoder, pretrained.source_classifier(model, weights, from_run=from_run))
 
 
 @torch.no_grad()

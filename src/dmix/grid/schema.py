@@ -150,7 +150,7 @@ class Recipe(_Closed):
     std: tuple[float, float, float]
     init: str = Field(
         "random",
-        pattern=r"^(random|weights/[\w.-]+\.pth|[a-z_]+/[\w/{}.=-]+/s\d+)$",
+        pattern=r"^(random|weights/[\w.-]+\.(?:pth|safetensors)|[a-z_]+/[\w/{}.=-]+/s\d+)$",
         description="weights a run starts from: random, a file below data/real/ (pretrained: the backbone's) "
         "or those of another run, by its name, in which {backbone} and other axes stand for the run's own",
     )

@@ -44,7 +44,7 @@ class ManifoldMix(Policy):
         ------
         DmixError: a layer does not lie before the network's last stage.
         """
-        last = len(model.stages) - 1
+        last = len(model.channels) - 1
         if max(self.layers) > last:
             raise DmixError(
                 f"policy.layers names layer {max(self.layers)}, but the backbone has {last + 1} stages",

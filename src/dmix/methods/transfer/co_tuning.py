@@ -40,7 +40,7 @@ class CoTuning(TransferMethod):
                 "set recipe.init and relation.use for it in params.yaml",
             )
         self.relation_weight = relation_weight
-        self.source = source_classifier(ingredients.weights, from_run=ingredients.from_run)
+        self.source = source_classifier(ingredients.model, ingredients.weights, from_run=ingredients.from_run)
         matrix = read_matrix(ingredients.relation)
         wanted = (self.head.out_features, self.source.out_features)
         if tuple(matrix.shape) != wanted:
