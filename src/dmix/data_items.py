@@ -28,7 +28,7 @@ CHECKSUMS = {
     "md5": re.compile(r"[0-9a-f]{32}"),
     # The beginning will do: torch's hub publishes no more than that.
     "sha256": re.compile(r"[0-9a-f]{8,64}"),
-    # Of a text's sorted lines (`dmix.data.line_digest`): a list is the same whatever order it is in.
+    # Of a text's sorted lines (`dmix.files.line_digest`): a list is the same whatever order it is in.
     "sha256_lines": re.compile(r"[0-9a-f]{64}"),
     "": re.compile(""),
 }

@@ -68,7 +68,7 @@ class TwoStreams(Task):
             feeding.split,
             feeding.labels,
             feeding.augments,
-            feeding.reading,
+            feeding.read_options,
             labelled=self.labelled,
             unlabelled=views,
             batch_size=recipe["batch_size"],

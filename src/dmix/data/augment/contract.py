@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from dmix.data.augment.resize import First, Image
+from dmix.data.augment.resize import FirstResize, Image
 
 
 @runtime_checkable
@@ -37,7 +37,7 @@ class ImageAugment(Protocol):
     """
 
     @property
-    def first(self) -> First | None:
+    def first_resize(self) -> FirstResize | None:
         """The resize, or None."""
         ...
 

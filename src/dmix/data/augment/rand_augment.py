@@ -35,7 +35,7 @@ class RandAugment:
     DmixError: `scale` is not a range within 0 to 1.
     """
 
-    first = None
+    first_resize = None
 
     def __init__(
         self,

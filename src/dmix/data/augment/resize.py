@@ -78,5 +78,5 @@ class Square:
         return resize(image, self.size, self.size, self.interpolation)
 
 
-First = ShorterSide | Square
+FirstResize = ShorterSide | Square
 """A resize that is the same in every epoch: done twice it is done once, so its result may be kept."""

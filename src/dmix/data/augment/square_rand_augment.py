@@ -50,14 +50,14 @@ class SquareRandAugment:
         operations: Annotated[int, Ge(0)] = 0,
         cutout: Annotated[int, Ge(0)] = 0,
     ) -> None:
-        self.first = Square(first_side, "bicubic")
+        self.first_resize = Square(first_side, "bicubic")
         self.operations = operations
         self.cutout = cutout
         self._crop = RandomResizedCrop(size=size, scale=scale, interpolation=interpolation, flip=flip)
 
     def __call__(self, image: Image, rng: np.random.Generator) -> Image:
         """Augment uint8 (H, W, 3) into uint8 (size, size, 3)."""
-        crop = self._crop(self.first(image), rng)
+        crop = self._crop(self.first_resize(image), rng)
         return cut_out(rand_augment(crop, self.operations, rng), self.cutout, rng)
 
 
@@ -123,7 +123,7 @@ how many of the brightest levels are inverted, and a share of the side, moved by
 NAMES = tuple(OPERATIONS)
 
 
-class Drawn(NamedTuple):
+class DrawnOperations(NamedTuple):
     """What is random about operations, each (operations,): number, level 1..9, whether used, sign 1 or -1."""
 
     numbers: npt.NDArray[np.int64]
@@ -132,9 +132,9 @@ class Drawn(NamedTuple):
     signs: npt.NDArray[np.int64]
 
 
-def draw_operations(operations: int, rng: np.random.Generator) -> Drawn:
+def draw_operations(operations: int, rng: np.random.Generator) -> DrawnOperations:
     """Draw operations with replacement, and everything about each of them, needed or not."""
-    return Drawn(
+    return DrawnOperations(
         rng.integers(len(NAMES), size=operations),
         rng.integers(1, LEVELS, size=operations),
         rng.random(operations) < USED,

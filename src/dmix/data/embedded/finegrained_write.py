@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dmix.data.embedded import procedural
-from dmix.data.embedded.drawn_files import encode
+from dmix.data.embedded.procedural_files import encode
 
 SEED = 20110101
 CLASSES = 20  # of each set; the three share sixty classes of one recipe, so that each has hues of its own

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from dmix.data.embedded import procedural
-from dmix.data.embedded.drawn_files import encode, wnid
+from dmix.data.embedded.procedural_files import encode, wnid
 
 CLASSES, TRAIN, VAL = 20, 20, 5  # images of each class
 SEED = 20120601

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dmix.data.embedded import masks, procedural
-from dmix.data.embedded.drawn_files import encode, wnid
+from dmix.data.embedded.procedural_files import encode, wnid
 from dmix.data.sets.tiny_imagenet import ANNOTATIONS, SIZE, WNIDS
 
 CLASSES, TRAIN, VAL = 20, 25, 10  # images of each class

@@ -16,9 +16,9 @@ import numpy as np
 
 from dmix.data.labels.label_split import LabelSplit
 from dmix.data.labels.splits import label_split, names_of
-from dmix.data.line_digest import line_digest
 from dmix.data.sets.dataset import Dataset
 from dmix.errors import DmixError
+from dmix.files import line_digest
 from dmix.grid.presence import DATA, LABEL_LISTS
 from dmix.part import part
 

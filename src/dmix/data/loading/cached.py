@@ -18,8 +18,8 @@ import PIL
 import torch
 from torch import Tensor
 
-from dmix.data.augment.resize import First, Image
-from dmix.data.loading.workers import ordered
+from dmix.data.augment.resize import FirstResize, Image
+from dmix.data.loading.workers import parallel_map
 from dmix.data.sets.dataset import FileSplit, fingerprint
 from dmix.errors import DmixError
 from dmix.files import atomic_write
@@ -58,7 +58,7 @@ class CachedSplit:
         return pixels.reshape(height, width, 3)
 
 
-def cached(split: FileSplit, first: First, folder: Path, *, workers: int) -> CachedSplit:
+def cached(split: FileSplit, first: FirstResize, folder: Path, *, workers: int) -> CachedSplit:
     """Return `split` with `first` applied to its images, from `folder`, where it is made when it is missing.
 
     Of several runs that want it at once, one makes it.
@@ -84,7 +84,7 @@ def cached(split: FileSplit, first: First, folder: Path, *, workers: int) -> Cac
         ) from error
 
 
-def _digest(split: FileSplit, first: First) -> str:
+def _digest(split: FileSplit, first: FirstResize) -> str:
     made_by = (FORMAT, PIL.__version__, first, fingerprint({"images": split}))
     return hashlib.sha256(repr(made_by).encode()).hexdigest()[:16]
 
@@ -94,17 +94,17 @@ class _Resized:
     """What worker processes do: one image, uint8 (H, W, 3)."""
 
     split: FileSplit
-    first: First
+    first: FirstResize
 
     def __call__(self, index: int) -> Tensor:
         return torch.from_numpy(self.first(self.split.image(index)).copy())  # Pillow's memory is read-only
 
 
-def _make(path: Path, split: FileSplit, first: First, workers: int) -> None:
+def _make(path: Path, split: FileSplit, first: FirstResize, workers: int) -> None:
     shapes = np.empty((len(split), 2), "<i4")
     with atomic_write(path) as stream:
         work = _Resized(split, first)
-        images = ordered(work, range(len(split)), workers=workers, ahead=0, pin=False)
+        images = parallel_map(work, range(len(split)), workers=workers, ahead=0, pin=False)
         for index, image in enumerate(images):
             shapes[index] = image.shape[:2]
             stream.write(image.numpy().data)

@@ -50,9 +50,9 @@ def step_rng(seed: int, step: int) -> np.random.Generator:
     return _rng(seed, step, STEP)
 
 
-def view_rng(seed: int, use: tuple[int, int], view: int) -> np.random.Generator:
+def view_rng(seed: int, key: tuple[int, int], view: int) -> np.random.Generator:
     """Return the generator of one view (from 0) of one use of a sample (`dmix.data.loading.sampling`)."""
-    return _rng(seed, *use, VIEW, view)
+    return _rng(seed, *key, VIEW, view)
 
 
 def batch_view_rng(seed: int, step: int, view: int) -> np.random.Generator:

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from dmix.data.augment.contract import Augment, ImageAugment
-from dmix.data.augment.resize import First
+from dmix.data.augment.resize import FirstResize
 from dmix.data.loading.cached import CachedSplit, cached
 from dmix.data.loading.loader import EvaluationSet, ResidentLoader
 from dmix.data.loading.stream import StreamEvaluation, StreamLoader
@@ -20,7 +20,7 @@ from dmix.errors import DmixError
 
 
 @dataclass(frozen=True)
-class Reading:
+class ReadOptions:
     """How images on disk are read. None of it changes a pixel.
 
     Parameters
@@ -37,7 +37,7 @@ class Reading:
 def train_loader(
     split: AnySplit,
     augment: Augment | ImageAugment,
-    reading: Reading,
+    read_options: ReadOptions,
     *,
     batch_size: int,
     mean: Sequence[float],
@@ -61,14 +61,14 @@ def train_loader(
     if not isinstance(augment, ImageAugment):
         raise unfit("augmentation", augment, "on disk")
     return StreamLoader(
-        kept(split, augment.first, reading),
+        from_cache(split, augment.first_resize, read_options),
         augment,
         batch_size=batch_size,
         mean=mean,
         std=std,
         seed=seed,
         device=device,
-        workers=reading.workers,
+        workers=read_options.workers,
         rows=rows,
     )
 
@@ -76,7 +76,7 @@ def train_loader(
 def evaluation(
     split: AnySplit,
     view: View,
-    reading: Reading,
+    read_options: ReadOptions,
     *,
     batch_size: int,
     mean: Sequence[float],
@@ -97,22 +97,24 @@ def evaluation(
             split, batch_size=batch_size, mean=mean, std=std, device=device, share=share, view=view
         )
     return StreamEvaluation(
-        kept(split, view.first, reading),
+        from_cache(split, view.first_resize, read_options),
         view,
         batch_size=batch_size,
         mean=mean,
         std=std,
         device=device,
-        workers=reading.workers,
+        workers=read_options.workers,
         share=share,
     )
 
 
-def kept(split: FileSplit, first: First | None, reading: Reading) -> FileSplit | CachedSplit:
+def from_cache(
+    split: FileSplit, first: FirstResize | None, read_options: ReadOptions
+) -> FileSplit | CachedSplit:
     """Return `split` with its images after `first`, where that may be kept."""
-    if first is None or reading.cache is None:
+    if first is None or read_options.cache is None:
         return split
-    return cached(split, first, reading.cache, workers=reading.workers)
+    return cached(split, first, read_options.cache, workers=read_options.workers)
 
 
 def unfit(what: str, part: object, where: str) -> DmixError:

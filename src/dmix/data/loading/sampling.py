@@ -15,7 +15,7 @@ Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
-class Drawn:
+class Samples:
     """One step's samples.
 
     Attributes
@@ -26,13 +26,13 @@ class Drawn:
     """
 
     index: Ints
-    use: Ints
+    rng_key: Ints
 
 
 class Sampler(Protocol):
     """Gives the samples of any step, without a state."""
 
-    def __call__(self, step: int) -> Drawn:
+    def __call__(self, step: int) -> Samples:
         """Return the samples of `step`, counted from 0."""
         ...
 
@@ -55,11 +55,11 @@ class Shuffled:
         self._steps = epochs.steps_per_epoch(len(rows), batch_size)
         self._order = lru_cache(maxsize=2)(partial(epochs.order, len(rows), seed))
 
-    def __call__(self, step: int) -> Drawn:
+    def __call__(self, step: int) -> Samples:
         """Return the samples of `step`."""
         epoch, place = divmod(step, self._steps)
         index = self._rows[self._order(epoch)[place * self._batch_size : (place + 1) * self._batch_size]]
-        return Drawn(index, np.stack([np.full_like(index, epoch), index], axis=1))
+        return Samples(index, np.stack([np.full_like(index, epoch), index], axis=1))
 
 
 class WithReplacement:
@@ -75,8 +75,8 @@ class WithReplacement:
         self._batch_size = batch_size
         self._seed = seed
 
-    def __call__(self, step: int) -> Drawn:
+    def __call__(self, step: int) -> Samples:
         """Return the samples of `step`."""
         chosen = epochs.step_rng(self._seed, step).integers(len(self._rows), size=self._batch_size)
         place = np.arange(self._batch_size)
-        return Drawn(self._rows[chosen], np.stack([np.full_like(place, step), place], axis=1))
+        return Samples(self._rows[chosen], np.stack([np.full_like(place, step), place], axis=1))

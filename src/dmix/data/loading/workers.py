@@ -29,7 +29,7 @@ _unfinished: WeakSet[Generator[Tensor]] = WeakSet()
 _started: set[object] = set()
 
 
-def ordered(
+def parallel_map(
     work: Callable[[Task], Tensor], tasks: Iterable[Task], *, workers: int, ahead: int, pin: bool
 ) -> Iterator[Tensor]:
     """Yield `work(task)` for each task, in their order.

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from dmix.data.line_digest import line_digest
 from dmix.data.obtain.progress import progress
 from dmix.data_items import File
 from dmix.errors import DmixError
+from dmix.files import line_digest
 
 CHUNK = 1 << 20  # bytes
 
@@ -35,7 +35,7 @@ def check(path: Path, file: File, way_out: str) -> None:
         )
 
 
-def right(path: Path, file: File) -> bool:
+def matches(path: Path, file: File) -> bool:
     """Return whether `path` is there and is `file`."""
     try:
         check(path, file, "")

@@ -8,21 +8,21 @@ from pathlib import Path
 
 from dmix.data.obtain import checksum, weights
 from dmix.data.obtain.download import download
-from dmix.data.obtain.lay import UNPACKED, Load, checked, lay
-from dmix.data.obtain.place import (
+from dmix.data.obtain.install import UNPACKED, Load, check_by_loading, install
+from dmix.data.obtain.request import PartialFile, SourceError
+from dmix.data.obtain.staging import (
     Tell,
     downloads,
-    draft,
     locked,
     require_absent,
     require_space,
+    staging,
     writable,
 )
-from dmix.data.obtain.request import Part, SourceError
 from dmix.data_items import File, Item
 from dmix.errors import DmixError
 
-RIGHT = "the checksum is right, so look at datasets.{} in params.yaml"
+CHECKSUM_IS_RIGHT = "the checksum is right, so look at datasets.{} in params.yaml"
 
 
 def fetch(item: Item, data: Path, load: Load | None, tell: Tell) -> None:
@@ -50,10 +50,12 @@ def fetch(item: Item, data: Path, load: Load | None, tell: Tell) -> None:
         _require_space(item, data)
         folder = downloads(data)
         files = {file: _file(item, file, folder, tell) for file in item.files}
-        with draft(data, item) as made:
-            lay(item, files, made, tell)
+        with staging(data, item) as staged:
+            install(item, files, staged, tell)
             if load is not None:
-                checked(item, made, load, folder / item.files[0].name, RIGHT.format(item.name), tell)
+                check_by_loading(
+                    item, staged, load, folder / item.files[0].name, CHECKSUM_IS_RIGHT.format(item.name), tell
+                )
     tell(f"{item.name}: {item.target(data)}")
 
 
@@ -83,25 +85,25 @@ def _require_space(item: Item, data: Path) -> None:
 def _file(item: Item, file: File, folder: Path, tell: Tell) -> Path:
     """Return the file in `folder`, from the first source that gives it."""
     if item.kind == "weights":
-        return weights.get(item, file, folder)
+        return weights.download(item, file, folder)
     target = folder / file.name
     if target.exists():
-        if checksum.right(target, file):
+        if checksum.matches(target, file):
             return target
         tell(f"{target} is not {file.name}, or damaged; it is downloaded anew")
         target.unlink()
     failures = []
     for source in file.sources:
-        part = Part(folder / f".{file.name}.{hashlib.sha256(source.encode()).hexdigest()[:8]}.part")
+        partial = PartialFile(folder / f".{file.name}.{hashlib.sha256(source.encode()).hexdigest()[:8]}.part")
         try:
-            _take(source, part, file)
+            _take(source, partial, file)
         except SourceError as error:
             failures.append(f"{source}: {error}")
             tell(f"{file.name}: no success with {failures[-1]}")
             continue
         with writable(folder):
-            os.replace(part.path, target)
-            part.discard()
+            os.replace(partial.path, target)
+            partial.discard()
         return target
     raise DmixError(
         f"no source gave {file.name}: {'; '.join(failures)}",
@@ -111,10 +113,10 @@ def _file(item: Item, file: File, folder: Path, tell: Tell) -> Path:
     )
 
 
-def _take(source: str, part: Part, file: File) -> None:
-    download(source, part, file.name, file.bytes)
+def _take(source: str, partial: PartialFile, file: File) -> None:
+    download(source, partial, file.name, file.bytes)
     try:
-        checksum.check(part.path, file, "")
+        checksum.check(partial.path, file, "")
     except DmixError as error:
-        part.discard()
+        partial.discard()
         raise SourceError(error.message) from error

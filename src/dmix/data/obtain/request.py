@@ -16,7 +16,7 @@ from dmix.files import write_text
 
 TIMEOUT = 60.0  # seconds without a byte
 RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
-PASSING = (http.HTTPStatus.REQUEST_TIMEOUT, http.HTTPStatus.TOO_MANY_REQUESTS)
+TRANSIENT = (http.HTTPStatus.REQUEST_TIMEOUT, http.HTTPStatus.TOO_MANY_REQUESTS)
 
 
 class SourceError(Exception):
@@ -36,7 +36,7 @@ class Answer(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Part:
+class PartialFile:
     """What has arrived of a file from one address, and beside it what identifies the file on that server."""
 
     path: Path
@@ -65,8 +65,8 @@ class Part:
             write_text(self.tag, tag)
 
 
-def ask(url: str, part: Part) -> Answer:
-    """Ask for what `part` lacks, or for the whole file where it cannot be continued.
+def ask(url: str, partial: PartialFile) -> Answer:
+    """Ask for what `partial` lacks, or for the whole file where it cannot be continued.
 
     It cannot without a tag: nothing then says that the server's file is still the same.
 
@@ -75,16 +75,16 @@ def ask(url: str, part: Part) -> Answer:
     BrokenError: the connection or the server failed.
     SourceError: the server refuses.
     """
-    start = part.size() if part.tag.exists() else 0
+    start = partial.size() if partial.tag.exists() else 0
     if start:
-        tag = part.tag.read_text(encoding="utf-8")
+        tag = partial.tag.read_text(encoding="utf-8")
         response = _open(url, {"Range": f"bytes={start}-", "If-Range": tag})
         answer = None if response is None else _answer(response)
         if answer is not None and answer.begin in (0, start):
             return answer
         if response is not None:
             response.close()
-        part.discard()
+        partial.discard()
     answer = _answer(_open(url, {}))
     if answer.begin:
         answer.response.close()
@@ -108,7 +108,7 @@ def _open(url: str, headers: dict[str, str]) -> Any:
         with error:
             if headers and error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
                 return None
-            kind = BrokenError if error.code >= 500 or error.code in PASSING else SourceError
+            kind = BrokenError if error.code >= 500 or error.code in TRANSIENT else SourceError
             raise kind(f"HTTP {error.code} {error.reason}") from error
     except (OSError, http.client.HTTPException) as error:
         raise BrokenError(reason(error)) from error

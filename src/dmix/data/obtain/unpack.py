@@ -1,4 +1,4 @@
-"""Unpacking archives that nobody is trusted to have made: files and folders that stay inside, and no more."""
+"""Unpacking archives that nobody is trusted to have staged: files and folders that stay inside, and no more."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from dmix.data.obtain.archive import CHUNK, Member, members
-from dmix.data.obtain.place import writable
+from dmix.data.obtain.staging import writable
 from dmix.errors import DmixError
 
 WAY_OUT = "compare its size and checksum with its source's, and get it again"
@@ -39,7 +39,7 @@ class _MemberError(Exception):
     """A member that must not be unpacked."""
 
 
-def usual(archive: Path) -> Limit:
+def usual_limit(archive: Path) -> Limit:
     """Return the limit for an archive of a data set of images."""
     return Limit(EXPANSION * archive.stat().st_size + (64 << 20))
 

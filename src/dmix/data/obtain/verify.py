@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from dmix.data.loading.workers import ordered
+from dmix.data.loading.workers import parallel_map
 from dmix.data.obtain import checksum
 from dmix.data.obtain.progress import progress
 from dmix.data.sets import tiny_imagenet
@@ -72,7 +72,7 @@ def _require_whole(name: str, folder: Path, groups: Sequence[ImageFiles], worker
             count = len(files.names)
             tasks = [range(start, min(start + TASK, count)) for start in range(0, count, TASK)]
             work = functools.partial(_damaged, files)
-            results = ordered(work, tasks, workers=workers, ahead=2 * workers, pin=False)
+            results = parallel_map(work, tasks, workers=workers, ahead=2 * workers, pin=False)
             for task, found in zip(tasks, results, strict=True):
                 damaged += [(files, index) for index in found.tolist()]
                 advance(len(task))

@@ -14,7 +14,7 @@ from dmix.vision import torchvision
 SCHEME = "torchvision:"  # of a source: the name of an entry of torchvision's weights
 
 
-def get(item: Item, file: File, folder: Path) -> Path:
+def download(item: Item, file: File, folder: Path) -> Path:
     """Return the file in `folder`, downloaded there unless it is there already and whole.
 
     Raises
@@ -22,7 +22,7 @@ def get(item: Item, file: File, folder: Path) -> Path:
     DmixError: there is no connection, or what came is not the file.
     """
     target = folder / file.name
-    if target.exists() and not checksum.right(target, file):
+    if target.exists() and not checksum.matches(target, file):
         target.unlink()  # torchvision takes a file that exists for whole
     name = file.sources[0].removeprefix(SCHEME)
     try:

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from torch import Tensor
 
-from dmix.data.augment.resize import First, Image
+from dmix.data.augment.resize import FirstResize, Image
 
 
 class View(Protocol):
@@ -19,7 +19,7 @@ class View(Protocol):
     """
 
     @property
-    def first(self) -> First | None:
+    def first_resize(self) -> FirstResize | None:
         """The resize, or None."""
         ...
 

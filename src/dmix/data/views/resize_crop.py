@@ -36,11 +36,11 @@ class ResizeCrop(OneCrop):
                 f"set size to at most {shorter_side} in params.yaml",
             )
         self.size = size
-        self.first = ShorterSide(shorter_side, interpolation)
+        self.first_resize = ShorterSide(shorter_side, interpolation)
 
     def __call__(self, image: Image) -> Image:
         """Turn uint8 (H, W, 3) into uint8 (size, size, 3)."""
-        image = self.first(image)
+        image = self.first_resize(image)
         # of an odd margin, the half goes to the even side, as torchvision's round() has it
         top, left = (round((length - self.size) / 2) for length in image.shape[:2])
         return image[top : top + self.size, left : left + self.size]

@@ -42,14 +42,14 @@ class TenCrop:
                 f"set size to less than {side} in params.yaml",
             )
         self.size = size
-        self.first = Square(side, interpolation)
+        self.first_resize = Square(side, interpolation)
         far, middle = side - size - 1, round((side - size) / 2)
         # left and top of each crop
         self.places = ((0, 0), (far, far), (far, 0), (0, far), (middle, middle))
 
     def __call__(self, image: Image) -> Image:
         """Turn uint8 (H, W, 3) into uint8 (side, side, 3)."""
-        return self.first(image)
+        return self.first_resize(image)
 
     def crops(self, images: Tensor) -> Iterator[Tensor]:
         """Yield ten (N, 3, size, size) of (N, 3, side, side): those of the images, then of their mirrors.

@@ -11,7 +11,7 @@ from dmix.part import part
 class Unchanged(OneCrop):
     """Leave images as they are; those of a batch must have one size."""
 
-    first = None
+    first_resize = None
 
     def __call__(self, image: Image) -> Image:
         """Return `image`."""

@@ -6,8 +6,8 @@ import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from dmix.data.obtain.place import Tell, editions, require_space, writable
-from dmix.data.obtain.unpack import unpack, usual
+from dmix.data.obtain.staging import Tell, editions_folder, require_space, writable
+from dmix.data.obtain.unpack import unpack, usual_limit
 from dmix.data.sets.dataset import Dataset
 from dmix.data_items import File, Item
 from dmix.errors import DmixError
@@ -16,8 +16,8 @@ UNPACKED = 2  # times the size of an archive: small files take whole blocks
 Load = Callable[[Path], Dataset]  # reads the real edition below a folder of editions, with the genuine sizes
 
 
-def lay(item: Item, files: Mapping[File, Path], made: Path, tell: Tell) -> None:
-    """Make the draft `made` of an item from its files, whose checksums are right.
+def install(item: Item, files: Mapping[File, Path], staged: Path, tell: Tell) -> None:
+    """Make the draft `staged` of an item from its files, whose checksums are right.
 
     Raises
     ------
@@ -25,15 +25,15 @@ def lay(item: Item, files: Mapping[File, Path], made: Path, tell: Tell) -> None:
         full.
     """
     sizes = {file: source.stat().st_size for file, source in files.items() if file.place != "link"}
-    require_space(made.parent, UNPACKED * sum(sizes.values()), item.name)
+    require_space(staged.parent, UNPACKED * sum(sizes.values()), item.name)
     for file, source in files.items():
-        inside = made if item.kind == "weights" else made / file.name
+        inside = staged if item.kind == "weights" else staged / file.name
         if file.place in ("folder", "into"):
             tell(f"{item.name}: unpacking {source}")
         if file.place == "folder":
-            _folder_of(source, made, editions(item, made) / "unpacked")
+            _folder_of(source, staged, editions_folder(item, staged) / "unpacked")
         elif file.place == "into":
-            unpack(source, made, usual(source))
+            unpack(source, staged, usual_limit(source))
         else:
             with writable(inside.parent):
                 inside.parent.mkdir(parents=True, exist_ok=True)
@@ -43,7 +43,7 @@ def lay(item: Item, files: Mapping[File, Path], made: Path, tell: Tell) -> None:
                     shutil.copyfile(source, inside)
 
 
-def checked(item: Item, made: Path, load: Load, given: Path, way_out: str, tell: Tell) -> None:
+def check_by_loading(item: Item, staged: Path, load: Load, given: Path, way_out: str, tell: Tell) -> None:
     """Read the draft by the loader; its errors speak of what the person gave, not of the draft.
 
     Raises
@@ -52,17 +52,17 @@ def checked(item: Item, made: Path, load: Load, given: Path, way_out: str, tell:
     """
     tell(f"{item.name}: reading it by its loader")
     try:
-        found = load(editions(item, made))
+        found = load(editions_folder(item, staged))
     except DmixError as error:
-        raise DmixError(error.message.replace(str(made), str(given)), way_out, exit_code=1) from error
+        raise DmixError(error.message.replace(str(staged), str(given)), way_out, exit_code=1) from error
     assert found.edition == "real"
 
 
-def _folder_of(archive: Path, made: Path, scratch: Path) -> None:
+def _folder_of(archive: Path, staged: Path, scratch: Path) -> None:
     """Unpack an archive, of which nothing but its folder of the draft's name is kept."""
-    unpack(archive, scratch, usual(archive))
-    if not (scratch / made.name).is_dir():
-        raise DmixError(f"{archive} holds no folder {made.name}", "get the published archive")
-    with writable(made.parent):
-        (scratch / made.name).rename(made)
+    unpack(archive, scratch, usual_limit(archive))
+    if not (scratch / staged.name).is_dir():
+        raise DmixError(f"{archive} holds no folder {staged.name}", "get the published archive")
+    with writable(staged.parent):
+        (scratch / staged.name).rename(staged)
         shutil.rmtree(scratch)

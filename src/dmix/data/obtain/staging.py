@@ -16,7 +16,7 @@ Tell = Callable[[str], None]
 
 
 def downloads(data: Path) -> Path:
-    """Return the folder of archives and of what has arrived of them; made where it is missing."""
+    """Return the folder of archives and of what has arrived of them; staged where it is missing."""
     folder = data / "downloads"
     with writable(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -57,7 +57,7 @@ def locked(data: Path, item: Item, tell: Tell) -> Iterator[None]:
 
 
 @contextmanager
-def draft(data: Path, item: Item) -> Iterator[Path]:
+def staging(data: Path, item: Item) -> Iterator[Path]:
     """Yield the path, not yet there, at which to make the item; where that succeeds it moves to its place.
 
     It lies below a folder of editions of its own, in which a loader finds it (`editions`). Whoever asks for
@@ -65,22 +65,22 @@ def draft(data: Path, item: Item) -> Iterator[Path]:
     """
     target = item.target(data)
     root = data / "real" / f".{item.name}.part"
-    made = item.target(root)
+    staged = item.target(root)
     with writable(data / "real"):
         shutil.rmtree(root, ignore_errors=True)
-        made.parent.mkdir(parents=True)
+        staged.parent.mkdir(parents=True)
     try:
-        yield made
+        yield staged
         with writable(data / "real"):
             target.parent.mkdir(parents=True, exist_ok=True)
-            made.rename(target)
+            staged.rename(target)
     finally:
         shutil.rmtree(root, ignore_errors=True)
 
 
-def editions(item: Item, made: Path) -> Path:
-    """Return the folder of editions in which the draft `made` is the real one of `item`."""
-    return made.parents[len(item.path.parts)]
+def editions_folder(item: Item, staged: Path) -> Path:
+    """Return the folder of editions in which the draft `staged` is the real one of `item`."""
+    return staged.parents[len(item.path.parts)]
 
 
 def require_absent(item: Item, data: Path) -> None:
