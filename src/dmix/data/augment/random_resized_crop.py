@@ -20,10 +20,10 @@ from dmix.part import part
 class RandomResizedCrop:
     """Crop a box of a random area and ratio, resize it to `size` pixels square, flip with probability `flip`.
 
-    In memory and from disk the same box gives the same pixels.
+    The same box gives the same pixels in both forms, in memory and on disk.
 
-    Settings: `scale` (low, high) the crop's share of the image's area; `shorter_side` the pixels that the
-    shorter side of an image on disk is resized to before anything else, or 0 for no such resize.
+    Settings: `scale` (low, high) the crop's share of the image's area; `shorter_side` the pixels to which the
+    shorter side of an image on disk is resized first, 0 for no such resize.
 
     Raises
     ------
@@ -56,7 +56,7 @@ class RandomResizedCrop:
 
         Raises
         ------
-        DmixError: images come in a size that is not the one they should first be resized to.
+        DmixError: `shorter_side` is set, and images in memory have another shorter side.
         """
         if self.first_resize is not None and min(shape) != self.first_resize.size:
             raise DmixError(
