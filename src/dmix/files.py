@@ -15,7 +15,7 @@ from dmix.errors import DmixError
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[BinaryIO]:
-    """Open a temporary neighbour of `path` for binary writing and rename it over `path` on success.
+    """Open a temporary file beside `path` for binary writing, and rename it to `path` on success.
 
     The bytes and the directory entry are fsynced, so that after a crash `path` holds the old
     content or the new one, never a part. On an error nothing is left behind.

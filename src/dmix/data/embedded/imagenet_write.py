@@ -1,4 +1,4 @@
-"""Writes a small drawn set in class folders, as ImageNet's archives are commonly unpacked."""
+"""Writes a small procedural set in class folders, as ImageNet's archives are commonly unpacked."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def write_imagenet(folder: Path) -> None:
 
 
 def _write_images(folder: Path, names: Sequence[str], label: int, rng: np.random.Generator) -> None:
-    """Draw square images of one class, cut each to a size of its own around the middle, and write them."""
+    """Draw square images of one class, centre crop each to a random size, and write them."""
     folder.mkdir(parents=True)
     images, _ = procedural.render(np.full(len(names), label), MOST, CLASSES, rng)
     sides = rng.integers(LEAST, MOST, (len(names), 2), endpoint=True)

@@ -1,4 +1,4 @@
-"""The object masks of the procedural set, one bit a pixel, beside the images they belong to."""
+"""Reads and writes the object masks of procedural sets, one bit per pixel."""
 
 from __future__ import annotations
 

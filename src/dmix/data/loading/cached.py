@@ -1,8 +1,8 @@
-"""Images kept after a recipe's first, deterministic resize, so that later epochs and runs start from there.
+"""Caches images after a recipe's first, deterministic resize, for later epochs and runs.
 
-One file: the pixels of all images, uint8 (H, W, 3) one after the other, then their heights and widths as
-little-endian int32 (N, 2). Worker processes and other runs read it through the page cache of the system.
-Its name carries a digest of the images and of what made the pixels, and it appears when it is whole.
+A cache is one file: the pixels of all images, uint8 (H, W, 3) one after the other, then their heights and
+widths as little-endian int32 (N, 2). Worker processes and other runs read it through the system's page cache.
+Its name has a digest of the images and of what made the pixels, and it is written atomically.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class CachedSplit:
     ----------
     path: the file described above.
     labels: int64 (N,), 0..classes-1.
-    shapes: int64 (N, 2), heights and widths. starts: int64 (N,), places of the images in the file, in bytes.
+    shapes: int64 (N, 2), heights and widths. starts: int64 (N,), offsets of the images in the file, in bytes.
     """
 
     path: Path
@@ -59,9 +59,9 @@ class CachedSplit:
 
 
 def cached(split: FileSplit, first: FirstResize, folder: Path, *, workers: int) -> CachedSplit:
-    """Return `split` with `first` applied to its images, from `folder`, where it is made when it is missing.
+    """Return `split` after the resize `first`, from its cache in `folder`, which is made if it is missing.
 
-    Of several runs that want it at once, one makes it.
+    If several runs need it at once, one makes it.
 
     Raises
     ------
@@ -91,7 +91,7 @@ def _digest(split: FileSplit, first: FirstResize) -> str:
 
 @dataclass(frozen=True)
 class _Resized:
-    """What worker processes do: one image, uint8 (H, W, 3)."""
+    """The work of a worker process: one resized image, uint8 (H, W, 3)."""
 
     split: FileSplit
     first: FirstResize

@@ -1,4 +1,4 @@
-"""Batches put together from chunks of images that worker processes make ahead."""
+"""Batches made of chunks of images, which worker processes make ahead."""
 
 from __future__ import annotations
 

@@ -21,16 +21,16 @@ from dmix.data.send import to_device
 
 
 class DiskViews:
-    """Samples by step number, each in one view for each of `augments`.
+    """Batches by step number; each sample has one view per augmentation.
 
-    What an image looks like is a function of (seed, use of the sample, view) alone: there is no state to
+    A view is a function of (seed, the sample's random key, number of the view) alone: there is no state to
     save, and results depend neither on the number of workers nor on where a run was resumed.
 
     Parameters
     ----------
-    split: all images. sampler: which of them a step has. augments: one for each view.
+    split: all images. sampler: which of them a step has. augments: one per view.
     mean, std: per channel, of pixels scaled to 0..1.
-    seed: 0 or more. workers: processes beside this one; with 0, this process does it all.
+    seed: 0 or more. workers: processes beside this one; with 0, this process makes the images.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class DiskViews:
 
 @dataclass(frozen=True)
 class _Chunk:
-    """What worker processes do: a chunk's images, uint8 (n, views, S, S, 3)."""
+    """The work of a worker process: all views of a chunk, uint8 (n, views, S, S, 3)."""
 
     split: Images
     augments: tuple[ImageAugment, ...]

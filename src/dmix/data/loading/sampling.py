@@ -1,4 +1,4 @@
-"""Which samples each step of an endless stream trains on, and with which random numbers they are made."""
+"""Which samples each step of an endless stream has, and the keys of their random numbers."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class Samples:
 
     Attributes
     ----------
-    index: (B,) int64, places in the split; one may occur several times.
-    use: (B, 2) int64, what tells this use of a sample from every other: its random numbers are a function of
-        the stream's seed and of this.
+    index: int64 (B,), indices into the split; one may occur several times.
+    rng_key: int64 (B, 2), unique to each use of a sample; its random numbers are a function of the stream's
+        seed and of this key.
     """
 
     index: Ints
@@ -30,7 +30,7 @@ class Samples:
 
 
 class Sampler(Protocol):
-    """Gives the samples of any step, without a state."""
+    """Returns the samples of any step; has no state."""
 
     def __call__(self, step: int) -> Samples:
         """Return the samples of `step`, counted from 0."""
@@ -38,11 +38,11 @@ class Sampler(Protocol):
 
 
 class Shuffled:
-    """Every sample once, in a new order each time; what does not fill a batch is left out of that round.
+    """Takes every sample once per epoch, in a new order each epoch; a last partial batch is dropped.
 
     Parameters
     ----------
-    rows: places in the split. seed: 0 or more.
+    rows: indices into the split. seed: 0 or more.
 
     Raises
     ------
@@ -63,11 +63,11 @@ class Shuffled:
 
 
 class WithReplacement:
-    """Uniform draws, each step's from a generator of its own: there is no list of indices to come.
+    """Draws samples uniformly with replacement, each step from its own generator, so there is no state.
 
     Parameters
     ----------
-    rows: places in the split. seed: 0 or more.
+    rows: indices into the split. seed: 0 or more.
     """
 
     def __init__(self, rows: Ints, batch_size: int, seed: int) -> None:

@@ -33,8 +33,8 @@ class StreamLoader:
     augment: applied to each image in a worker process.
     mean, std: per channel, of pixels scaled to 0..1.
     seed: 0 or more.
-    workers: processes beside this one; with 0, this process does it all.
-    rows: the rows of each batch that are given, and made at all; for a batch shared by several processes.
+    workers: processes beside this one; with 0, this process makes the images.
+    rows: which rows of each batch are made and returned; for a batch shared by several processes.
 
     Raises
     ------
@@ -56,7 +56,7 @@ class StreamLoader:
     ) -> None:
         self.steps_per_epoch = epochs.steps_per_epoch(len(split), batch_size)
         self.images_per_step = batch_size
-        # two epochs: that of the batch, and that of what is made ahead
+        # two epochs: that of the batch, and that of the batches made ahead
         order = lru_cache(maxsize=2)(partial(epochs.order, len(split), seed))
         self._plan = _Plan(order, self.steps_per_epoch, batch_size, rows)
         self._images = StepImages(_Augmented(split, augment, seed), self._plan.tasks, workers, device)
@@ -85,10 +85,10 @@ class StreamEvaluation:
     Parameters
     ----------
     split: the samples.
-    view: applied to each image in a worker process; says which crops of the result are evaluated.
+    view: applied to each image in a worker process; gives the crops of the result to evaluate.
     mean, std: per channel, of pixels scaled to 0..1.
-    workers: processes beside this one; with 0, this process does it all.
-    share: which of the batches are given, and made at all; for a reading shared by several processes.
+    workers: processes beside this one; with 0, this process makes the images.
+    share: which batches are made and returned; for an evaluation shared by several processes.
     """
 
     def __init__(
@@ -130,7 +130,7 @@ class StreamEvaluation:
 class _Plan:
     """Which samples each step trains on.
 
-    An object of its own: tasks that held the loader would keep its processes alive when it is dropped.
+    Separate from the loader: tasks that refer to the loader would keep its processes alive.
     """
 
     order: Callable[[int], Indices]
@@ -153,7 +153,7 @@ class _Plan:
 
 @dataclass(frozen=True)
 class _Augmented:
-    """What worker processes do for training: a chunk's images, uint8 (n, S, S, 3)."""
+    """The work of a worker process in training: a chunk of augmented images, uint8 (n, S, S, 3)."""
 
     split: Images
     augment: ImageAugment
@@ -170,7 +170,7 @@ class _Augmented:
 
 @dataclass(frozen=True)
 class _Viewed:
-    """What worker processes do for evaluation: a chunk's images, uint8 (n, S, S, 3)."""
+    """The work of a worker process in evaluation: a chunk of test images, uint8 (n, S, S, 3)."""
 
     split: Images
     view: View

@@ -1,4 +1,4 @@
-"""Whether a file is the published one: its size, then its digest."""
+"""Compares a file with the published one: its size, then its digest."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CHUNK = 1 << 20  # bytes
 
 
 def check(path: Path, file: File, way_out: str) -> None:
-    """Compare `path` with what is known of `file`; a file without a known checksum is not refused here.
+    """Check that `path` has the size and the checksum of `file`, each if it is known.
 
     Raises
     ------
@@ -36,7 +36,7 @@ def check(path: Path, file: File, way_out: str) -> None:
 
 
 def matches(path: Path, file: File) -> bool:
-    """Return whether `path` is there and is `file`."""
+    """Return whether `path` exists and is `file`."""
     try:
         check(path, file, "")
     except DmixError:

@@ -1,4 +1,4 @@
-"""One file from one address, continued where an earlier attempt ended."""
+"""Downloads one file from one address, and resumes where an earlier attempt ended."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import time
 from collections.abc import Callable
 
 from dmix.data.obtain.progress import Advance, progress
-from dmix.data.obtain.request import Answer, BrokenError, PartialFile, SourceError, ask, reason
+from dmix.data.obtain.request import Answer, BrokenError, PartialFile, SourceError, open_download, reason
 from dmix.errors import DmixError
 
 CHUNK = 1 << 18  # bytes
-PATIENCE = 5  # broken connections in a row that bring nothing new
+PATIENCE = 5  # broken connections in a row without a new byte
 
 
 def download(
@@ -21,10 +21,10 @@ def download(
     expected: int | None,
     pause: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Bring `partial` to the whole content of `url`.
+    """Download the rest of `url` into `partial`.
 
-    A connection that breaks is tried again for as long as that brings anything. What has arrived stays when
-    this fails, and is continued the next time if the server can do that and its file is still the same.
+    A broken connection is retried as long as new bytes arrive. If this fails, what has arrived stays, and the
+    next call resumes it if the server supports that and its file is unchanged.
 
     Parameters
     ----------
@@ -37,18 +37,18 @@ def download(
     SourceError: the server cannot be reached, refuses, or offers a file of another size.
     DmixError: the disk cannot be written.
     """
-    most, came, fruitless = partial.size(), False, 0
+    most, arrived, fruitless = partial.size(), False, 0
     while expected is None or partial.size() != expected:
         try:
-            with_rest = ask(url, partial)
-            with with_rest.response:
-                _take(with_rest, partial, name, expected)
+            answer = open_download(url, partial)
+            with answer.response:
+                _take(answer, partial, name, expected)
         except BrokenError:
-            came = came or partial.size() > most
+            arrived = arrived or partial.size() > most
             fruitless = 0 if partial.size() > most else fruitless + 1
             most = max(most, partial.size())
-            # Where nothing has come at all, the next source is the better idea.
-            if fruitless > (PATIENCE if came else 0):
+            # If nothing has arrived at all, the caller tries the next source.
+            if fruitless > (PATIENCE if arrived else 0):
                 raise
             pause(2.0**fruitless)
         else:
@@ -62,7 +62,7 @@ def _take(answer: Answer, partial: PartialFile, name: str, expected: int | None)
         partial.discard()
         raise SourceError(f"it offers {total:,} bytes, not {expected:,}")
     if answer.begin == 0:
-        partial.remember(answer.response)
+        partial.restart(answer.response)
     with progress(f"getting {name}", "MB", total, answer.begin) as advance:
         _write(answer, partial, advance)
     if total is not None and partial.size() < total:  # http.client says nothing about an early end

@@ -1,4 +1,4 @@
-"""`dmix data fetch`: what can be had without an account, from the first source that gives it."""
+"""`dmix data fetch`: downloads what needs no account, from the first source that works."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ CHECKSUM_IS_RIGHT = "the checksum is right, so look at datasets.{} in params.yam
 
 
 def fetch(item: Item, data: Path, load: Load | None, tell: Tell) -> None:
-    """Get an item, unless it is there.
+    """Download and install an item, unless it is there.
 
-    Archives and what has arrived of them stay in `data`/downloads, so that nothing is downloaded twice.
+    Archives, also incomplete ones, stay in `data`/downloads, so that nothing is downloaded twice.
 
     Parameters
     ----------
     data: the folder that holds the editions.
-    load: the data set's loader with the genuine sizes; None for weights, whose checksum says all.
-    tell: takes a line for people.
+    load: the data set's loader with the genuine sizes; None for weights, whose checksum is enough.
+    tell: prints a line for the user.
 
     Raises
     ------
-    DmixError: it needs an account or is gone; no source gives it; it is damaged; the disk is full.
+    DmixError: it needs an account or is gone; no source works; it is damaged; the disk is full.
     """
     if not item.fetchable:
         raise _by_hand(item)
@@ -69,7 +69,7 @@ def _by_hand(item: Item) -> DmixError:
 
 
 def _require_space(item: Item, data: Path) -> None:
-    """Check that the disk has room for what is still to be downloaded, and to be unpacked."""
+    """Check that the disk has room for what is still to be downloaded and unpacked."""
     folder = downloads(data)
     there = sum(path.stat().st_size for file in item.files for path in folder.glob(f"*{file.name}*"))
     size = sum(file.bytes or 0 for file in item.files)
@@ -83,7 +83,7 @@ def _require_space(item: Item, data: Path) -> None:
 
 
 def _file(item: Item, file: File, folder: Path, tell: Tell) -> Path:
-    """Return the file in `folder`, from the first source that gives it."""
+    """Return the file in `folder`, downloaded from the first source that works."""
     if item.kind == "weights":
         return weights.download(item, file, folder)
     target = folder / file.name

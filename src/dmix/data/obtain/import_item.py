@@ -1,4 +1,4 @@
-"""`dmix data import`: what a person has got: archives, an unpacked folder, or a file of weights."""
+"""`dmix data import`: installs archives, an unpacked folder or a file of weights that the user has."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from dmix.errors import DmixError
 
 
 def import_item(item: Item, path: Path, data: Path, load: Load | None, tell: Tell) -> None:
-    """Put an item in place from `path`; nothing is put there that its loader does not read.
+    """Install an item from `path`, after its loader has read it.
 
-    Archives are checked and unpacked, those that are read as they are become links; so does a folder that
-    is unpacked already. A file of weights is copied.
+    Archives are checked and unpacked, or linked where the loader reads archives. An unpacked folder is
+    linked, a file of weights is copied.
 
     Parameters
     ----------
@@ -51,9 +51,9 @@ def import_item(item: Item, path: Path, data: Path, load: Load | None, tell: Tel
 
 
 def published(item: Item, path: Path) -> Mapping[File, Path]:
-    """Return the published files of an item that `path` is or holds; none where it is an unpacked folder.
+    """Return the published files that `path` is or holds; none if it is an unpacked folder.
 
-    A single file counts whatever its name is: its checksum says what it is.
+    A single file may have any name: its checksum identifies it.
 
     Raises
     ------

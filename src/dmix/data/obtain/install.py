@@ -1,4 +1,4 @@
-"""From published files to the item as its loader expects it, in a draft."""
+"""Builds an item in its staging folder from its published files, as its loader expects it."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from dmix.data.sets.dataset import Dataset
 from dmix.data_items import File, Item
 from dmix.errors import DmixError
 
-UNPACKED = 2  # times the size of an archive: small files take whole blocks
+UNPACKED = 2  # disk space of unpacked files per byte of archive: small files take whole blocks
 Load = Callable[[Path], Dataset]  # reads the real edition below a folder of editions, with the genuine sizes
 
 
 def install(item: Item, files: Mapping[File, Path], staged: Path, tell: Tell) -> None:
-    """Make the draft `staged` of an item from its files, whose checksums are right.
+    """Unpack, link or copy the files of an item, which are checked already, to `staged`.
 
     Raises
     ------
@@ -44,7 +44,7 @@ def install(item: Item, files: Mapping[File, Path], staged: Path, tell: Tell) ->
 
 
 def check_by_loading(item: Item, staged: Path, load: Load, given: Path, way_out: str, tell: Tell) -> None:
-    """Read the draft by the loader; its errors speak of what the person gave, not of the draft.
+    """Read the staged item by its loader; errors name `given`, the user's path, instead of `staged`.
 
     Raises
     ------
@@ -59,7 +59,7 @@ def check_by_loading(item: Item, staged: Path, load: Load, given: Path, way_out:
 
 
 def _folder_of(archive: Path, staged: Path, scratch: Path) -> None:
-    """Unpack an archive, of which nothing but its folder of the draft's name is kept."""
+    """Unpack an archive, and keep only its folder with the name of `staged`."""
     unpack(archive, scratch, usual_limit(archive))
     if not (scratch / staged.name).is_dir():
         raise DmixError(f"{archive} holds no folder {staged.name}", "get the published archive")

@@ -1,4 +1,4 @@
-"""Asking a server for a file, or for the rest of it, and seeing which of the two it sends."""
+"""HTTP requests for a file, or for the rest of a partial download."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class SourceError(Exception):
 
 
 class BrokenError(SourceError):
-    """The connection failed, or the server did, which may pass."""
+    """The connection or the server failed; trying again may help."""
 
 
 class Answer(NamedTuple):
@@ -37,7 +37,7 @@ class Answer(NamedTuple):
 
 @dataclass(frozen=True)
 class PartialFile:
-    """What has arrived of a file from one address, and beside it what identifies the file on that server."""
+    """A partial download from one address, with a tag beside it that identifies the server's file."""
 
     path: Path
 
@@ -51,12 +51,12 @@ class PartialFile:
         return self.path.stat().st_size if self.path.exists() else 0
 
     def discard(self) -> None:
-        """Forget what has arrived."""
+        """Remove what has arrived."""
         self.path.unlink(missing_ok=True)
         self.tag.unlink(missing_ok=True)
 
-    def remember(self, response: Any) -> None:
-        """Keep the tag of a file that is about to be written from its first byte."""
+    def restart(self, response: Any) -> None:
+        """Start from the first byte: remove what has arrived, and save the tag of the response."""
         self.discard()
         tag = response.headers.get("ETag", "")
         if not tag or tag.startswith("W/"):  # a weak one does not promise the same bytes
@@ -65,10 +65,10 @@ class PartialFile:
             write_text(self.tag, tag)
 
 
-def ask(url: str, partial: PartialFile) -> Answer:
-    """Ask for what `partial` lacks, or for the whole file where it cannot be continued.
+def open_download(url: str, partial: PartialFile) -> Answer:
+    """Request the rest of `partial`, or the whole file if `partial` cannot be resumed.
 
-    It cannot without a tag: nothing then says that the server's file is still the same.
+    It cannot be resumed without a tag, because the server's file may have changed.
 
     Raises
     ------
@@ -99,7 +99,7 @@ def reason(error: Exception) -> str:
 
 
 def _open(url: str, headers: dict[str, str]) -> Any:
-    """Return the open response, or None where a range lies behind the end of the server's file."""
+    """Return the open response, or None if the range begins beyond the end of the server's file."""
     own = {"User-Agent": f"dmix/{__version__}", "Accept-Encoding": "identity"}
     request = urllib.request.Request(url, headers=own | headers)  # noqa: S310 (http and https, by the table)
     try:

@@ -1,4 +1,4 @@
-"""`dmix data verify`: every image is read and decoded, and everything else is as the settings say."""
+"""`dmix data verify`: decodes every image, and compares all else with the settings."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def verify(name: str, folder: Path, load: Callable[[], Dataset], workers: int) -
     DmixError: the loader's; or with all damaged images counted, and the first of them named.
     """
     if folder.name == tiny_imagenet.FOLDER:
-        # Its loader decodes the images itself, and ends at the first that is damaged.
+        # Its loader decodes the images itself, and stops at the first damaged one.
         loose = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.JPEG"))
         _require_whole(name, folder, [LooseFiles(folder, tuple(loose))], workers)
     found = load()
