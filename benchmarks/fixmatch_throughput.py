@@ -43,7 +43,7 @@ from dmix.data.loading import epochs
 from dmix.data.loading.loader import Normaliser
 from dmix.data.loading.sampling import WithReplacement
 from dmix.data.loading.two_streams import TwoStreamBatch, Views
-from dmix.data.loading.workers import ordered
+from dmix.data.loading.workers import parallel_map
 from dmix.data.send import to_device
 from dmix.data.sets.dataset import Dataset, Split
 from dmix.engine.assemble import assemble
@@ -188,7 +188,7 @@ class PillowFeed:
         """Give what returns one step after the other, made ahead by processes that end with the context."""
         pin = self._device.type == "cuda"
         with closing(
-            ordered(self.make, itertools.count(), workers=workers, ahead=AHEAD * workers, pin=pin)
+            parallel_map(self.make, itertools.count(), workers=workers, ahead=AHEAD * workers, pin=pin)
         ) as made:
             steps = (self._sent(step, images) for step, images in enumerate(made))
             yield lambda: next(steps)

@@ -106,7 +106,7 @@ def test_a_batch_is_halved_until_the_memory_holds_it(throughput, tmp_path, monke
     monkeypatch.setattr(throughput, "timed", timed)
     spec = load_grid("full").runs["supervised/cifar100/resnet18/mixup/mce/s0"]
     files = throughput.LooseFiles(tmp_path, ())
-    found, times = throughput.timed_where_it_fits(spec, files, throughput.Reading(), CPU, 3)
+    found, times = throughput.timed_where_it_fits(spec, files, throughput.ReadOptions(), CPU, 3)
     assert (tried, times, found.settings["recipe"]["batch_size"]) == ([100, 50, 25], 3, 25)
 
 

@@ -20,15 +20,15 @@ HEADER = (
     *("url", "bytes", "algorithm", "checksum", "note"),
 )
 KINDS = ("data", "weights", "lists")
-# folder: an archive of the item's folder; into: an archive of what goes into that folder; copy: the file
-# itself goes there; link: a link to it does, because it is too large to be copied.
+# folder: an archive of the item's folder; into: an archive of that folder's content; copy: a file that is
+# copied into the folder; link: a file that is linked there, because it is too large to copy.
 PLACES = ("folder", "into", "copy", "link")
 URL = re.compile(r"(?:https?://[^/\s]+/\S+|torchvision:\w+\.\w+)?")
 CHECKSUMS = {
     "md5": re.compile(r"[0-9a-f]{32}"),
-    # The beginning will do: torch's hub publishes no more than that.
+    # A prefix is enough: torch's hub publishes no more than that.
     "sha256": re.compile(r"[0-9a-f]{8,64}"),
-    # Of a text's sorted lines (`dmix.data.line_digest`): a list is the same whatever order it is in.
+    # Of the sorted lines of a text (`dmix.files.line_digest`), because their order does not matter.
     "sha256_lines": re.compile(r"[0-9a-f]{64}"),
     "": re.compile(""),
 }
@@ -41,11 +41,11 @@ class File:
 
     Parameters
     ----------
-    form: files of one form make up the item; some items were published in several.
+    form: which published form of the item the file belongs to; all files of one form make up the item.
     place: one of PLACES.
-    sources: where it can be had without an account, to be tried in order.
+    sources: addresses that need no account, tried in order.
     bytes: None where unknown.
-    algorithm, checksum: what its digest begins with, both "" where none could be confirmed.
+    algorithm, checksum: the start of its digest; both "" where none could be confirmed.
     notes: a remark for each row of the table that has one.
     """
 
@@ -79,7 +79,7 @@ class Item:
 
     @property
     def fetchable(self) -> bool:
-        """Whether all of it can be had without an account."""
+        """Whether all of it can be downloaded without an account."""
         return len(self.forms) == 1 and all(file.sources for file in self.files)
 
     @property
@@ -123,7 +123,7 @@ def read_sources(path: Path = TABLE) -> Mapping[str, Item]:
 
 
 def _item(row: Mapping[str, str]) -> Item:
-    """Return what a single row says."""
+    """Return the item of a single row."""
     file = File(
         name=row["file"],
         form=row["form"],
@@ -138,7 +138,7 @@ def _item(row: Mapping[str, str]) -> Item:
 
 
 def _joined(where: str, old: File, new: File) -> File:
-    """Return the file of earlier rows with the source of another one."""
+    """Return the file of earlier rows with the source of a new row."""
     for what in ("form", "place", "bytes", "algorithm", "checksum"):
         if getattr(old, what) != getattr(new, what):
             raise DmixError(f"{where}: the {what} of {new.name} is another in an earlier row")

@@ -169,9 +169,9 @@ def data_fetch(options: argparse.Namespace) -> int:
 def data_import(options: argparse.Namespace) -> int:
     """Take over a data set or weights that somebody has got."""
     (item,) = _items([options.name])
-    from dmix.data.obtain.bring import bring
+    from dmix.data.obtain.import_item import import_item
 
-    bring(item, options.path, DATA, _loader(item, "real"), _tell)
+    import_item(item, options.path, DATA, _loader(item, "real"), _tell)
     return 0
 
 

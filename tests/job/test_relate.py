@@ -14,7 +14,7 @@ import yaml
 
 from dmix import cli
 from dmix.class_relation_record import read_relation
-from dmix.data.loading.feed import Reading
+from dmix.data.loading.feed import ReadOptions
 from dmix.engine import class_relation as engine
 from dmix.engine.device import choose_device
 from dmix.engine.parts import load_dataset, load_labels, load_part
@@ -174,7 +174,9 @@ def test_it_has_the_same_bits_however_it_is_read(workers, fresh, tmp_path):
     data, weights = load_dataset(spec, DATA), weights_of(fresh, spec)
     assert job.relate(fresh, HALF, CPU) == 0
     torch.manual_seed(workers + 5)  # what the classifier of a backbone is drawn from
-    learned = engine.relate(spec, data, choose_device("cpu"), Reading(workers, tmp_path / "cache"), weights)
+    learned = engine.relate(
+        spec, data, choose_device("cpu"), ReadOptions(workers, tmp_path / "cache"), weights
+    )
     assert torch.equal(learned.matrix, matrix(fresh))
     assert not (tmp_path / "cache").exists()
 
@@ -267,7 +269,7 @@ def test_wrong_weights_are_refused_and_leave_nothing(change, message, fresh):
 def test_random_weights_have_no_source_classes(fresh):
     spec = fresh.relations[HALF]
     with pytest.raises(DmixError) as caught:
-        engine.relate(spec, load_dataset(spec, DATA), choose_device("cpu"), Reading(), None)
+        engine.relate(spec, load_dataset(spec, DATA), choose_device("cpu"), ReadOptions(), None)
     assert caught.value.message == f"{HALF}: a network with random weights has no source classes to relate"
     assert "recipe.init" in caught.value.way_out
 

@@ -10,7 +10,7 @@ import time
 import pytest
 import torch
 
-from dmix.data.loading.feed import Reading
+from dmix.data.loading.feed import ReadOptions
 from dmix.engine.assemble import Given, assemble
 from dmix.engine.device import choose_device
 from dmix.engine.parts import load_dataset
@@ -58,10 +58,10 @@ def grid(tmp_path_factory, embedded_data):
         yield found
 
 
-def trainer(grid, name, reading=Reading()):  # noqa: B008 - frozen
+def trainer(grid, name, read_options=ReadOptions()):  # noqa: B008 - frozen
     spec = grid.runs[name]
     given = Given(weights_of(grid, spec), relation_of(grid, spec))
-    return assemble(spec, load_dataset(spec, DATA), choose_device("cpu"), reading, given)
+    return assemble(spec, load_dataset(spec, DATA), choose_device("cpu"), read_options, given)
 
 
 def test_every_row_of_the_tables_is_here():
@@ -83,7 +83,7 @@ def test_stopped_and_continued_otherwise_it_ends_bit_identical(name, grid, tmp_p
     assert not first.run(lambda one: one.step < stop)
     checkpoint.save(tmp_path / "checkpoint.pt", {"trainer": first.state_dict()})
     state = checkpoint.load(tmp_path / "checkpoint.pt", torch.device("cpu"))
-    second = trainer(grid, name, Reading(2, tmp_path / "cache"))
+    second = trainer(grid, name, ReadOptions(2, tmp_path / "cache"))
     second.load_state_dict(state["trainer"])
     assert second.step == stop
     assert second.run(lambda _: True)

@@ -12,7 +12,7 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from dmix.data.loading.feed import Reading
+from dmix.data.loading.feed import ReadOptions
 from dmix.engine.assemble import Given, assemble
 from dmix.engine.device import choose_device
 from dmix.engine.parts import load_dataset
@@ -38,7 +38,7 @@ NAMES = {
     "finegrained": "supervised/cub/resnet18/automix/dm_ce/s0",
 }
 STARTED = "finegrained"
-HERE = Reading()  # by this process, from the data set
+HERE = ReadOptions()  # by this process, from the data set
 
 
 @pytest.fixture(scope="module")
@@ -54,10 +54,10 @@ def grid(tmp_path_factory, embedded_data):
         yield found
 
 
-def trainer(grid, name, reading=HERE):
+def trainer(grid, name, read_options=HERE):
     spec = grid.runs[name]
     data, given = load_dataset(spec, DATA), Given(weights_of(grid, spec), relation_of(grid, spec))
-    return assemble(spec, data, choose_device("cpu"), reading, given)
+    return assemble(spec, data, choose_device("cpu"), read_options, given)
 
 
 def source_weights(grid):
@@ -97,7 +97,7 @@ def test_stopped_and_continued_otherwise_it_ends_bit_identical(recipe, grid, tmp
     checkpoint.save(tmp_path / "checkpoint.pt", {"trainer": first.state_dict()})
     state = checkpoint.load(tmp_path / "checkpoint.pt", torch.device("cpu"))
     assert state is not None
-    second = trainer(grid, name, Reading(2, tmp_path / "cache"))
+    second = trainer(grid, name, ReadOptions(2, tmp_path / "cache"))
     second.load_state_dict(state["trainer"])
     assert second.step == stop
     assert second.run(lambda _: True)

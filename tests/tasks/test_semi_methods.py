@@ -36,7 +36,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from dmix.data.augment.identity import Identity
 from dmix.data.labels.splits import label_split
-from dmix.data.loading.feed import Reading
+from dmix.data.loading.feed import ReadOptions
 from dmix.engine.method import Feeding
 from dmix.errors import DmixError
 from dmix.methods import passes
@@ -462,7 +462,7 @@ def feeding(labels, ratio=3, **changes):
     settings = recipe(unlabelled_ratio=ratio)
     augments = {"augment": Identity(), "strong": Identity()}
     return replace(
-        Feeding(dataset().splits["train"], labels, augments, settings, 3, Reading(), CPU, slice(None)),
+        Feeding(dataset().splits["train"], labels, augments, settings, 3, ReadOptions(), CPU, slice(None)),
         **changes,
     )
 

@@ -45,14 +45,14 @@ def assemble(
     spec: RunSpec,
     dataset: Dataset,
     device: torch.device,
-    reading: feed.Reading = feed.Reading(),  # noqa: B008 - frozen
+    read_options: feed.ReadOptions = feed.ReadOptions(),  # noqa: B008 - frozen
     given: Given = Given(),
 ) -> Trainer:
     """Build the run's trainer on `device`, at step 0.
 
     Parameters
     ----------
-    reading: how images on disk are read; it changes no number.
+    read_options: how images on disk are read; it changes no number.
 
     Raises
     ------
@@ -95,7 +95,7 @@ def assemble(
         },
         recipe=recipe,
         seed=spec.seed,
-        reading=reading,
+        read_options=read_options,
         device=device,
         rows=world.rows(recipe["batch_size"]),
     )
@@ -121,14 +121,14 @@ def _addon(spec: RunSpec, policy: Any, objective: Any) -> Any:
 
 
 def _test(spec: RunSpec, dataset: Dataset, feeding: Feeding, share: slice) -> Any:
-    recipe, reading = feeding.recipe, feeding.reading
+    recipe, read_options = feeding.recipe, feeding.read_options
     side = spec.settings["view"].get("size") or spec.settings["dataset"]["image_size"]
     # Where training decodes anew, so does the test: ImageNet's resized test images would take 13 GB.
-    keeps = getattr(feeding.augments["augment"], "first", None)
+    keeps = getattr(feeding.augments["augment"], "first_resize", None)
     return feed.evaluation(
         dataset.splits["test"],
         load_part("view", spec.settings["view"]),
-        reading if keeps else replace(reading, cache=None),
+        read_options if keeps else replace(read_options, cache=None),
         batch_size=max(1, EVALUATION_PIXELS // side**2),
         share=share,
         mean=recipe["mean"],

@@ -28,7 +28,11 @@ BATCH = 64
 
 
 def relate(
-    spec: RunSpec, dataset: Dataset, device: torch.device, reading: feed.Reading, weights: Path | None
+    spec: RunSpec,
+    dataset: Dataset,
+    device: torch.device,
+    read_options: feed.ReadOptions,
+    weights: Path | None,
 ) -> Learned:
     """Learn how the classes of `weights` relate to those of `dataset`, from its labelled images alone.
 
@@ -37,7 +41,7 @@ def relate(
 
     Parameters
     ----------
-    spec: of task "relation". reading: how images on disk are read; it changes no number.
+    spec: of task "relation". read_options: how images on disk are read; it changes no number.
     weights: what the runs start from; of `spec.source` where there is one, else a published file.
 
     Raises
@@ -58,7 +62,7 @@ def relate(
     batches = feed.evaluation(
         subset(train, rows),
         view,
-        replace(reading, cache=None),  # which would be of these images alone; they are read once
+        replace(read_options, cache=None),  # which would be of these images alone; they are read once
         batch_size=BATCH,
         mean=recipe["mean"],
         std=recipe["std"],

@@ -61,7 +61,7 @@ class Feeding:
     ----------
     split: the training images. labels: which of them have labels; None is all.
     augments: by section of the settings, "augment" and, where the recipe has one, "strong".
-    recipe: its settings. seed: of the run. reading: how images on disk are read.
+    recipe: its settings. seed: of the run. read_options: how images on disk are read.
     rows: this process's rows of each batch, where several share it.
     """
 
@@ -70,7 +70,7 @@ class Feeding:
     augments: Mapping[str, Augment | ImageAugment]
     recipe: Mapping[str, Any]
     seed: int
-    reading: feed.Reading
+    read_options: feed.ReadOptions
     device: torch.device
     rows: slice
 
@@ -113,7 +113,7 @@ def labelled_loader(feeding: Feeding) -> ResidentLoader | StreamLoader:
     return feed.train_loader(
         feeding.split,
         feeding.augments["augment"],
-        feeding.reading,
+        feeding.read_options,
         batch_size=recipe["batch_size"],
         mean=recipe["mean"],
         std=recipe["std"],

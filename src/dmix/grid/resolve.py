@@ -104,7 +104,7 @@ class Resolver:
 
         Later sources win: the entries themselves, what the method's entry changes of its add-on, the
         objective's `by_kind` and `by_family`, the overrides in order, what recipe and entries say of the tier
-        (`at`), the tier's overrides in order, the grid's own extra axes. Sizes of the embedded edition and the
+        (`at`), the tier's overrides in order, the grid's own extra axes. The embedded edition's sizes and the
         file of pretrained weights stand in for the entry's own sizes and for the word "pretrained".
 
         Raises

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from dmix.data.loading.feed import Reading
+from dmix.data.loading.feed import ReadOptions
 from dmix.grid.paths import DATA
 
 CACHE = DATA / "cache"
@@ -36,9 +36,9 @@ def own_cores() -> int:
     return max(1, len(os.sched_getaffinity(0)) // together)
 
 
-def reading(options: Options, device: torch.device) -> Reading:
+def read_options(options: Options, device: torch.device) -> ReadOptions:
     """Return how a job reads images on disk."""
     workers = options.workers
     if workers is None:
         workers = min(MOST_WORKERS, own_cores()) if device.type == "cuda" else 0
-    return Reading(workers, CACHE)
+    return ReadOptions(workers, CACHE)

@@ -5,20 +5,19 @@ from __future__ import annotations
 import json
 from contextlib import ExitStack, nullcontext
 
-from dmix.data.sets.marker import sha256
 from dmix.engine.assemble import Given, assemble
 from dmix.engine.device import choose_device
 from dmix.engine.distributed import World, joined, local_rank
 from dmix.engine.parts import load_dataset
 from dmix.errors import DmixError
-from dmix.files import write_text
+from dmix.files import sha256, write_text
 from dmix.grid.expand import Grid
 from dmix.grid.paths import DATA, RunPaths
 from dmix.grid.promise import refuse_edited_code
 from dmix.grid.spec import RunSpec
 from dmix.job import lock
 from dmix.job.given import check_relation, relation_of, weights_of
-from dmix.job.options import Options, reading
+from dmix.job.options import Options, read_options
 from dmix.job.products import write_products
 from dmix.job.session import Session
 from dmix.job.signals import AGAIN, watched
@@ -85,7 +84,7 @@ def _finished(paths: RunPaths) -> bool:
 def _train_claimed(spec: RunSpec, given: Given, paths: RunPaths, options: Options, world: World) -> int:
     device = choose_device(options.device, local_rank())
     dataset = load_dataset(spec, DATA)
-    trainer = assemble(spec, dataset, device, reading(options, device), given)
+    trainer = assemble(spec, dataset, device, read_options(options, device), given)
     refuse_edited_code(spec)  # now that all it computes with is imported
     used = {name: sha256(path) for name, path in vars(given).items() if path is not None}
     if given.relation is not None:

@@ -76,7 +76,7 @@ class TwoStreamMethod(Method):
             feeding.split,
             feeding.labels,
             feeding.augments,
-            feeding.reading,
+            feeding.read_options,
             labelled=self.labelled,
             unlabelled=views,
             batch_size=recipe["batch_size"],

@@ -1,4 +1,4 @@
-"""What the writers of drawn ImageNet-like sets share: the ids of classes and the encoding of images."""
+"""Class ids and JPEG encoding of the procedural data sets."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import numpy.typing as npt
 from PIL import Image
 
 QUALITY = 75
-GREY_EVERY = 20  # one file in so many is grey, as some of the genuine ones are
+GREY_EVERY = 20  # one file in 20 is grey, as some of the genuine ones are
 
 
 def wnid(label: int) -> str:
-    """Return an id in the form of WordNet's that no genuine class has."""
+    """Return an id like WordNet's that no genuine class has."""
     return f"n9{label:07d}"
 
 
 def encode(pixels: npt.NDArray[np.uint8], serial: int) -> bytes:
     """Return uint8 (H, W, 3) as a JPEG, grey where `serial` is a multiple of GREY_EVERY.
 
-    The bytes are those of the JPEG encoder that the locked Pillow brings; its arithmetic is in whole numbers.
+    The bytes are those of the locked Pillow's JPEG encoder, which computes in integers.
     """
     image = Image.fromarray(pixels)
     if serial % GREY_EVERY == 0:

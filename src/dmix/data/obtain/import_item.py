@@ -1,4 +1,4 @@
-"""`dmix data import`: what a person has got: archives, an unpacked folder, or a file of weights."""
+"""`dmix data import`: installs archives, an unpacked folder or a file of weights that the user has."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from dmix.data.obtain import checksum
-from dmix.data.obtain.fetch import RIGHT
-from dmix.data.obtain.lay import Load, checked, lay
-from dmix.data.obtain.place import Tell, draft, locked, require_absent, writable
+from dmix.data.obtain.fetch import CHECKSUM_IS_RIGHT
+from dmix.data.obtain.install import Load, check_by_loading, install
+from dmix.data.obtain.staging import Tell, locked, require_absent, staging, writable
 from dmix.data_items import File, Item
 from dmix.errors import DmixError
 
 
-def bring(item: Item, path: Path, data: Path, load: Load | None, tell: Tell) -> None:
-    """Put an item in place from `path`; nothing is put there that its loader does not read.
+def import_item(item: Item, path: Path, data: Path, load: Load | None, tell: Tell) -> None:
+    """Install an item from `path`, after its loader has read it.
 
-    Archives are checked and unpacked, those that are read as they are become links; so does a folder that
-    is unpacked already. A file of weights is copied.
+    Archives are checked and unpacked, or linked where the loader reads archives. An unpacked folder is
+    linked, a file of weights is copied.
 
     Parameters
     ----------
@@ -34,26 +34,26 @@ def bring(item: Item, path: Path, data: Path, load: Load | None, tell: Tell) -> 
     with locked(data, item, tell):
         require_absent(item, data)
         files = published(item, path)
-        with draft(data, item) as made:
+        with staging(data, item) as staged:
             if files:
                 for file, source in files.items():
                     checksum.check(source, file, f"give a path to {_wanted(item)}")
-                lay(item, files, made, tell)
+                install(item, files, staged, tell)
             else:
-                with writable(made.parent):
-                    made.symlink_to(path.resolve())
+                with writable(staged.parent):
+                    staged.symlink_to(path.resolve())
             if load is not None:
-                way_out = RIGHT.format(item.name) if files else f"give a path to {_wanted(item)}"
-                checked(item, made, load, path, way_out, tell)
+                way_out = CHECKSUM_IS_RIGHT.format(item.name) if files else f"give a path to {_wanted(item)}"
+                check_by_loading(item, staged, load, path, way_out, tell)
     links = target.is_symlink() or any(file.place == "link" for file in files)
     at = f" (linked to {path.resolve()}: leave that where it is)" if links else ""
     tell(f"{item.name}: {target}{at}; to check all of it: dmix data verify {item.name}")
 
 
 def published(item: Item, path: Path) -> Mapping[File, Path]:
-    """Return the published files of an item that `path` is or holds; none where it is an unpacked folder.
+    """Return the published files that `path` is or holds; none if it is an unpacked folder.
 
-    A single file counts whatever its name is: its checksum says what it is.
+    A single file may have any name: its checksum identifies it.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Where things lie while they are got, and how they appear in data/real: whole, or not at all."""
+"""Download and staging folders; an item moves to data/real whole or not at all."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Tell = Callable[[str], None]
 
 
 def downloads(data: Path) -> Path:
-    """Return the folder of archives and of what has arrived of them; made where it is missing."""
+    """Return the folder of complete and partial downloads, which is made if it is missing."""
     folder = data / "downloads"
     with writable(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -25,7 +25,7 @@ def downloads(data: Path) -> Path:
 
 @contextmanager
 def writable(folder: Path) -> Iterator[None]:
-    """Turn a folder that cannot be written into an error for people.
+    """Report that a folder cannot be written.
 
     Raises
     ------
@@ -43,7 +43,7 @@ def writable(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def locked(data: Path, item: Item, tell: Tell) -> Iterator[None]:
-    """Let one process get an item at a time; another one waits, after telling so."""
+    """Hold the item's lock; if another process holds it, say so and wait."""
     path = downloads(data) / f".{item.name}.lock"
     with writable(path.parent):
         stream = open(path, "w")  # noqa: SIM115
@@ -57,38 +57,38 @@ def locked(data: Path, item: Item, tell: Tell) -> Iterator[None]:
 
 
 @contextmanager
-def draft(data: Path, item: Item) -> Iterator[Path]:
-    """Yield the path, not yet there, at which to make the item; where that succeeds it moves to its place.
+def staging(data: Path, item: Item) -> Iterator[Path]:
+    """Yield a new path at which to build the item, and move it to its place if that succeeds.
 
-    It lies below a folder of editions of its own, in which a loader finds it (`editions`). Whoever asks for
-    it holds the item's lock, so a leftover of an earlier attempt is surely nobody's.
+    The path is below a folder of editions of its own, where a loader finds it (`editions_folder`). The caller
+    holds the item's lock, so that leftovers of an earlier attempt can be removed.
     """
     target = item.target(data)
     root = data / "real" / f".{item.name}.part"
-    made = item.target(root)
+    staged = item.target(root)
     with writable(data / "real"):
         shutil.rmtree(root, ignore_errors=True)
-        made.parent.mkdir(parents=True)
+        staged.parent.mkdir(parents=True)
     try:
-        yield made
+        yield staged
         with writable(data / "real"):
             target.parent.mkdir(parents=True, exist_ok=True)
-            made.rename(target)
+            staged.rename(target)
     finally:
         shutil.rmtree(root, ignore_errors=True)
 
 
-def editions(item: Item, made: Path) -> Path:
-    """Return the folder of editions in which the draft `made` is the real one of `item`."""
-    return made.parents[len(item.path.parts)]
+def editions_folder(item: Item, staged: Path) -> Path:
+    """Return the folder of editions in which `staged` is the real edition of `item`."""
+    return staged.parents[len(item.path.parts)]
 
 
 def require_absent(item: Item, data: Path) -> None:
-    """Check that nothing lies in the item's place, not even a link to what is gone.
+    """Check that nothing is in the item's place, not even a broken link.
 
     Raises
     ------
-    DmixError: something does.
+    DmixError: something is.
     """
     target = item.target(data)
     if os.path.lexists(target):
