@@ -57,13 +57,13 @@ def test_every_method_learns_16_images_by_heart(method, tmp_path):
 
 @pytest.mark.parametrize("method", [*TABLE_6, *VARIANTS], ids=str)
 def test_stopped_and_continued_it_ends_bit_identical(method, tmp_path):
-    whole = make_trainer(method, tmp_path, steps=12, milestones=[8], eval_every=11)
+    whole = make_trainer(method, tmp_path, steps=12, schedule={"milestones": [8]}, eval_every=11)
     assert whole.run(lambda _: True)
-    first = make_trainer(method, tmp_path, steps=12, milestones=[8], eval_every=11)
+    first = make_trainer(method, tmp_path, steps=12, schedule={"milestones": [8]}, eval_every=11)
     assert not first.run(lambda one: one.step < 7)
     file = io.BytesIO()
     torch.save(first.state_dict(), file)
-    second = make_trainer(method, tmp_path, steps=12, milestones=[8], eval_every=11)
+    second = make_trainer(method, tmp_path, steps=12, schedule={"milestones": [8]}, eval_every=11)
     second.load_state_dict(torch.load(io.BytesIO(file.getvalue()), weights_only=True))
     assert second.run(lambda _: True)
     assert second.history == whole.history
