@@ -27,9 +27,13 @@ def digest_of_text(tmp_path: Path, text: str) -> str:
         ("        n, _, height", "        # a comment\n        n, _, height", True),
         ("def mix(", "\n\n    def mix(", True),
         ('"""Paste each partner', '"""Another docstring. Paste each partner', True),
-        ("group = group_of_row(n, self.lam_groups)", "group = (group_of_row(n, self.lam_groups))", True),
-        ("group = group_of_row(n, self.lam_groups)", "group = group_of_row(n, 1)", False),
-        ("labels[partner], boxes", "labels, boxes", False),
+        (
+            "group = group_of_row(len(lam), self.lam_groups)",
+            "group = (group_of_row(len(lam), self.lam_groups))",
+            True,
+        ),
+        ("group = group_of_row(len(lam), self.lam_groups)", "group = group_of_row(len(lam), 1)", False),
+        ("labels[b], blend.lam", "labels, blend.lam", False),
         ("cut_ratio(lam), height, width", "cut_ratio(lam), width, height", False),
     ],
 )

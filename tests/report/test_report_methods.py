@@ -373,7 +373,7 @@ def test_two_add_ons_of_one_objective_are_two_rows(made):
 @pytest.mark.parametrize(
     ("changes", "key"),
     [
-        ({"rows": "pairing.rul"}, "rows"),
+        ({"rows": "addon.rul"}, "rows"),
         ({"columns": ("labels.percents",)}, "columns"),
     ],
 )

@@ -48,7 +48,7 @@ def test_the_true_share_of_the_labelled_image_keeps_the_rule(name, rule):
         of_labelled = mixed.images[1].mean((1, 2, 3))
         torch.testing.assert_close(of_labelled, mixed.share, rtol=0, atol=1 / 256 if name == "fmix" else 1e-6)
         seen += mixed.share.tolist()
-    assert len(set(seen)) > 20
+    assert len(set(seen)) > 5
     assert 0 <= min(seen) <= max(seen) <= 1
     if rule == "at_most_half":
         assert max(seen) <= 0.5

@@ -16,6 +16,7 @@ from small_semi import (
     HOSTS,
     IMAGES,
     LABELS,
+    PAIRS,
     ROWS,
     TABLE_7,
     Method,
@@ -31,20 +32,28 @@ from small_semi import (
     values,
     wide_resnet,
 )
+from small_transfer import make_addon
 from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from dmix.data.augment.identity import Identity
 from dmix.data.labels.splits import label_split
+<<<<<<< HEAD
 from dmix.data.loading.feed import ReadOptions
 from dmix.engine.method import Feeding
+=======
+from dmix.data.loading.feed import Reading
+from dmix.engine.method import Feeding, Ingredients
+>>>>>>> w-addons
 from dmix.errors import DmixError
 from dmix.methods import passes
 from dmix.methods.addons.pseudo import pseudo_labels
 from dmix.methods.semi.interleave import dealt_out, interleave
-from dmix.methods.semi.mixmatch import decoupled_by_kinds
+from dmix.methods.semi.mixmatch import MixMatch, decoupled_by_kinds
 from dmix.methods.semi.targets import follow, probabilities
 from dmix.objectives.decoupled import decoupled_terms
+from dmix.objectives.mce import mce
+from dmix.policies.cutmix import CutMix
 from dmix.policies.draw import draw_lam, draw_partner
 
 VARIANTS = [
@@ -363,14 +372,13 @@ def test_mixmatch_is_its_formula(method):
 def test_decoupled_terms_come_to_mixmatch_and_change_nothing_of_it():
     batch = make_loader(Method("mixmatch")).batch(0)
     bare = numbers(make_task(Method("mixmatch")).losses(batch, step_at(9)))
-    for method in (Method("mixmatch", "+dm"), Method("mixmatch", "+mixup"), BATCHES):
+    for method in (Method("mixmatch", "+dm"), BATCHES):
         found = numbers(make_task(method).losses(batch, step_at(9)))
         assert {name: found[name] for name in bare} == bare
         assert (
             list(found)[2:]
             == {
                 "mixmatch+dm": ["decoupled_ll", "decoupled_lu"],
-                "mixmatch+mixup": [],
                 "mixmatch+dm-dm=batches": ["mixed_ll", "mixed_lu"],
             }[str(method)]
         )
@@ -384,6 +392,27 @@ def test_decoupled_terms_come_to_mixmatch_and_change_nothing_of_it():
     images = batch.labelled.images[0]
     assert list(by_kinds.predict(images)) == ["clean"]
     assert list(beside.predict(images)) == ["clean", "mixed"]
+
+
+def test_what_mixmatch_would_not_call_is_refused():
+    """By kinds, MixMatch mixes by Mixup and adds decoupled terms: no other policy, no other objective."""
+    batch = make_loader(Method("mixmatch")).batch(0)
+    with pytest.raises(DmixError, match="decoupled terms of an objective, and this one has none"):
+        make_task(Method("mixmatch", "+mixup")).losses(batch, step_at(9))
+    make_task(Method("mixmatch", "+mixup", own=(("dm", "batches"),))).losses(batch, step_at(9))
+    cutmix = CutMix(alpha=1.0)
+    given = Ingredients(
+        resnet(),
+        cutmix,
+        mce,
+        pixels=lambda images: images,
+        recipe=recipe(),
+        addon=make_addon("+dm", cutmix, **PAIRS),
+    )
+    own = HOSTS["mixmatch"][1]
+    with pytest.raises(DmixError, match="an add-on's policy is never called, and CutMix would not be"):
+        MixMatch(given, **own)
+    MixMatch(given, **{**own, "dm": "batches"})
 
 
 @torch.no_grad()

@@ -1,1 +1,1 @@
-"""Labelled rows mixed with each other and with unlabelled ones: what "+Mixup" and "+DM" add to a method."""
+"""Add-ons: labelled rows mixed with each other and with unlabelled ones, beside the losses of a method."""
