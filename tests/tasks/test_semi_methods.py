@@ -38,13 +38,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from dmix.data.augment.identity import Identity
 from dmix.data.labels.splits import label_split
-<<<<<<< HEAD
 from dmix.data.loading.feed import ReadOptions
-from dmix.engine.method import Feeding
-=======
-from dmix.data.loading.feed import Reading
 from dmix.engine.method import Feeding, Ingredients
->>>>>>> w-addons
 from dmix.errors import DmixError
 from dmix.methods import passes
 from dmix.methods.addons.pseudo import pseudo_labels

@@ -86,8 +86,9 @@ STEMS = {"cifar": cifar_stem, "imagenet": imagenet_stem}
 class ResNet(Backbone):
     """A residual network; stage k has width * 2^k channels (four times that for bottlenecks).
 
-    Settings: `layers` blocks of each stage; `groups` x `group_width` * 2^k is the inner width of a
-    bottleneck, so groups 1 with group_width 64 is ResNet-50 and 32 with 4 is ResNeXt-50 (32x4d).
+    Settings: `stem` for small ("cifar") or large images; `block` of two ("basic") or three convolutions;
+    `layers` blocks of each stage; `groups` x `group_width` * 2^k is the inner width of a bottleneck, so
+    groups 1 with group_width 64 is ResNet-50 and 32 with 4 is ResNeXt-50 (32x4d).
     """
 
     def __init__(

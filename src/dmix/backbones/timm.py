@@ -67,6 +67,12 @@ class Timm(Backbone):
             raise refusal(name, f"its classifier is a {type(classifier).__name__}, not one linear layer")
         self.classifier_name = next(key for key, module in net.named_modules() if module is classifier)
         features = feature_info(net, name)
+        patch = features[0]["reduction"]
+        if self.fixed_size and any(side % patch for side in size):  # pixels would be lost without a word
+            raise DmixError(
+                f"backbone.image_size: patches of {patch} px do not tile images of {size} px",
+                f"set it to a multiple of {patch}",
+            )
         *inner, _ = (features[end] for end in ends_of_stages(features, layers, name))
         self.ends = tuple(feature["module"] for feature in inner)
         self.channels = (*(feature["num_chs"] for feature in inner), classifier.in_features)
