@@ -11,7 +11,7 @@ import yaml
 
 from dmix.grid.cost import ASSUMED_TFLOPS
 from dmix.grid.expand import load_grid
-from dmix.report.scope import in_scope, parse_scope
+from dmix.report.deviations import in_scope, parse_scope
 from project import ROOT
 
 TEXT = (ROOT / "docs/grid.md").read_text()

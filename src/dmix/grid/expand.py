@@ -14,7 +14,8 @@ from dmix.grid.cells import cells_of
 from dmix.grid.code import code_digest
 from dmix.grid.init import with_relations, with_sources
 from dmix.grid.parts import ROOMS, read_part
-from dmix.grid.presence import RESULTS, way_to_get
+from dmix.grid.paths import RunPaths
+from dmix.grid.presence import way_to_get
 from dmix.grid.references import check_possible, check_references
 from dmix.grid.resolve import Cell, Resolver, Setting, as_list
 from dmix.grid.schema import Params, Table, validate
@@ -87,7 +88,7 @@ class Grid:
         A run that has its record is not blocked: a clone with pulled records needs no data.
         """
         place = self.places.get(name)
-        if place is None or (RESULTS / self.tier / "runs" / place / "record.json").exists():
+        if place is None or RunPaths(self.tier, place).record.exists():
             return None
         spec = self.runs[name]
         return way_to_get(spec, self._items) or (self.blocked(spec.source.name) if spec.source else None)

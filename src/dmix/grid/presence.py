@@ -10,10 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from dmix.data_items import Item
+from dmix.grid.paths import DATA
 from dmix.grid.spec import RunSpec
 
-DATA = Path("data")
-RESULTS = Path("results")
 LABEL_LISTS = "label_lists"  # the item that the labels `published` read
 
 

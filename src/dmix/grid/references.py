@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dmix.errors import DmixError
+from dmix.grid.axes import METHOD, POLICY
 from dmix.grid.cells import choose
 from dmix.grid.resolve import Cell, as_list
 from dmix.grid.schema import Params, Table
@@ -60,8 +61,10 @@ def check_references(params: Params, document: Document, tier: str) -> None:
             for objective in values:
                 if objective not in params.objectives:
                     raise DmixError(f"{document.where('tables', name, key)}: no objective {objective!r}")
-        if table.rows == "method":
+        if table.pairs_objectives:
             _check_addons(params, document, name, table)
+        if table.reported is not None:
+            _check_reported(params, document, name, table)
 
 
 def _check_addons(params: Params, document: Document, name: str, table: Table) -> None:
@@ -73,6 +76,21 @@ def _check_addons(params: Params, document: Document, name: str, table: Table) -
                 raise DmixError(
                     f"{document.where('tables', name, 'addons')}: no addon for {objective!r} of grid {grid}",
                     f'write what its rows add to the title of the method, such as {objective}: "+Mixup"',
+                )
+
+
+def _check_reported(params: Params, document: Document, name: str, table: Table) -> None:
+    """Refuse reported numbers that the table cannot find, because sources name its runs otherwise."""
+    by_method = METHOD in table.levels
+    for grid in table.grids:
+        wanted = params.grids[grid].get(METHOD, [])
+        for method in choose(params, document, ("grids", grid, METHOD), METHOD, wanted):
+            if by_method == (params.methods[method].task == "supervised"):
+                where = document.where("tables", name, "reported")
+                raise DmixError(
+                    f"{where}: sources name runs of {method} (grid {grid}) "
+                    f"by their {POLICY if by_method else METHOD}",
+                    "leave method out of rows and columns" if by_method else "make method rows or columns",
                 )
 
 

@@ -7,7 +7,7 @@ checked against the part's own signature (`dmix.grid.parts`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Annotated, Any, Literal
 
 from annotated_types import Gt
@@ -23,12 +23,11 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from dmix.errors import DmixError
+from dmix.grid.axes import AXIS, METHOD, OBJECTIVE, POLICY, is_setting
 from dmix.grid.spec import SECTIONS
 from dmix.grid.yaml_lines import Document
 
 Scalar = bool | int | float | str
-COLUMN_AXES = ("dataset", "backbone", "objective")
-ROW_AXES = ("policy", "method")
 Settings = Mapping[str, Any]
 
 
@@ -257,47 +256,35 @@ class Reported(_Closed):
     labels: Labels | None = None
 
 
-def _is_setting(level: str) -> bool:
-    section, _, key = level.partition(".")
-    return section in SECTIONS and bool(key)
-
-
-def _column(level: str) -> str:
-    """Refuse a header level that is neither an axis nor a setting; its key is checked against the runs."""
-    if level not in COLUMN_AXES and not _is_setting(level):
+def _level(level: str) -> str:
+    """Refuse what is neither an axis nor a setting; the key of a setting is checked against the runs."""
+    if level not in AXIS and not is_setting(level):
         raise PydanticCustomError(
-            "column",
-            f"{level!r} is no column: write {', '.join(COLUMN_AXES)}, or a setting such as objective.eta "
+            "level",
+            f"{level!r} is no row or column: write {', '.join(AXIS)}, or a setting such as objective.eta "
             f"with a section of {', '.join(SECTIONS)}",
         )
     return level
 
 
-def _rows(rows: str) -> str:
-    """Refuse rows that are neither policies nor methods nor a setting, whose key is checked as a column's."""
-    if rows not in ROW_AXES and not _is_setting(rows):
-        raise PydanticCustomError(
-            "rows",
-            f"{rows!r} are no rows: write {', '.join(ROW_AXES)}, or a setting such as pairing.rule "
-            f"with a section of {', '.join(SECTIONS)}",
-        )
-    return rows
+Level = Annotated[str, AfterValidator(_level)]
 
 
 class Table(_Closed):
     """A table of the paper: which grids it reads and how they are laid out.
 
-    A column is an axis, or a setting such as objective.eta: one column for each value that the runs have.
-    Rows are the policies, the methods, each with the objectives it occurs with, or the values of a setting.
+    Rows and columns are axes (the entries that the runs have) or settings such as objective.eta (the values
+    that they have). A method stands with each objective that it has ("Self-Tuning +DM"), unless the objective
+    is a row or column of its own.
     """
 
     title: str
     number: str
     grids: tuple[str, ...] = Field(min_length=1)
-    rows: Annotated[str, AfterValidator(_rows)]
-    columns: tuple[Annotated[str, AfterValidator(_column)], ...] = Field(min_length=1)
+    rows: Level
+    columns: tuple[Level, ...] = Field(min_length=1)
     addons: Mapping[str, Annotated[str, Field(min_length=1)]] = Field(
-        {}, description="of rows by method: objective -> what its rows add to the method's title"
+        {}, description="of methods with their objectives: objective -> what it adds to the method's title"
     )
     losses: bool = Field(
         False, description="of rows by method: show their loss terms, of a mixed objective its title too"
@@ -306,49 +293,93 @@ class Table(_Closed):
         {}, description='of rows by setting: value -> title, in their order; "" is a run without the setting'
     )
     column_titles: Mapping[str, Template] = Field({}, description="setting -> title of its columns")
-    place: Mapping[str, str] = Field({}, description="objective shown in the column of another one")
+    place: Mapping[str, str] = Field({}, description="objective shown in the row or column of another one")
     gain: Gain | None = None
     reported: Reported | None = Field(None, description="nothing where no source prints such numbers")
 
+    @property
+    def levels(self) -> tuple[str, ...]:
+        """Axes and settings of the rows and of each header line, in this order."""
+        return (self.rows, *self.columns)
+
+    @property
+    def pairs_objectives(self) -> bool:
+        """Whether a method stands with its objective, as one row or column."""
+        return _pairs_objectives(self.levels)
+
     @field_validator("columns")
     @classmethod
-    def _are_no_rows(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        """Refuse columns that say what the rows say already: most of such a table would be empty."""
-        rows = info.data.get("rows")
+    def _stand_once(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        """Refuse columns that say what the rows or other columns say already."""
+        before = {info.data.get("rows")}
         for level in value:
-            if level == rows or (level == "objective" and rows == "method"):
-                raise PydanticCustomError("twice", f"{level} is in the rows already")
+            if level in before:
+                raise PydanticCustomError("twice", f"{level} is a row or column already")
+            before.add(level)
         return value
 
-    @field_validator("addons", "losses", "row_titles", "column_titles")
+    @field_validator("addons", "losses", "row_titles", "place", "gain")
     @classmethod
     def _has_a_use(cls, value: Any, info: ValidationInfo) -> Any:
-        """Refuse titles of what the table does not have."""
-        rows = info.data.get("rows", "")
-        if value and info.field_name in ("addons", "losses") and rows != "method":
-            raise PydanticCustomError("useless", f"only rows by method have {info.field_name}")
-        if value and info.field_name == "row_titles" and not _is_setting(rows):
-            raise PydanticCustomError("useless", "only rows by a setting have row_titles")
-        if info.field_name == "column_titles":
-            for level in value:
-                if not _is_setting(level) or level not in info.data.get("columns", (level,)):
-                    raise PydanticCustomError("useless", f"the columns have no setting {level}")
+        """Refuse words about rows and columns that the table does not have."""
+        levels = _levels(info)
+        if not value or not levels:
+            return value
+        pairs, objective = _pairs_objectives(levels), OBJECTIVE in levels
+        useful, otherwise = {
+            "addons": (pairs, "only methods with their objective, in rows or columns, have addons"),
+            "losses": (pairs and levels[0] == METHOD, "only rows by method with objective have losses"),
+            "row_titles": (is_setting(levels[0]), "only rows by a setting have row_titles"),
+            "place": (objective, "no row or column is the objective"),
+            "gain": (
+                pairs or objective or any(map(is_setting, levels)),
+                "no row or column tells objectives apart",
+            ),
+        }[str(info.field_name)]
+        if not useful:
+            raise PydanticCustomError("useless", otherwise)
+        return value
+
+    @field_validator("column_titles")
+    @classmethod
+    def _of_columns(cls, value: Mapping[str, str], info: ValidationInfo) -> Mapping[str, str]:
+        """Refuse titles of settings that are no columns."""
+        for level in value:
+            if not is_setting(level) or level not in info.data.get("columns", (level,)):
+                raise PydanticCustomError("useless", f"the columns have no setting {level}")
         return value
 
     @field_validator("reported")
     @classmethod
     def _can_be_told_apart(cls, value: Reported | None, info: ValidationInfo) -> Reported | None:
-        """Refuse printed numbers beside settings that reference/reported.csv cannot name: all but labels."""
-        if value is None:
+        """Refuse printed numbers beside cells that reference/reported.csv cannot name."""
+        levels = _levels(info)
+        if value is None or not levels:
             return value
-        columns = info.data.get("columns", ())
         labels = value.labels.setting if value.labels else None
-        for level in (info.data.get("rows", ""), *columns):
-            if _is_setting(level) and level != labels:
+        for level in levels:
+            if level == "recipe" or (is_setting(level) and level != labels):
                 raise PydanticCustomError("ambiguous", f"no reported number says its {level}")
-        if labels is not None and labels not in columns:
-            raise PydanticCustomError("labels", f"no column says {labels}")
+        if METHOD in levels and {OBJECTIVE, POLICY} & set(levels):
+            raise PydanticCustomError(
+                "ambiguous",
+                "reported numbers name a method together with what is added to it: leave "
+                "objective and policy out of rows and columns",
+            )
+        if labels is not None and labels not in levels:
+            raise PydanticCustomError("labels", f"no row or column says {labels}")
         return value
+
+
+def _levels(info: ValidationInfo) -> tuple[str, ...]:
+    """Return rows and columns of the table being checked, nothing if one of them is refused itself."""
+    if "rows" not in info.data or "columns" not in info.data:
+        return ()
+    return (info.data["rows"], *info.data["columns"])
+
+
+def _pairs_objectives(levels: Collection[str]) -> bool:
+    return METHOD in levels and OBJECTIVE not in levels
 
 
 class Params(_Closed):
@@ -365,6 +396,15 @@ class Params(_Closed):
     overrides: tuple[Override, ...] = ()
     grids: Mapping[str, Mapping[str, Any]] = Field(min_length=1)
     tables: Mapping[str, Table] = {}
+
+    def entries(self, axis: str) -> Mapping[str, Any]:
+        """Return the entries that `axis` chooses from, by name."""
+        found: Mapping[str, Any] = getattr(self, AXIS[axis].section)
+        return found
+
+    def title(self, axis: str, name: str) -> str:
+        """Return the title of the entry `name` of `axis`; of a recipe, which has none, its name."""
+        return str(getattr(self.entries(axis)[name], "title", name))
 
 
 def validate(document: Document) -> Params:

@@ -345,7 +345,7 @@ def _write_products(
         images_per_second=round(images / seconds, 1),
         resumes=session.resumes,
         parameters=sum(p.numel() for p in trainer.task.parameters()),
-        readings=trainer.course.readings,
+        evaluations=trainer.course.readings,
         scores=found,
         primary=primary,
         score=getattr(found[primary], recipe["score"]),
