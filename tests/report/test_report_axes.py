@@ -11,7 +11,7 @@ from dmix.errors import DmixError
 from dmix.grid.artefact import table_digest
 from dmix.grid.axes import AXIS
 from dmix.grid.expand import load_grid
-from dmix.grid.schema import Table
+from dmix.grid.table import Table
 from dmix.report.build import render
 from dmix.report.caption import caption
 from dmix.report.compare import compare

@@ -10,7 +10,7 @@ import pytest
 
 from dmix.errors import DmixError
 from dmix.grid.expand import load_grid
-from dmix.grid.schema import Reported
+from dmix.grid.table import Reported
 from dmix.report.compare import compare, reported_objective
 from dmix.report.compare_files import to_csv
 from dmix.report.deviations import concerning, read_deviations

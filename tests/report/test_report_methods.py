@@ -13,8 +13,9 @@ from dmix.errors import DmixError
 from dmix.grid.artefact import table_digest
 from dmix.grid.references import check_references
 from dmix.grid.resolve import Cell
-from dmix.grid.schema import Gain, Labels, Reported, Table, validate
+from dmix.grid.schema import validate
 from dmix.grid.spec import RunSpec
+from dmix.grid.table import Gain, Labels, Reported, Table
 from dmix.grid.yaml_lines import load
 from dmix.report.build import render
 from dmix.report.caption import caption, notes

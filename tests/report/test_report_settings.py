@@ -4,7 +4,8 @@ import pytest
 import yaml
 
 from dmix.errors import DmixError
-from dmix.grid.schema import Table, validate
+from dmix.grid.schema import validate
+from dmix.grid.table import Table
 from dmix.grid.yaml_lines import load
 from dmix.report.build import render
 from dmix.report.latex import title_latex, to_latex

@@ -18,8 +18,9 @@ from dmix.grid.paths import RunPaths
 from dmix.grid.presence import way_to_get
 from dmix.grid.references import check_possible, check_references
 from dmix.grid.resolve import Cell, Resolver, Setting, as_list
-from dmix.grid.schema import Params, Table, validate
+from dmix.grid.schema import Params, validate
 from dmix.grid.spec import RunSpec
+from dmix.grid.table import Table
 from dmix.grid.yaml_lines import Document, load
 
 

@@ -6,8 +6,9 @@ from dmix.errors import DmixError
 from dmix.grid.axes import METHOD, POLICY
 from dmix.grid.cells import choose
 from dmix.grid.resolve import Cell, as_list
-from dmix.grid.schema import Params, Table
+from dmix.grid.schema import Params
 from dmix.grid.spec import AXES
+from dmix.grid.table import Table
 from dmix.grid.yaml_lines import Document, KeyPath
 
 # What `dmix.methods.addons` can do; the asymmetrical strategy (section 3.2) is defined for DM(CE) alone.

@@ -8,7 +8,7 @@ from pathlib import Path
 from dmix.errors import DmixError
 from dmix.files import write_text
 from dmix.grid.expand import Grid
-from dmix.grid.schema import Table
+from dmix.grid.table import Table
 from dmix.report import compare_files
 from dmix.report.compare import Comparison, compare
 from dmix.report.deviations import concerning, read_deviations

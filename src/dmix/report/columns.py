@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from dmix.grid.schema import Params, Table
+from dmix.grid.schema import Params
+from dmix.grid.table import Table
 from dmix.report.levels import Key, Run, check_setting, key_of, rank, title_of
 
 Keys = tuple[Key, ...]

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dmix.grid.axes import METHOD
-from dmix.grid.schema import Labels, ObjectiveEntry, Params
+from dmix.grid.schema import ObjectiveEntry, Params
+from dmix.grid.table import Labels
 from dmix.report.cells import TableCell
 from dmix.report.columns import Column
 from dmix.report.levels import named_by

@@ -11,8 +11,9 @@ from typing import Any
 
 from dmix.errors import DmixError
 from dmix.grid.axes import AXIS, METHOD, OBJECTIVE, POLICY, is_setting
-from dmix.grid.schema import Params, Scalar, Table
+from dmix.grid.schema import Params, Scalar
 from dmix.grid.spec import canonical_json
+from dmix.grid.table import Table
 from dmix.report.frame import NO_SETTING
 from dmix.report.numbers import GAP, shortest
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dmix.errors import DmixError
-from dmix.grid import schema
 from dmix.grid.axes import METHOD, POLICY
+from dmix.grid.table import Reported
 
 HEADER = (
     *("table", "dataset", "backbone", "setting", "method", "objective", "labels"),
@@ -29,7 +29,7 @@ class Published:
 
 
 def read_reported(
-    path: Path, wanted: schema.Reported, name: str = POLICY
+    path: Path, wanted: Reported, name: str = POLICY
 ) -> Mapping[ReportedKey, tuple[Published, ...]]:
     """Return the numbers of one published table in the settings that `wanted` names, by `reported_key`.
 

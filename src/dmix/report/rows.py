@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dmix.grid.axes import POLICY, is_setting
-from dmix.grid.schema import Params, Table
+from dmix.grid.schema import Params
+from dmix.grid.table import Table
 from dmix.report.frame import NO_SETTING
 from dmix.report.levels import Key, Run, check_setting, key_of, rank, title_of
 

@@ -9,7 +9,8 @@ from typing import Any
 import pandas as pd
 
 from dmix.errors import DmixError
-from dmix.grid.schema import Params, Table
+from dmix.grid.schema import Params
+from dmix.grid.table import Table
 from dmix.report.cells import Runs, TableCell, build_cell, mark_best
 from dmix.report.columns import Column, Keys, build_columns, column_keys
 from dmix.report.frame import NO_SETTING
