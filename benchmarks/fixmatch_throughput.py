@@ -42,8 +42,8 @@ from throughput import UNTIMED, Feed, pace
 from dmix.data.loading import epochs
 from dmix.data.loading.loader import Normaliser
 from dmix.data.loading.sampling import WithReplacement
-from dmix.data.loading.two_streams import Pair, Views
-from dmix.data.loading.workers import ordered
+from dmix.data.loading.two_streams import TwoStreamBatch, Views
+from dmix.data.loading.workers import parallel_map
 from dmix.data.send import to_device
 from dmix.data.sets.dataset import Dataset, Split
 from dmix.engine.assemble import assemble
@@ -167,7 +167,7 @@ class PillowFeed:
         self._normalise = Normaliser(recipe["mean"], recipe["std"], device)
         self._device = device
 
-    def batch(self, step: int) -> Pair:
+    def batch(self, step: int) -> TwoStreamBatch:
         """Return a step, made in this process."""
         return self._sent(step, self.make(step))
 
@@ -184,16 +184,16 @@ class PillowFeed:
         return torch.from_numpy(np.stack(made))
 
     @contextmanager
-    def started(self, workers: int) -> Iterator[Callable[[], Pair]]:
+    def started(self, workers: int) -> Iterator[Callable[[], TwoStreamBatch]]:
         """Give what returns one step after the other, made ahead by processes that end with the context."""
         pin = self._device.type == "cuda"
         with closing(
-            ordered(self.make, itertools.count(), workers=workers, ahead=AHEAD * workers, pin=pin)
+            parallel_map(self.make, itertools.count(), workers=workers, ahead=AHEAD * workers, pin=pin)
         ) as made:
             steps = (self._sent(step, images) for step, images in enumerate(made))
             yield lambda: next(steps)
 
-    def _sent(self, step: int, images: torch.Tensor) -> Pair:
+    def _sent(self, step: int, images: torch.Tensor) -> TwoStreamBatch:
         """Send images to the device and give them the form of a step."""
         there = self._normalise(images.to(self._device, non_blocking=True).permute(0, 3, 1, 2))
         views = iter(there.split(self.sizes))
@@ -201,7 +201,7 @@ class PillowFeed:
         for stream in self._streams:
             index = to_device(stream.sampler(step).index, self._device)
             streams.append(Views(tuple(next(views) for _ in stream.views), self._labels[index], index))
-        return Pair(*streams)
+        return TwoStreamBatch(*streams)
 
 
 def augmented(picture: np.ndarray, row: np.ndarray, settings: Mapping[str, object]) -> np.ndarray:
@@ -212,7 +212,7 @@ def augmented(picture: np.ndarray, row: np.ndarray, settings: Mapping[str, objec
     return reference.crop_flip(picture, padding, *row.tolist())
 
 
-def check(mine: Pair, other: Pair) -> None:
+def check(mine: TwoStreamBatch, other: TwoStreamBatch) -> None:
     """Compare two steps.
 
     Raises

@@ -20,7 +20,7 @@ from pathlib import Path
 from dmix.grid.expand import load_grid
 
 ROOT = Path(__file__).resolve().parents[1]
-COPIED = ("Snakefile", "params.yaml", "workflows", "reference")
+COPIED = ("Snakefile", "params.yaml", "params", "workflows", "reference")
 REPEATS = 5
 
 
@@ -31,7 +31,7 @@ def main() -> None:
         for item in COPIED:
             copy = shutil.copytree if (ROOT / item).is_dir() else shutil.copy
             copy(ROOT / item, folder / item)
-        enlarge(folder / "params.yaml")
+        enlarge(folder)
         params = folder / "params.yaml"
         runs = len(load_grid("smoke", params).runs)
         expansion = [timed(lambda: load_grid("smoke", params)) for _ in range(REPEATS)]
@@ -54,12 +54,12 @@ def main() -> None:
     print(f"expansion: {statistics.median(expansion):.3f} s (target: under 0.2 s)")
 
 
-def enlarge(path: Path) -> None:
+def enlarge(folder: Path) -> None:
     """Give the smoke tier, which has every cell and needs no genuine data, the seeds of the full tier."""
-    text = path.read_text()
     old, new = "    seeds: [0]\n    estimate_seconds: 2\n", "    seeds: [0, 1, 2]\n    estimate_seconds: 2\n"
-    assert text.count(old) == 1
-    path.write_text(text.replace(old, new))
+    files = [folder / "params.yaml", *(folder / "params").rglob("*.yaml")]
+    (path,) = [file for file in files if old in file.read_text()]
+    path.write_text(path.read_text().replace(old, new))
 
 
 def timed(action: Callable[[], object]) -> float:

@@ -25,7 +25,7 @@ import safetensors.torch
 import torch
 from step_time import step
 
-from dmix.data.loading.two_streams import Pair, Views
+from dmix.data.loading.two_streams import TwoStreamBatch, Views
 from dmix.data.sets.dataset import Dataset, Split
 from dmix.engine import assemble as assembling
 from dmix.engine.assemble import Given
@@ -63,13 +63,13 @@ class Noise:
             labels = torch.randint(CLASSES, (batch_size,), device=device, generator=drawn)
             return Views(tuple(images), labels, torch.arange(batch_size, device=device))
 
-        self._pair = Pair(views(), views())
+        self._batch = TwoStreamBatch(views(), views())
         self.images_per_step = 2 * batch_size
 
-    def batch(self, step: int) -> Pair:
+    def batch(self, step: int) -> TwoStreamBatch:
         """Return the samples, whatever the step."""
         del step
-        return self._pair
+        return self._batch
 
 
 def main() -> None:
@@ -139,7 +139,7 @@ def specs(grid: Grid) -> Mapping[tuple[str, str], RunSpec]:
         bare = grid.runs[prefix[""].format(method)]
         found[method, ""] = bare
         for add_on, eta in (("mce", {"use": "mce"}), ("dm_ce", mixed.settings["objective"])):
-            sections = ("policy", "pairing")
+            sections = ("policy", "addon")
             settings = {**bare.settings, **{section: mixed.settings[section] for section in sections}}
             found[method, add_on] = replace(bare, settings={**settings, "objective": eta})
     return found
@@ -148,7 +148,7 @@ def specs(grid: Grid) -> Mapping[tuple[str, str], RunSpec]:
 def floor(grid: Grid, method: str, add_on: str) -> float:
     """Return the forward passes of a step over those of bare Fine-Tuning."""
     entry, reference = grid.params.methods[method], grid.params.methods[REFERENCE[0]]
-    return (entry.passes + (entry.paired_passes if add_on else 0)) / reference.passes
+    return (entry.passes + (entry.addon_passes if add_on else 0)) / reference.passes
 
 
 def trainer(spec: RunSpec, changes: Mapping[str, object], side: int, device: torch.device) -> Trainer:

@@ -35,7 +35,7 @@ import numpy as np
 import PIL.Image
 import torch
 
-from dmix.data.loading.feed import Reading
+from dmix.data.loading.feed import ReadOptions
 from dmix.data.loading.loader import Batch
 from dmix.data.sets.dataset import AnySplit, Dataset, FileSplit, Split
 from dmix.data.sets.image_files import LooseFiles
@@ -91,11 +91,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         files = write_jpegs(Path(name))
         print_heading(files, device, rounds, given.workers)
-        reading = Reading(given.workers, Path(name) / "cache")
+        read_options = ReadOptions(given.workers, Path(name) / "cache")
         for recipe in given.recipe or runs:
             spec = fitted(grid, runs[recipe], device)
             title = grid.params.backbones[spec.axes["backbone"]].title
-            spec, times = timed_where_it_fits(spec, files, reading, device, rounds)
+            spec, times = timed_where_it_fits(spec, files, read_options, device, rounds)
             row = described(recipe, spec, title) | summary(times)
             rows.append(row | {"n": rounds, "workers": given.workers, "device": device.type})
             print_row(rows[-1])
@@ -189,12 +189,12 @@ class Feed:
 
 
 def timed_where_it_fits(
-    spec: RunSpec, files: LooseFiles, reading: Reading, device: torch.device, rounds: int
+    spec: RunSpec, files: LooseFiles, read_options: ReadOptions, device: torch.device, rounds: int
 ) -> tuple[RunSpec, Times]:
     """Return the run, its batch halved until the memory of a GPU holds a step, and its times."""
     while True:
         try:
-            return spec, timed(assemble(spec, synthetic(spec, files), device, reading), rounds)
+            return spec, timed(assemble(spec, synthetic(spec, files), device, read_options), rounds)
         except torch.OutOfMemoryError:
             spec = changed(spec, batch_size=spec.settings["recipe"]["batch_size"] // 2)
         gc.collect()  # a trainer is a cycle, and holds the memory that the next one needs

@@ -9,10 +9,13 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from dmix.grid.includes import read_params
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
-COPIED = ("Snakefile", "workflows", "reference", "src/dmix")
+COPIED = ("Snakefile", "workflows", "reference", "params", "src/dmix")
 NO_RULES = "overrides: [] # ordered"
 POLICIES = "policy: [mixup, cutmix, ghost]"
 
@@ -20,6 +23,18 @@ POLICIES = "policy: [mixup, cutmix, ghost]"
 def small_params() -> str:
     """Return the params.yaml of test projects."""
     return (ROOT / "tests/small_params.yaml").read_text()
+
+
+def real_params() -> dict[str, Any]:
+    """Return what the repository's params.yaml and the files that it includes say."""
+    return read_params(ROOT / "params.yaml").data
+
+
+def copy_params(folder: Path) -> list[Path]:
+    """Copy the repository's params.yaml, and what it may include, to `folder`; return the YAML files."""
+    shutil.copy(ROOT / "params.yaml", folder)
+    shutil.copytree(ROOT / "params", folder / "params", dirs_exist_ok=True)
+    return [folder / "params.yaml", *(folder / "params").rglob("*.yaml")]
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import torch
 
 from dmix.backbones.resnet import ResNet
 from dmix.backbones.swin import Swin
+from dmix.backbones.timm import Timm
 from dmix.backbones.vit import ViT
 from dmix.backbones.wideresnet import WideResNet
 
@@ -37,6 +38,7 @@ SMALL = {
         },
         (16, 16),
     ),
+    "timm": (Timm, {"name": "test_efficientnet", "layers": (2, 1, 2), "image_size": 32}, (32, 32)),
 }
 
 

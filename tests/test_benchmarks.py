@@ -106,7 +106,7 @@ def test_a_batch_is_halved_until_the_memory_holds_it(throughput, tmp_path, monke
     monkeypatch.setattr(throughput, "timed", timed)
     spec = load_grid("full").runs["supervised/cifar100/resnet18/mixup/mce/s0"]
     files = throughput.LooseFiles(tmp_path, ())
-    found, times = throughput.timed_where_it_fits(spec, files, throughput.Reading(), CPU, 3)
+    found, times = throughput.timed_where_it_fits(spec, files, throughput.ReadOptions(), CPU, 3)
     assert (tried, times, found.settings["recipe"]["batch_size"]) == ([100, 50, 25], 3, 25)
 
 
@@ -288,7 +288,7 @@ def test_every_transfer_method_is_timed_bare_and_with_both_additions(method_step
     methods = ("fine_tuning", "bss", "co_tuning", "self_tuning")
     assert list(found) == [(method, add_on) for method in methods for add_on in ("", "mce", "dm_ce")]
     for (method, add_on), spec in found.items():
-        assert (spec.axes["method"], bool(spec.settings["pairing"])) == (method, bool(add_on))
+        assert (spec.axes["method"], bool(spec.settings["addon"])) == (method, bool(add_on))
         assert spec.settings["objective"]["use"] == (add_on or "ce")
     assert method_step_time.floor(grid, "fine_tuning", "") == 1
     assert method_step_time.floor(grid, "self_tuning", "mce") == pytest.approx(14 / 3)

@@ -11,7 +11,7 @@ import yaml
 
 from dmix.errors import DmixError
 from dmix.grid.expand import load_grid
-from project import ROOT
+from project import real_params
 
 USELESS = re.compile(r"(tiers\.smoke\.)?overrides\.(\d+): this override")
 
@@ -21,11 +21,10 @@ def cut_down(grids: Mapping[str, Mapping[str, Any]], tables: list[str], folder: 
 
     Overrides that then concern no cell are left out, which the schema demands.
     """
-    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params = real_params()
     params["grids"] = {name: {**params["grids"][name], **changes} for name, changes in grids.items()}
     params["tables"] = {name: params["tables"][name] for name in tables}
-    smoke = params["tiers"]["smoke"]
-    params["tiers"] = {"smoke": {key: value for key, value in smoke.items() if key not in ("omit", "narrow")}}
+    del params["tiers"]["smoke"]["narrow"]
     while True:
         path = folder / "params.yaml"
         path.write_text(yaml.safe_dump(params, sort_keys=False))

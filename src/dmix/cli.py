@@ -76,8 +76,10 @@ def parser() -> argparse.ArgumentParser:
     relate.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
     relate.add_argument("--promise", help="what the workflow submitted this job for; refused if it changed")
 
-    resolve = add("resolve", "print a run's settings, and which line of params.yaml set each")
+    resolve = add("resolve", "print a run's settings, and which line of which file set each")
     resolve.add_argument("name")
+
+    add("schema", "print the JSON schema of params.yaml, for editors: params/schema.json", tier=False)
 
     plan = add("plan", "show what would train, why, and its estimated hours, before anything starts")
     plan.add_argument("--why", action="store_true", help="list every run that would train, with its reason")
@@ -133,6 +135,11 @@ def parser() -> argparse.ArgumentParser:
     publish.add_argument("sources", nargs="+", type=Path)
     publish.add_argument("--to", type=Path, required=True, metavar="FOLDER")
     publish.add_argument("--stamp", type=Path, metavar="FILE", help="NAME-digest file to leave when done")
+
+    text = "show that edited code computes the same, so that nothing trains again"
+    accept = add("accept", text, tier=False)
+    accept.add_argument("--since", default="HEAD", metavar="COMMIT", help="the code before (default: HEAD)")
+    accept.add_argument("--because", required=True, metavar="TEXT", help="why the code was edited")
 
     gc = add("gc", "list folders of runs and relationships that no grid of params.yaml names any more")
     gc.add_argument("--delete", action="store_true", help="delete them")

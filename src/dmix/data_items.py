@@ -20,15 +20,15 @@ HEADER = (
     *("url", "bytes", "algorithm", "checksum", "note"),
 )
 KINDS = ("data", "weights", "lists")
-# folder: an archive of the item's folder; into: an archive of what goes into that folder; copy: the file
-# itself goes there; link: a link to it does, because it is too large to be copied.
+# folder: an archive of the item's folder; into: an archive of that folder's content; copy: a file that is
+# copied into the folder; link: a file that is linked there, because it is too large to copy.
 PLACES = ("folder", "into", "copy", "link")
 URL = re.compile(r"(?:https?://[^/\s]+/\S+|torchvision:\w+\.\w+)?")
 CHECKSUMS = {
     "md5": re.compile(r"[0-9a-f]{32}"),
-    # The beginning will do: torch's hub publishes no more than that.
+    # A prefix is enough: torch's hub publishes no more than that.
     "sha256": re.compile(r"[0-9a-f]{8,64}"),
-    # Of a text's sorted lines (`dmix.data.line_digest`): a list is the same whatever order it is in.
+    # Of the sorted lines of a text (`dmix.files.line_digest`), because their order does not matter.
     "sha256_lines": re.compile(r"[0-9a-f]{64}"),
     "": re.compile(""),
 }
@@ -41,11 +41,11 @@ class File:
 
     Parameters
     ----------
-    form: files of one form make up the item; some items were published in several.
+    form: which published form of the item the file belongs to; all files of one form make up the item.
     place: one of PLACES.
-    sources: where it can be had without an account, to be tried in order.
+    sources: addresses that need no account, tried in order.
     bytes: None where unknown.
-    algorithm, checksum: what its digest begins with, both "" where none could be confirmed.
+    algorithm, checksum: the start of its digest; both "" where none could be confirmed.
     notes: a remark for each row of the table that has one.
     """
 
@@ -61,7 +61,10 @@ class File:
 
 @dataclass(frozen=True)
 class Item:
-    """A data set, a folder of lists, or one file of weights; `path` is where it belongs below data/real/."""
+    """A data set, a folder of lists, or one file of weights; `path` is where it belongs below data/real/.
+
+    A data set that the table has no source of has no files.
+    """
 
     name: str
     kind: str
@@ -76,13 +79,18 @@ class Item:
 
     @property
     def fetchable(self) -> bool:
-        """Whether all of it can be had without an account."""
+        """Whether all of it can be downloaded without an account."""
         return len(self.forms) == 1 and all(file.sources for file in self.files)
 
     @property
     def command(self) -> str:
         """The one command that gets it."""
         return f"dmix data fetch {self.name}" if self.fetchable else f"dmix data import {self.name} PATH"
+
+    def way_out(self, data: Path) -> str:
+        """Return what a person does to get it; what nobody publishes is put in its place by hand."""
+        own = f"put it at {self.target(data)}, or "
+        return f"{'' if self.files else own}run {self.command}"
 
     def target(self, data: Path) -> Path:
         """Return where it belongs; `data` is the folder that holds the editions."""
@@ -115,7 +123,7 @@ def read_sources(path: Path = TABLE) -> Mapping[str, Item]:
 
 
 def _item(row: Mapping[str, str]) -> Item:
-    """Return what a single row says."""
+    """Return the item of a single row."""
     file = File(
         name=row["file"],
         form=row["form"],
@@ -130,7 +138,7 @@ def _item(row: Mapping[str, str]) -> Item:
 
 
 def _joined(where: str, old: File, new: File) -> File:
-    """Return the file of earlier rows with the source of another one."""
+    """Return the file of earlier rows with the source of a new row."""
     for what in ("form", "place", "bytes", "algorithm", "checksum"):
         if getattr(old, what) != getattr(new, what):
             raise DmixError(f"{where}: the {what} of {new.name} is another in an earlier row")

@@ -1,7 +1,8 @@
-"""Files that are either whole or absent: write beside, fsync, rename."""
+"""Atomic writes, and digests of files."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from dmix.errors import DmixError
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[BinaryIO]:
-    """Open a temporary neighbour of `path` for binary writing and rename it over `path` on success.
+    """Open a temporary file beside `path` for binary writing, and rename it to `path` on success.
 
     The bytes and the directory entry are fsynced, so that after a crash `path` holds the old
     content or the new one, never a part. On an error nothing is left behind.
@@ -52,3 +53,18 @@ def write_text(path: Path, text: str) -> None:
     """Write `text` (UTF-8) to `path`, whole or not at all."""
     with atomic_write(path) as stream:
         stream.write(text.encode())
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 (64 hex digits) of a file."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def line_digest(content: bytes) -> str:
+    """Return the SHA-256 (64 hex digits) of the lines of a text, sorted as bytes, each ended by a newline.
+
+    White space at the end of a line and empty lines do not count.
+    """
+    lines = sorted(filter(None, (line.rstrip() for line in content.splitlines())))
+    return hashlib.sha256(b"".join(line + b"\n" for line in lines)).hexdigest()

@@ -1,8 +1,8 @@
 """The mark of a part: the one callable of a module that `params.yaml` can name.
 
-A part (a policy, an objective, a backbone, a data set format, an augmentation, a task) is one module
-with one callable decorated by `part`. Its keyword-only parameters are its settings; their
-annotations are the types and ranges that `params.yaml` is checked against, and a default is the
+A part (a policy, an objective, a backbone, a data set format, an augmentation, an optimiser, a schedule,
+a method) is one module with one callable decorated by `part`. Its keyword-only parameters are its settings;
+their annotations are the types and ranges that `params.yaml` is checked against, and a default is the
 setting's *neutral* value: the value at which the option changes nothing, which is therefore left
 out of a run's digest. `dmix.grid.parts` reads all this from the source, without importing torch.
 """

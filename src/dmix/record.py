@@ -55,6 +55,8 @@ class Record(_Frozen):
     spec_digest: str
     code_digest: str
     code_modules: Mapping[str, str] = Field(description="digest of each module the run depends on")
+    code_parts: Mapping[str, str] = Field({}, description="digest of the engine and of each part, as run")
+    accepted: tuple[str, ...] = Field((), description="why this code counts as that of `code_digest`")
     spec: Mapping[str, Any]
     seed: int
     data_edition: Literal["real", "embedded"]

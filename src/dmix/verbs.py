@@ -21,6 +21,7 @@ from dmix.errors import DmixError
 from dmix.grid.expand import Grid, folder, load_grid
 from dmix.grid.paths import DATA, RESULTS, WORK, relations_folder, runs_folder
 from dmix.grid.plan import make_plan
+from dmix.grid.presence import facts, own_sets
 from dmix.grid.promise import check
 from dmix.grid.spec import SECTIONS
 from dmix.grid.status import run_status
@@ -38,7 +39,7 @@ def train(options: argparse.Namespace) -> int:
         check(grid, options.name, options.promise)
     _known(grid, options.name)
     _ready(grid, options.name)
-    from dmix.job.train import Options
+    from dmix.job.options import Options
     from dmix.job.train import train as run
 
     how = Options(options.device, options.checkpoint_seconds, options.tensorboard, options.workers)
@@ -59,7 +60,7 @@ def relate(options: argparse.Namespace) -> int:
             f"choose of {', '.join(grid.relations)}" if grid.relations else "no run here is taught one",
         )
     from dmix.job.class_relation import relate as run
-    from dmix.job.train import Options
+    from dmix.job.options import Options
 
     return run(grid, options.name, Options(options.device))
 
@@ -82,6 +83,14 @@ def resolve(options: argparse.Namespace) -> int:
                 where = f"{line}{_why(grid, setting.origin)}"
             print(f"  {f'{section}.{key}':<22} {json.dumps(value):<32} {where}")
     print(f"  {'seed':<22} {spec.seed}")
+    return 0
+
+
+def schema(_: argparse.Namespace) -> int:
+    """Print the JSON schema of the parameter files."""
+    from dmix.grid.editor_schema import as_text, editor_schema
+
+    print(as_text(editor_schema()), end="")
     return 0
 
 
@@ -109,6 +118,8 @@ def plan(options: argparse.Namespace) -> int:
         print(f"not yet implemented: {', '.join(missing)}")
     reasons = found.reasons(grid)
     if options.why:
+        for because, count in found.accepted(grid).items():
+            print(f"  {count} done by older code that dmix accept has shown to be equal: {because}")
         for name, reason in reasons.items():
             print(f"  {name}: {reason}")
     else:
@@ -158,9 +169,9 @@ def data_fetch(options: argparse.Namespace) -> int:
 def data_import(options: argparse.Namespace) -> int:
     """Take over a data set or weights that somebody has got."""
     (item,) = _items([options.name])
-    from dmix.data.obtain.bring import bring
+    from dmix.data.obtain.import_item import import_item
 
-    bring(item, options.path, DATA, _loader(item, "real"), _tell)
+    import_item(item, options.path, DATA, _loader(item, "real"), _tell)
     return 0
 
 
@@ -252,6 +263,13 @@ def publish(options: argparse.Namespace) -> int:
     return 0
 
 
+def accept(options: argparse.Namespace) -> int:
+    """Show that edited code computes what older code did."""
+    from dmix.accept.accept import accept as show_equal
+
+    return show_equal(options.since, options.because, _tell)
+
+
 def gc(options: argparse.Namespace) -> int:
     """List or delete folders of runs and relationships that nothing names."""
     grid = load_grid(options.tier)
@@ -272,8 +290,10 @@ def _tell(line: str) -> None:
 
 
 def _items(names: Iterable[str]) -> list[Item]:
-    """Return the named items of reference/datasets.csv, each once."""
-    known = read_sources()
+    """Return the named items of reference/datasets.csv, or of params.yaml alone, each once."""
+    known = dict(read_sources())
+    if not known.keys() >= set(names):
+        known |= own_sets(load_grid("full").params.datasets, known)
     for name in names:
         if name not in known:
             raise DmixError(f"there is no item {name!r} to get", f"choose of {', '.join(known)}")
@@ -305,7 +325,7 @@ def _loader(item: Item, edition: str) -> Callable[[Path], Dataset] | None:
     from dmix.data.sets import marker
     from dmix.engine.parts import load_part
 
-    values = {"use": entry.use or item.name, **entry.settings, "edition": edition}
+    values = {"use": entry.use or item.name, **facts(item.name, entry), "edition": edition}
     if edition == "embedded":
         found = marker.read(DATA / edition / item.path)
         values |= {"classes": found.classes, "train_size": found.train, "test_size": found.test}

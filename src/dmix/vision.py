@@ -1,4 +1,4 @@
-"""The one door to torchvision and timm.
+"""Imports torchvision and timm, also where torchvision's native library cannot load.
 
 Published torchvision wheels are built against a CUDA torch: their native library needs libtorch_cuda,
 which a CPU build of torch does not have. The library then fails to load, silently, and torchvision goes
@@ -6,7 +6,7 @@ on to register meta kernels for operators that do not exist: `import torchvision
 torchvision::nms does not exist". dmix needs none of those operators (models, transforms and data sets are
 Python), so where the native library cannot load, the two modules that do the registering are left out of
 the import. Nothing is faked: `torchvision.ops.nms` raises torchvision's own "Couldn't load custom C++ ops".
-Where the library loads, this is a plain import. timm imports torchvision and comes through the same door.
+Where the library loads, this is a plain import. timm imports torchvision, so it is imported here too.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from types import ModuleType
 
 import torch
 
-# Private names of torchvision 0.28, which pyproject.toml pins; tests/models/test_vision.py uses the door.
+# Private names of torchvision 0.28, which pyproject.toml pins; tests/models/test_vision.py tests this import.
 REGISTERING = ("torchvision._meta_registrations", "torchvision._autograd_registrations")
 
 

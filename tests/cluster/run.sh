@@ -80,7 +80,7 @@ export PATH=$root/.venv/bin:$PATH:/usr/sbin
 
 # A copy, source included, so that nobody's edits reach the jobs and no job writes into the repository.
 mkdir -p "$project/src"
-cp -r "$root"/{params.yaml,Snakefile,workflows,reference} "$project"
+cp -r "$root"/{params.yaml,params,Snakefile,workflows,reference} "$project"
 cp -r "$root/src/dmix" "$project/src"
 cd "$project"
 export PYTHONPATH=$project/src

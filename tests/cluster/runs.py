@@ -9,6 +9,7 @@ from pathlib import Path
 import yaml
 
 from dmix.grid.expand import load_grid
+from dmix.grid.includes import read_params
 from dmix.record import read_record
 
 TIER = "smoke"
@@ -24,8 +25,8 @@ OVERRIDE = {
 def targets() -> None:
     """Lengthen one run in this folder's params.yaml; print the long run's folder and five others'."""
     file = Path("params.yaml")
-    params = yaml.safe_load(file.read_text())
-    params["tiers"][TIER]["overrides"].append(OVERRIDE)
+    params = read_params(file).data
+    params["tiers"][TIER]["overrides"] = [OVERRIDE]
     file.write_text(yaml.safe_dump(params, sort_keys=False))
     folders = load_grid(TIER).folders
     others = [folder for name, folder in folders.items() if name != LONG]

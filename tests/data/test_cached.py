@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from disk_images import write_images
-from dmix.data.augment.resize import First, ShorterSide, Square
+from dmix.data.augment.resize import FirstResize, ShorterSide, Square
 from dmix.data.loading.cached import CachedSplit, cached
 from dmix.data.sets.dataset import FileSplit
 from dmix.data.sets.image_files import LooseFiles
@@ -29,7 +29,7 @@ def split(tmp_path) -> FileSplit:
     return write_images(tmp_path / "images", 7)
 
 
-def make(split: FileSplit, folder: Path, first: First = FIRST, workers: int = 0) -> CachedSplit:
+def make(split: FileSplit, folder: Path, first: FirstResize = FIRST, workers: int = 0) -> CachedSplit:
     return cached(split, first, folder, workers=workers)
 
 

@@ -20,14 +20,14 @@ from dmix.doctor import machine as module
 from dmix.doctor.finding import Finding, as_text
 from dmix.doctor.machine import machine
 from dmix.doctor.store import GROUPS, store
-from project import ROOT
+from project import ROOT, copy_params
 
 
 @pytest.fixture
 def here(tmp_path, embedded_data, monkeypatch) -> Path:
-    for name in ("params.yaml", "reference/datasets.csv"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        shutil.copy(ROOT / name, tmp_path / name)
+    copy_params(tmp_path)
+    (tmp_path / "reference").mkdir()
+    shutil.copy(ROOT / "reference/datasets.csv", tmp_path / "reference")
     (tmp_path / "data").mkdir()
     (tmp_path / "data/embedded").symlink_to(embedded_data / "embedded")
     monkeypatch.chdir(tmp_path)

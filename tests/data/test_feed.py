@@ -11,7 +11,7 @@ from dmix.data.augment.crop_flip import CropFlip
 from dmix.data.augment.identity import Identity
 from dmix.data.augment.rand_augment import RandAugment
 from dmix.data.augment.random_resized_crop import RandomResizedCrop
-from dmix.data.loading.feed import Reading, evaluation, train_loader
+from dmix.data.loading.feed import ReadOptions, evaluation, train_loader
 from dmix.data.loading.loader import EvaluationSet, ResidentLoader
 from dmix.data.loading.stream import StreamEvaluation, StreamLoader
 from dmix.data.sets.dataset import Split
@@ -39,18 +39,18 @@ def in_memory():
 
 def test_images_in_memory_are_resident(in_memory):
     for augment in (CropFlip(padding=2, flip=0.5), Identity(), RandomResizedCrop(**CROP)):
-        found = train_loader(in_memory, augment, Reading(), seed=3, **FEED)
+        found = train_loader(in_memory, augment, ReadOptions(), seed=3, **FEED)
         assert isinstance(found, ResidentLoader)
         expected = ResidentLoader(in_memory, augment, seed=3, **FEED).batch(1)
         assert torch.equal(found.batch(1).images, expected.images)
-        own = train_loader(in_memory, augment, Reading(), seed=3, rows=slice(1, 3), **FEED).batch(1)
+        own = train_loader(in_memory, augment, ReadOptions(), seed=3, rows=slice(1, 3), **FEED).batch(1)
         assert torch.equal(own.images, expected.images[1:])
         assert torch.equal(own.labels, expected.labels[1:])
         assert torch.equal(own.index, expected.index[1:])
-    found = evaluation(in_memory, Unchanged(), Reading(), **FEED)
+    found = evaluation(in_memory, Unchanged(), ReadOptions(), **FEED)
     assert isinstance(found, EvaluationSet)
     whole = list(found)
-    own = list(evaluation(in_memory, Unchanged(), Reading(), share=slice(1, None, 2), **FEED))
+    own = list(evaluation(in_memory, Unchanged(), ReadOptions(), share=slice(1, None, 2), **FEED))
     assert len(whole) == len(found) == 3
     assert len(own) == 1
     assert torch.equal(own[0][0], whole[1][0])
@@ -61,9 +61,9 @@ def test_images_in_memory_are_resident(in_memory):
 def test_images_on_disk_are_streamed_and_keeping_them_changes_nothing(on_disk, tmp_path, workers):
     augment = RandomResizedCrop(shorter_side=12, **CROP)
     loaders, readings = [], []
-    for reading in (Reading(), Reading(workers), Reading(workers, tmp_path / "cache")):
-        loaders.append(train_loader(on_disk, augment, reading, seed=3, **FEED))
-        readings.append(evaluation(on_disk, VIEW, reading, **FEED))
+    for options in (ReadOptions(), ReadOptions(workers), ReadOptions(workers, tmp_path / "cache")):
+        loaders.append(train_loader(on_disk, augment, options, seed=3, **FEED))
+        readings.append(evaluation(on_disk, VIEW, options, **FEED))
         assert isinstance(loaders[-1], StreamLoader)
         assert isinstance(readings[-1], StreamEvaluation)
     assert len(list((tmp_path / "cache").glob("*.bin"))) == 1  # both begin with the same resize
@@ -79,26 +79,27 @@ def test_images_on_disk_are_streamed_and_keeping_them_changes_nothing(on_disk, t
 
 def test_shares_reach_the_streams(on_disk):
     augment = RandomResizedCrop(**CROP)
-    whole = train_loader(on_disk, augment, Reading(), seed=3, **FEED).batch(0)
-    own = train_loader(on_disk, augment, Reading(), seed=3, rows=slice(2, 3), **FEED).batch(0)
+    whole = train_loader(on_disk, augment, ReadOptions(), seed=3, **FEED).batch(0)
+    own = train_loader(on_disk, augment, ReadOptions(), seed=3, rows=slice(2, 3), **FEED).batch(0)
     assert torch.equal(own.images, whole.images[2:])
-    assert len(evaluation(on_disk, VIEW, Reading(), share=slice(0, None, 2), **FEED)) == 2
+    assert len(evaluation(on_disk, VIEW, ReadOptions(), share=slice(0, None, 2), **FEED)) == 2
 
 
 def test_nothing_is_kept_where_there_is_no_first_resize(on_disk, tmp_path):
-    train_loader(on_disk, RandomResizedCrop(**CROP), Reading(0, tmp_path / "cache"), seed=3, **FEED).batch(0)
-    list(evaluation(write_images(tmp_path / "one", 1), Unchanged(), Reading(0, tmp_path / "cache"), **FEED))
+    options = ReadOptions(0, tmp_path / "cache")
+    train_loader(on_disk, RandomResizedCrop(**CROP), options, seed=3, **FEED).batch(0)
+    list(evaluation(write_images(tmp_path / "one", 1), Unchanged(), options, **FEED))
     assert not (tmp_path / "cache").exists()
 
 
 def test_a_transform_without_the_form_is_an_error(in_memory, on_disk):
     rand_augment = RandAugment(operations=2, magnitude=9, magnitude_std=0.5, **CROP)
     with pytest.raises(DmixError, match="augmentation rand_augment is not for images in memory"):
-        train_loader(in_memory, rand_augment, Reading(), seed=3, **FEED)
+        train_loader(in_memory, rand_augment, ReadOptions(), seed=3, **FEED)
     with pytest.raises(DmixError, match="augmentation crop_flip is not for images on disk"):
-        train_loader(on_disk, CropFlip(padding=1, flip=0.5), Reading(), seed=3, **FEED)
+        train_loader(on_disk, CropFlip(padding=1, flip=0.5), ReadOptions(), seed=3, **FEED)
     with pytest.raises(DmixError, match="test-time transform resize_crop is not for images in memory"):
-        evaluation(in_memory, VIEW, Reading(), **FEED)
+        evaluation(in_memory, VIEW, ReadOptions(), **FEED)
 
 
 def test_test_time_transforms_are_parts():

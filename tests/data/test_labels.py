@@ -20,13 +20,13 @@ from dmix.data.labels.hash_rule import hash_rule
 from dmix.data.labels.per_class import draw
 from dmix.data.labels.published import LISTS, Lists, published
 from dmix.data.labels.splits import digest_of
-from dmix.data.line_digest import line_digest
-from dmix.data.obtain.bring import bring
 from dmix.data.obtain.fetch import fetch
+from dmix.data.obtain.import_item import import_item
 from dmix.data.obtain.verify import verify_files
 from dmix.data.sets.dataset import Dataset, Split
 from dmix.data_items import read_sources
 from dmix.errors import DmixError
+from dmix.files import line_digest
 from dmix.grid.parts import read_part
 from dmix.grid.presence import way_to_get
 from dmix.grid.spec import RunSpec
@@ -369,10 +369,10 @@ def test_a_folder_of_lists_is_imported_and_no_part_of_one(here):
         wanted = item(here, *rows_of(server, CONTENTS))
     (own / "a.txt").write_bytes(CONTENTS["a.txt"])
     with pytest.raises(DmixError, match="is not all of label_lists") as caught:
-        bring(wanted, own, place.data, None, place.told.append)
+        import_item(wanted, own, place.data, None, place.told.append)
     assert caught.value.way_out == "give a path to a folder with a.txt + b.txt"
     (own / "b.txt").write_bytes(CONTENTS["b.txt"])
-    bring(wanted, own, place.data, None, place.told.append)
+    import_item(wanted, own, place.data, None, place.told.append)
     assert files_below(place.data / "real/label_lists") == CONTENTS
     assert verify_files(wanted, place.data).endswith("holds the published files")
 
@@ -385,14 +385,15 @@ def spec(edition: str, **labels: object) -> RunSpec:
 def test_runs_on_published_lists_wait_for_them(here):
     items = read_sources(ROOT / "reference/datasets.csv")
     wanting = spec("real", use="published", percent=15)
-    assert way_to_get(wanting, items) == "run dmix data fetch cub"
+    assert way_to_get(wanting, items, ()) == "run dmix data fetch cub"
     (here / "data/real/CUB_200_2011").mkdir(parents=True)
-    assert way_to_get(wanting, items) == "run dmix data fetch label_lists"
-    assert way_to_get(spec("real", use="hash_rule", percent=15), items) is None
-    assert way_to_get(spec("real"), items) is None
+    assert way_to_get(wanting, items, ()) == "run dmix data fetch label_lists"
+    assert way_to_get(spec("real", use="hash_rule", percent=15), items, ("cub",)) is None
+    assert way_to_get(spec("real"), items, ()) is None
     assert (
-        way_to_get(spec("embedded", use="published", percent=15), items) == "run dmix data fetch label_lists"
+        way_to_get(spec("embedded", use="published", percent=15), items, ("cub",))
+        == "run dmix data fetch label_lists"
     )
     (here / "data/real/label_lists").mkdir()
-    assert way_to_get(wanting, items) is None
+    assert way_to_get(wanting, items, ()) is None
     assert isinstance(LISTS["cub"], Lists)

@@ -9,7 +9,7 @@ import pytest
 
 from dmix.data.obtain import download as module
 from dmix.data.obtain.download import PATIENCE, download
-from dmix.data.obtain.request import Part, SourceError
+from dmix.data.obtain.request import PartialFile, SourceError
 from dmix.errors import DmixError
 from obtaining import no_wait, served
 
@@ -26,7 +26,7 @@ def server(monkeypatch):
 
 @pytest.fixture
 def part(tmp_path):
-    return Part(tmp_path / ".a.tgz.part")
+    return PartialFile(tmp_path / ".a.tgz.part")
 
 
 def get(server, part, expected=SIZE, name="a.tgz"):

@@ -13,7 +13,7 @@ from test_imagenet import TRAIN_TAR, VAL_TAR, write_train_folders, write_train_t
 from test_imagenet import write_devkit as write_devkit
 
 from dmix import cli
-from dmix.data.obtain.bring import bring
+from dmix.data.obtain.import_item import import_item
 from dmix.data.sets import imagenet_devkit, marker
 from dmix.data.sets.cars import cars
 from dmix.data.sets.imagenet import imagenet
@@ -27,8 +27,8 @@ load_imagenet = functools.partial(imagenet, edition="real", classes=3, train_siz
 
 
 class Run(Place):
-    def bring(self, wanted: Item, path: Path, load=load_cub) -> None:
-        bring(wanted, path, self.data, load, self.told.append)
+    def take(self, wanted: Item, path: Path, load=load_cub) -> None:
+        import_item(wanted, path, self.data, load, self.told.append)
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def cub_item(tmp_path: Path, content: bytes) -> Item:
 
 
 def test_an_archive_under_any_name(run, tmp_path, archive, birds):
-    run.bring(cub_item(tmp_path, archive.read_bytes()), archive)
+    run.take(cub_item(tmp_path, archive.read_bytes()), archive)
     assert files_below(run.data / "real/CUB_200_2011") == files_below(birds)
     assert run.left() == ["CUB_200_2011"]
     assert run.told[-1].endswith("real/CUB_200_2011; to check all of it: dmix data verify cub")
@@ -61,14 +61,14 @@ def test_an_archive_under_any_name(run, tmp_path, archive, birds):
 
 def test_a_folder_with_the_archive(run, tmp_path, archive, birds):
     archive.rename(archive.with_name("CUB_200_2011.tgz"))
-    run.bring(cub_item(tmp_path, tarred(birds)), archive.parent)
+    run.take(cub_item(tmp_path, tarred(birds)), archive.parent)
     assert files_below(run.data / "real/CUB_200_2011") == files_below(birds)
     assert not (run.data / "real/CUB_200_2011").is_symlink()
 
 
 def test_an_unpacked_folder_becomes_a_link_and_the_command_says_so(run, tmp_path, birds, monkeypatch):
     monkeypatch.chdir(birds.parent)
-    run.bring(item(tmp_path, {"checksum": "0" * 32}), Path("CUB_200_2011"))
+    run.take(item(tmp_path, {"checksum": "0" * 32}), Path("CUB_200_2011"))
     target = run.data / "real/CUB_200_2011"
     assert target.readlink() == birds.resolve()
     assert f"(linked to {birds.resolve()}: leave that where it is)" in run.told[-1]
@@ -78,7 +78,7 @@ def test_an_unpacked_folder_becomes_a_link_and_the_command_says_so(run, tmp_path
 def test_an_unpacked_folder_that_its_loader_refuses(run, tmp_path, birds):
     (birds / "images.txt").unlink()
     with pytest.raises(DmixError) as caught:
-        run.bring(item(tmp_path, {"checksum": "0" * 32}), birds)
+        run.take(item(tmp_path, {"checksum": "0" * 32}), birds)
     assert caught.value.message == f"{birds}/images.txt is missing"
     assert caught.value.way_out == "give a path to CUB_200_2011.tgz, or the unpacked folder (CUB_200_2011)"
     assert run.left() == []
@@ -88,7 +88,7 @@ def test_an_unpacked_folder_that_its_loader_refuses(run, tmp_path, birds):
 def test_an_embedded_edition_is_no_real_one(run, tmp_path, birds):
     marker.write(birds, "a test", 1, 4, 2, 2)
     with pytest.raises(DmixError, match=rf"{birds} is the embedded edition"):
-        run.bring(item(tmp_path, {"checksum": "0" * 32}), birds)
+        run.take(item(tmp_path, {"checksum": "0" * 32}), birds)
     assert run.left() == []
 
 
@@ -96,15 +96,15 @@ def test_a_wrong_archive(run, tmp_path, archive):
     wanted = item(tmp_path, {"checksum": "0" * 32})
     expected = re.escape(str(archive)) + r" is not CUB_200_2011\.tgz: its md5 is [0-9a-f]{32}, not 0{32}"
     with pytest.raises(DmixError, match=expected):
-        run.bring(wanted, archive)
+        run.take(wanted, archive)
     with pytest.raises(DmixError, match=r"bytes, not 7\n"):
-        run.bring(item(tmp_path, {"checksum": "0" * 32, "bytes": 7}), archive)
+        run.take(item(tmp_path, {"checksum": "0" * 32, "bytes": 7}), archive)
     assert run.left() == []
 
 
 def test_a_path_that_is_not_there(run, tmp_path):
     with pytest.raises(DmixError, match=r"there is no .*nowhere") as caught:
-        run.bring(item(tmp_path, {"checksum": "0" * 32}), tmp_path / "nowhere")
+        run.take(item(tmp_path, {"checksum": "0" * 32}), tmp_path / "nowhere")
     assert "CUB_200_2011.tgz" in caught.value.way_out
 
 
@@ -118,7 +118,7 @@ def test_what_is_there_is_left_alone(run, tmp_path, archive, there):
         target.symlink_to("/gone")
     message = "is there already" + ("" if there == "folder" else r" \(a link to /gone\)") + "\n  remove it"
     with pytest.raises(DmixError, match=message):
-        run.bring(cub_item(tmp_path, archive.read_bytes()), archive)
+        run.take(cub_item(tmp_path, archive.read_bytes()), archive)
 
 
 # Cars: two published forms of several files
@@ -161,7 +161,7 @@ def test_both_forms_of_cars(run, tmp_path, form):
             (own / f"{packed[path.name]}.tgz").write_bytes(tarred(path))
         else:
             (own / path.name).write_bytes(path.read_bytes())
-    run.bring(cars_item(tmp_path, own, FILES), own, load_cars)
+    run.take(cars_item(tmp_path, own, FILES), own, load_cars)
     assert files_below(run.data / "real/stanford_cars") == files_below(whole)
     assert not any(path.is_symlink() for path in (run.data / "real/stanford_cars").rglob("*"))
 
@@ -170,7 +170,7 @@ def test_one_file_of_several_is_not_enough(run, tmp_path):
     own = tmp_path / "car_ims.tgz"
     own.write_bytes(b"x")
     with pytest.raises(DmixError, match=r"car_ims\.tgz is not all of cars") as caught:
-        run.bring(cars_item(tmp_path, tmp_path, FILES), own, load_cars)
+        run.take(cars_item(tmp_path, tmp_path, FILES), own, load_cars)
     assert (
         "a folder with car_ims.tgz + cars_annos.mat, or a folder with cars_train.tgz" in caught.value.way_out
     )
@@ -199,7 +199,7 @@ def imagenet_item(tmp_path: Path, own: Path) -> Item:
 
 def test_the_official_archives_of_imagenet_become_links(run, tmp_path, official):
     before = files_below(official)
-    run.bring(imagenet_item(tmp_path, official), official, load_imagenet)
+    run.take(imagenet_item(tmp_path, official), official, load_imagenet)
     folder = run.data / "real/imagenet"
     names = (TRAIN_TAR, VAL_TAR, imagenet_devkit.ARCHIVE)
     assert [(folder / name).readlink() for name in names] == [official / name for name in names]
@@ -214,7 +214,7 @@ def test_a_wrong_archive_of_imagenet(run, tmp_path, official):
     wanted = imagenet_item(tmp_path, official)
     (official / VAL_TAR).write_bytes(b"x")
     with pytest.raises(DmixError, match=rf"{VAL_TAR} is not {VAL_TAR}: its md5 is"):
-        run.bring(wanted, official, load_imagenet)
+        run.take(wanted, official, load_imagenet)
     assert run.left() == []
 
 
@@ -223,7 +223,7 @@ def test_unpacked_training_images_beside_an_archive(run, tmp_path, official):
     wanted = imagenet_item(tmp_path, official)
     (official / TRAIN_TAR).unlink()
     write_train_folders(official)
-    run.bring(wanted, official, load_imagenet)
+    run.take(wanted, official, load_imagenet)
     assert (run.data / "real/imagenet").readlink() == official
 
 
@@ -247,7 +247,7 @@ def test_weights_are_copied(run, weights, form):
     wanted, own = weights
     if form == "folder":
         own = own.rename(own.with_name(wanted.path.name)).parent
-    run.bring(wanted, own, None)
+    run.take(wanted, own, None)
     assert files_below(run.data / "real") == {str(wanted.path): b"weights"}
     assert not (run.data / "real" / wanted.path).is_symlink()
 
@@ -256,9 +256,9 @@ def test_wrong_weights(run, weights):
     wanted, own = weights
     own.write_bytes(b"other")
     with pytest.raises(DmixError, match=r"is not small-.*\.pth: its sha256 is"):
-        run.bring(wanted, own, None)
+        run.take(wanted, own, None)
     with pytest.raises(DmixError, match="is not all of small_weights"):
-        run.bring(wanted, own.parent / "data", None)
+        run.take(wanted, own.parent / "data", None)
     assert run.left() == []
 
 

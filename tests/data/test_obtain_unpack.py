@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dmix.data.obtain.unpack import Limit, unpack, usual
+from dmix.data.obtain.unpack import Limit, unpack, usual_limit
 from dmix.errors import DmixError
 from obtaining import files_below
 
@@ -69,7 +69,7 @@ def written(tmp_path: Path, content: bytes) -> Path:
 @pytest.mark.parametrize("form", GOOD)
 def test_files_come_out_as_they_went_in(tmp_path, form):
     archive = written(tmp_path, GOOD[form])
-    unpack(archive, tmp_path / "out", usual(archive))
+    unpack(archive, tmp_path / "out", usual_limit(archive))
     assert files_below(tmp_path / "out") == FILES
 
 
@@ -78,7 +78,7 @@ def test_what_tarfile_itself_unpacks(tmp_path):
     archive = written(tmp_path, GOOD["folders"])
     with tarfile.open(archive) as reference:
         reference.extractall(tmp_path / "reference", filter="data")
-    unpack(archive, tmp_path / "out", usual(archive))
+    unpack(archive, tmp_path / "out", usual_limit(archive))
     assert files_below(tmp_path / "out") == files_below(tmp_path / "reference")
 
 
@@ -113,7 +113,7 @@ def test_members_that_must_not_be_unpacked(tmp_path, form):
     before = set(tmp_path.rglob("*"))
     expected = f"{re.escape(str(archive))} is not unpacked: its member '{re.escape(member)}': {message}"
     with pytest.raises(DmixError, match=expected):
-        unpack(archive, out, usual(archive))
+        unpack(archive, out, usual_limit(archive))
     new = set(tmp_path.rglob("*")) - before - {out.parent, out}
     assert all(path.is_relative_to(out) and not path.is_symlink() for path in new)
 
@@ -134,7 +134,7 @@ def test_a_bomb_of_members_ends_at_the_bound(tmp_path):
 
 
 def test_the_usual_bound_is_ten_times_the_archive_and_a_bit(tmp_path):
-    assert usual(written(tmp_path, bytes(1000))) == Limit(10_000 + 64 * 2**20, 500_000)
+    assert usual_limit(written(tmp_path, bytes(1000))) == Limit(10_000 + 64 * 2**20, 500_000)
 
 
 def cut(content: bytes, part: float) -> bytes:
@@ -163,7 +163,7 @@ DAMAGED = {
 def test_archives_cut_short_or_damaged(tmp_path, form):
     archive = written(tmp_path, DAMAGED[form])
     with pytest.raises(DmixError, match=f"{re.escape(str(archive))} is cut short or damaged"):
-        unpack(archive, tmp_path / "out", usual(archive))
+        unpack(archive, tmp_path / "out", usual_limit(archive))
 
 
 def test_an_encrypted_zip(tmp_path):
@@ -178,4 +178,4 @@ def test_a_folder_that_cannot_be_written_is_no_fault_of_the_archive(tmp_path):
     archive = written(tmp_path, GOOD["tgz"])
     (tmp_path / "file").touch()
     with pytest.raises(DmixError, match=r"cannot write .*file"):
-        unpack(archive, tmp_path / "file" / "out", usual(archive))
+        unpack(archive, tmp_path / "file" / "out", usual_limit(archive))

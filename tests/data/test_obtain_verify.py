@@ -17,7 +17,7 @@ from dmix.data.sets.imagenet import imagenet
 from dmix.data.sets.tiny_imagenet import tiny_imagenet
 from dmix.errors import DmixError
 from obtaining import files_below, load_cub, write_cub
-from project import ROOT
+from project import ROOT, copy_params
 
 
 @pytest.fixture
@@ -127,9 +127,9 @@ def test_sizes_are_those_of_the_settings(birds):
 @pytest.fixture
 def here(tmp_path, embedded_data, monkeypatch) -> Path:
     """A folder with the repository's table and settings, and own copies of two embedded editions."""
-    for name in ("params.yaml", "reference/datasets.csv"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        shutil.copy(ROOT / name, tmp_path / name)
+    copy_params(tmp_path)
+    (tmp_path / "reference").mkdir()
+    shutil.copy(ROOT / "reference/datasets.csv", tmp_path / "reference")
     for name in ("CUB_200_2011", "cifar-10-batches-py"):
         shutil.copytree(embedded_data / "embedded" / name, tmp_path / "data/embedded" / name)
     monkeypatch.chdir(tmp_path)

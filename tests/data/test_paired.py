@@ -17,13 +17,13 @@ from dmix.data.augment.random_resized_crop import RandomResizedCrop
 from dmix.data.augment.square_rand_augment import SquareRandAugment
 from dmix.data.augment.strong import StrongCrop
 from dmix.data.labels.label_split import LabelSplit
-from dmix.data.loading import disk_views, epochs, feed
+from dmix.data.loading import chunks, epochs, feed
 from dmix.data.loading.disk_views import DiskViews
-from dmix.data.loading.feed import Reading
+from dmix.data.loading.feed import ReadOptions
 from dmix.data.loading.resident_views import Resident, ResidentViews
 from dmix.data.loading.sampling import Shuffled, WithReplacement
-from dmix.data.loading.two_stream_feed import pair_loader, shares_of
-from dmix.data.loading.two_streams import Pair, PairLoader, Views
+from dmix.data.loading.two_stream_feed import shares_of, two_stream_loader
+from dmix.data.loading.two_streams import TwoStreamBatch, TwoStreamLoader, Views
 from dmix.data.sets.dataset import FileSplit, Split
 from dmix.errors import DmixError
 
@@ -53,7 +53,7 @@ def in_memory() -> Split:
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch):
     """Several tasks for each batch, also of tiny ones; and no process outlives its test."""
-    monkeypatch.setattr(disk_views, "CHUNK", 2)
+    monkeypatch.setattr(chunks, "CHUNK", 2)
     yield
     if multiprocessing.active_children():
         gc.collect()  # pytest's record of an expected error is a cycle that holds the test's stream
@@ -233,11 +233,11 @@ def test_random_numbers_have_purposes_of_their_own():
 # --- pairs ---------------------------------------------------------------------------------------------
 
 
-def loader(split, labels: LabelSplit | None = LABELS, workers: int = 0, **changes) -> PairLoader:
+def loader(split, labels: LabelSplit | None = LABELS, workers: int = 0, **changes) -> TwoStreamLoader:
     disk_ones = isinstance(split, FileSplit)
     settings = {
         "augments": {"augment": CROP if disk_ones else WEAK, "strong": RAND if disk_ones else STRONG},
-        "reading": Reading(workers),
+        "read_options": ReadOptions(workers),
         "labelled": ("augment",),
         "unlabelled": ("augment", "strong"),
         "batch_size": 3,
@@ -246,7 +246,7 @@ def loader(split, labels: LabelSplit | None = LABELS, workers: int = 0, **change
         "seed_of": SEEDS.__getitem__,
         **changes,
     }
-    return pair_loader(split, labels, mean=MEAN, std=STD, device=CPU, **settings)
+    return two_stream_loader(split, labels, mean=MEAN, std=STD, device=CPU, **settings)
 
 
 @pytest.fixture(params=["disk", "memory"])
@@ -254,7 +254,7 @@ def split(request, on_disk, in_memory):
     return on_disk if request.param == "disk" else in_memory
 
 
-def pairs(source: PairLoader, steps) -> list[Pair]:
+def pairs(source: TwoStreamLoader, steps) -> list[TwoStreamBatch]:
     return [source.batch(step) for step in steps]
 
 
@@ -356,16 +356,16 @@ def test_resized_images_are_kept_where_all_views_begin_with_that(on_disk, monkey
     monkeypatch.setattr(feed, "cached", kept)
     squared = SquareRandAugment(first_side=12, **SQUARE)
     cases = [
-        ({"augment": squared, "strong": RAND}, [RAND.first, RAND.first]),
+        ({"augment": squared, "strong": RAND}, [RAND.first_resize, RAND.first_resize]),
         (
             {"augment": CROP, "strong": RAND},
             [],
         ),  # the labelled stream has none, the views of the other differ
-        ({"augment": RAND, "strong": CROP}, [RAND.first]),
-        ({"augment": RAND, "strong": SquareRandAugment(first_side=14, **SQUARE)}, [RAND.first]),
+        ({"augment": RAND, "strong": CROP}, [RAND.first_resize]),
+        ({"augment": RAND, "strong": SquareRandAugment(first_side=14, **SQUARE)}, [RAND.first_resize]),
     ]
     for augments, expected in cases:
-        loader(on_disk, augments=augments, reading=Reading(0, tmp_path))
+        loader(on_disk, augments=augments, read_options=ReadOptions(0, tmp_path))
         assert kept.kept == expected
         kept.kept.clear()
 
@@ -373,7 +373,7 @@ def test_resized_images_are_kept_where_all_views_begin_with_that(on_disk, monkey
 def test_keeping_resized_images_changes_no_pixel(on_disk, tmp_path):
     augments = {"augment": SquareRandAugment(first_side=12, **SQUARE), "strong": RAND}
     one = loader(on_disk, augments=augments)
-    other = loader(on_disk, augments=augments, reading=Reading(0, tmp_path))
+    other = loader(on_disk, augments=augments, read_options=ReadOptions(0, tmp_path))
     for step in (0, 3):
         assert_same(one.batch(step).labelled, other.batch(step).labelled)
         assert_same(one.batch(step).unlabelled, other.batch(step).unlabelled)
@@ -401,7 +401,7 @@ def test_worker_processes_are_shared_by_load(workers, loads, expected):
 
 def test_each_stream_has_its_processes(on_disk):
     source = loader(on_disk, workers=5)
-    assert (source._labelled._workers, source._unlabelled._workers) == (1, 4)
+    assert (source._labelled._images._workers, source._unlabelled._images._workers) == (1, 4)
 
 
 def test_what_a_stream_cannot_be_made_of(split):

@@ -205,8 +205,8 @@ def test_flips_have_their_probability_and_turn_columns():
 def test_images_on_disk_are_first_resized_by_their_shorter_side():
     plain, augment = augmentation(), augmentation(shorter_side=12)
     image = noise(30, 40, 3)
-    assert plain.first is None
-    assert augment.first == ShorterSide(12, "bicubic")
+    assert plain.first_resize is None
+    assert augment.first_resize == ShorterSide(12, "bicubic")
     expected = plain(ShorterSide(12, "bicubic")(image), np.random.default_rng(0))
     np.testing.assert_array_equal(augment(image, np.random.default_rng(0)), expected)
     small = resize(image, 12, 16, "bicubic")

@@ -167,7 +167,7 @@ def test_resize_crop_is_torchvisions_resize_and_centre_crop(
     expected = np.asarray(crop(resized(PIL.Image.fromarray(image))))
     np.testing.assert_array_equal(view(image), expected)
     # upright: the crop alone, of an image that needs no resize
-    upright = np.ascontiguousarray(view.first(image).transpose(1, 0, 2))
+    upright = np.ascontiguousarray(view.first_resize(image).transpose(1, 0, 2))
     np.testing.assert_array_equal(view(upright), np.asarray(crop(PIL.Image.fromarray(upright))))
 
 
@@ -180,4 +180,4 @@ def test_a_crop_larger_than_the_resized_image_is_an_error():
 def test_unchanged_changes_nothing():
     image = noise(3, 4)
     assert Unchanged()(image) is image
-    assert Unchanged().first is None
+    assert Unchanged().first_resize is None

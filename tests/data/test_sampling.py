@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from dmix.data.loading import epochs
-from dmix.data.loading.sampling import Drawn, Shuffled, WithReplacement
+from dmix.data.loading.sampling import Samples, Shuffled, WithReplacement
 from dmix.errors import DmixError
 
 ROWS = np.array([3, 5, 8, 13, 21, 34, 55, 89, 144, 233])
@@ -20,9 +20,9 @@ def indices(sampler, steps) -> list[int]:
     return [index for step in steps for index in sampler(step).index.tolist()]
 
 
-def assert_same(one: Drawn, other: Drawn) -> None:
+def assert_same(one: Samples, other: Samples) -> None:
     np.testing.assert_array_equal(one.index, other.index)
-    np.testing.assert_array_equal(one.use, other.use)
+    np.testing.assert_array_equal(one.rng_key, other.rng_key)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -39,11 +39,11 @@ def test_a_step_depends_on_seed_and_step_alone(kind):
 def test_samples_are_rows_and_each_use_is_another(kind):
     drawn = [kind(ROWS, 4, 7)(step) for step in range(50)]
     for each in drawn:
-        assert each.index.dtype == each.use.dtype == np.int64
+        assert each.index.dtype == each.rng_key.dtype == np.int64
         assert each.index.shape == (4,)
-        assert each.use.shape == (4, 2)
+        assert each.rng_key.shape == (4, 2)
         assert set(each.index.tolist()) <= set(ROWS.tolist())
-    uses = np.concatenate([each.use for each in drawn])
+    uses = np.concatenate([each.rng_key for each in drawn])
     assert len(np.unique(uses, axis=0)) == 200
 
 
@@ -53,7 +53,7 @@ def test_shuffled_takes_everything_before_anything_comes_again():
         found = indices(sampler, (2 * round_, 2 * round_ + 1))
         assert sorted(found) == ROWS.tolist()
         assert found == ROWS[epochs.order(10, 7, round_)].tolist()
-        assert sampler(2 * round_).use.tolist() == [[round_, index] for index in found[:5]]
+        assert sampler(2 * round_).rng_key.tolist() == [[round_, index] for index in found[:5]]
     assert indices(sampler, (0, 1)) != indices(sampler, (2, 3))
 
 
@@ -87,7 +87,7 @@ def test_with_replacement_is_uniform_over_its_rows():
 def test_with_replacement_takes_more_than_there_is():
     drawn = WithReplacement(ROWS[:2], 64, 0)(5)
     assert set(drawn.index.tolist()) == {3, 5}
-    assert drawn.use.tolist() == [[5, place] for place in range(64)]
+    assert drawn.rng_key.tolist() == [[5, place] for place in range(64)]
 
 
 @pytest.mark.parametrize("kind", KINDS)

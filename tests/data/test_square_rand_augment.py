@@ -18,15 +18,15 @@ from dmix.data.augment.resize import Square
 from dmix.data.augment.square_rand_augment import (
     NAMES,
     OPERATIONS,
-    Drawn,
+    DrawnOperations,
     Operation,
     SquareRandAugment,
     cut_out,
     draw_operations,
     rand_augment,
 )
-from dmix.data.loading import stream
-from dmix.data.loading.feed import Reading, train_loader
+from dmix.data.loading import chunks
+from dmix.data.loading.feed import ReadOptions, train_loader
 from dmix.data.loading.stream import StreamLoader
 from dmix.grid.parts import read_part
 
@@ -187,7 +187,7 @@ def test_the_part_applies_what_is_drawn_half_of_the_time(monkeypatch):
 def test_operations_follow_each_other_in_the_order_of_their_draws(monkeypatch):
     order = [NAMES.index(name) for name in ("Solarize", "Rotate", "Posterize", "TranslateX")]
     ones = np.ones(4, np.int64)
-    drawn = Drawn(np.array(order), 7 * ones, np.array([True, True, False, True]), -ones)
+    drawn = DrawnOperations(np.array(order), 7 * ones, np.array([True, True, False, True]), -ones)
     monkeypatch.setattr(square_rand_augment, "draw_operations", lambda k, rng: drawn)
     image = picture(30, 40)
     expected = PILLOW["Solarize"](Image.fromarray(image), 77)
@@ -333,11 +333,11 @@ def test_two_draws_of_one_generator_differ():
 
 @pytest.mark.parametrize("count", [1, 3])
 def test_neither_workers_nor_kept_images_change_a_pixel(tmp_path, monkeypatch, count):
-    monkeypatch.setattr(stream, "CHUNK", 2)
+    monkeypatch.setattr(chunks, "CHUNK", 2)
     split, augment = write_images(tmp_path / "images", 13), augmentation()
-    alone = train_loader(split, augment, Reading(), seed=3, **FEED)
+    alone = train_loader(split, augment, ReadOptions(), seed=3, **FEED)
     assert isinstance(alone, StreamLoader)
-    helped = train_loader(split, augment, Reading(count, tmp_path / "cache"), seed=3, **FEED)
+    helped = train_loader(split, augment, ReadOptions(count, tmp_path / "cache"), seed=3, **FEED)
     kept = [path.name.rpartition("-")[0] for path in (tmp_path / "cache").glob("*.bin")]
     assert kept == ["bicubic-32x32"]
     for step in range(5):
@@ -350,4 +350,4 @@ def test_the_part_is_read_from_its_source_and_is_for_images_on_disk():
     assert set(part.model.model_fields) == {*CROP, *OURS}
     assert isinstance(augmentation(), ImageAugment)
     assert not isinstance(augmentation(), Augment)
-    assert augmentation().first == Square(32, "bicubic")
+    assert augmentation().first_resize == Square(32, "bicubic")

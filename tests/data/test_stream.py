@@ -19,7 +19,7 @@ import torch
 from disk_images import Counted, write_images
 from dmix.data.augment.rand_augment import RandAugment
 from dmix.data.augment.random_resized_crop import RandomResizedCrop
-from dmix.data.loading import epochs, stream, workers
+from dmix.data.loading import chunks, epochs, workers
 from dmix.data.loading.loader import Batch
 from dmix.data.loading.stream import StreamEvaluation, StreamLoader
 from dmix.data.sets.dataset import FileSplit
@@ -41,7 +41,7 @@ def split(tmp_path_factory) -> FileSplit:
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch):
     """Several tasks for each batch, also of tiny ones; and no process outlives its test."""
-    monkeypatch.setattr(stream, "CHUNK", 2)
+    monkeypatch.setattr(chunks, "CHUNK", 2)
     yield
     if multiprocessing.active_children():
         gc.collect()  # pytest's record of an expected error is a cycle that holds the test's loader
@@ -273,7 +273,7 @@ def test_processes_end_where_a_reading_is_left_early_or_fails(split, tmp_path):
     assert caught.tb is not None  # frames are still held
     assert multiprocessing.active_children() == []
     with pytest.raises(ZeroDivisionError) as caught:
-        list(workers.ordered(divide_by_zero, range(3), workers=2, ahead=2, pin=False))
+        list(workers.parallel_map(divide_by_zero, range(3), workers=2, ahead=2, pin=False))
     assert caught.tb is not None
     assert multiprocessing.active_children() == []
 
@@ -361,14 +361,14 @@ def test_tasks_are_done_ahead_but_no_further_than_asked():
             read.append(task)
             yield task
 
-    results = workers.ordered(doubled, tasks(), workers=2, ahead=6, pin=False)
+    results = workers.parallel_map(doubled, tasks(), workers=2, ahead=6, pin=False)
     assert read == []
     found = [next(results).tolist() for _ in range(4)]
     assert [double for double, _ in found] == [0, 2, 4, 6]
     assert len({pid for _, pid in found}) == 2
     assert len(read) == 4 + 6
     results.close()
-    alone = list(workers.ordered(doubled, range(3), workers=0, ahead=6, pin=False))
+    alone = list(workers.parallel_map(doubled, range(3), workers=0, ahead=6, pin=False))
     assert [result.tolist() for result in alone] == [[2 * task, os.getpid()] for task in range(3)]
 
 
@@ -381,7 +381,7 @@ def test_a_worker_does_not_end_the_processes_of_a_loader_that_it_inherited_as_ga
     gc.disable()
     try:
         del source, cycle
-        list(workers.ordered(collect_garbage, range(2), workers=1, ahead=2, pin=False))
+        list(workers.parallel_map(collect_garbage, range(2), workers=1, ahead=2, pin=False))
         process.join(1)
         assert process.is_alive()
     finally:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from disk_images import write_images
 from dmix.data.augment.resize import Square
-from dmix.data.loading.feed import Reading, evaluation
+from dmix.data.loading.feed import ReadOptions, evaluation
 from dmix.data.loading.loader import EvaluationSet
 from dmix.data.loading.stream import StreamEvaluation
 from dmix.data.sets.dataset import Split
@@ -22,7 +22,7 @@ from dmix.data.views.ten_crop import TenCrop
 from dmix.data.views.unchanged import Unchanged
 from dmix.engine.distributed import World
 from dmix.engine.evaluate import predictions, top1
-from dmix.engine.method import Task
+from dmix.engine.method import Method
 from dmix.errors import DmixError
 from dmix.grid.parts import read_part
 
@@ -37,7 +37,7 @@ def view(side: int = 256, size: int = 224) -> TenCrop:
     return TenCrop(side=side, size=size, interpolation="bicubic")
 
 
-class Predicts(Task):
+class Predicts(Method):
     """A task of functions from images to logits, by name."""
 
     def __init__(self, **functions: Callable[[Tensor], Tensor]) -> None:
@@ -132,7 +132,7 @@ def test_on_the_host_an_image_becomes_a_square():
     assert found.shape == (20, 20, 3)
     np.testing.assert_array_equal(found, Square(20, "bicubic")(image))
     assert view(20, 16)(found) is found
-    assert view(20, 16).first == Square(20, "bicubic")
+    assert view(20, 16).first_resize == Square(20, "bicubic")
 
 
 @pytest.mark.parametrize("size", [20, 21])
@@ -250,7 +250,7 @@ def test_a_reading_from_disk_is_that_of_its_images_one_by_one(tmp_path):
         centre = image[2:18, 2:18].transpose(2, 0, 1).reshape(-1) @ weights.numpy()
         right += total.argmax() == split.labels[index]
         right_in_the_centre += centre.argmax() == split.labels[index]
-    found = top1(task, evaluation(split, seen, Reading(), **FEED), ALONE)
+    found = top1(task, evaluation(split, seen, ReadOptions(), **FEED), ALONE)
     assert found == {"model": 100 * right / 13, "model_centre": 100 * right_in_the_centre / 13}
     assert right != right_in_the_centre
 
@@ -261,8 +261,8 @@ def test_a_reading_from_disk_is_that_of_its_images_one_by_one(tmp_path):
 @pytest.mark.parametrize("workers", [0, 2])
 def test_images_on_disk_are_squared_and_kept_and_neither_that_nor_workers_change_a_pixel(tmp_path, workers):
     split, seen = write_images(tmp_path / "images", 7), view(20, 16)
-    plain = evaluation(split, seen, Reading(), **FEED)
-    kept = evaluation(split, seen, Reading(workers, tmp_path / "cache"), **FEED)
+    plain = evaluation(split, seen, ReadOptions(), **FEED)
+    kept = evaluation(split, seen, ReadOptions(workers, tmp_path / "cache"), **FEED)
     assert [path.name.rpartition("-")[0] for path in (tmp_path / "cache").glob("*.bin")] == ["bicubic-20x20"]
     for source in (plain, kept):
         assert isinstance(source, StreamEvaluation)
@@ -278,13 +278,13 @@ def test_images_in_memory_have_their_view_too():
     split = Split(rng.integers(0, 256, (7, 3, 12, 12), np.uint8), rng.integers(0, 7, 7))
     assert isinstance(EvaluationSet(split, **FEED).view, Unchanged)
     unchanged, seen = Unchanged(), view(12, 8)
-    assert evaluation(split, unchanged, Reading(), **FEED).view is unchanged
+    assert evaluation(split, unchanged, ReadOptions(), **FEED).view is unchanged
     source = EvaluationSet(split, view=seen, **FEED)
     assert source.view is seen
     for (images, _), (others, _) in zip(source, EvaluationSet(split, **FEED), strict=True):
         assert torch.equal(images, others)
     with pytest.raises(DmixError, match="test-time transform ten_crop is not for images in memory"):
-        evaluation(split, seen, Reading(), **FEED)
+        evaluation(split, seen, ReadOptions(), **FEED)
 
 
 def test_the_part_is_read_from_its_source():

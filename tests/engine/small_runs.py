@@ -13,11 +13,10 @@ from dmix.data.loading.loader import EvaluationSet, ResidentLoader
 from dmix.data.sets.dataset import Split
 from dmix.engine.distributed import here
 from dmix.engine.method import Ingredients
-from dmix.engine.trainer import Trainer
-from dmix.grid.schema import Recipe
 from dmix.methods.supervised import Supervised
 from dmix.objectives.mce import mce
 from dmix.policies.vanilla import Vanilla
+from small_recipes import completed, trainer_of
 
 CPU = torch.device("cpu")
 CLASSES = 5
@@ -26,30 +25,29 @@ SEED = 3
 SGD = {
     "epochs": 2,
     "batch_size": 8,
-    "optimizer": "sgd",
+    "optimizer": {"use": "sgd", "momentum": 0.9},
     "lr": 0.1,
-    "momentum": 0.9,
     "weight_decay": 0.01,
-    "schedule": "cosine",
+    "schedule": {"use": "cosine"},
     "mean": (0.5, 0.5, 0.5),
     "std": (0.25, 0.25, 0.25),
     "score": "last",
     "eval_every": 1,
 }
-ADAPTIVE = {"beta2": 0.99, "eps": 1e-6, "lr": 0.01, "weight_decay": 0.1}
+ADAPTIVE = {"momentum": 0.9, "beta2": 0.99, "eps": 1e-6}
 RECIPES = {
     "sgd": {},
-    "adamw": {**ADAPTIVE, "optimizer": "adamw"},
-    "lamb": {**ADAPTIVE, "optimizer": "lamb", "clip_norm": 0.5},
-    "warmup": {"warmup_epochs": 1, "warmup_start": 0.1, "lr_end": 0.01},
+    "adamw": {"optimizer": {"use": "adamw", **ADAPTIVE}, "lr": 0.01, "weight_decay": 0.1},
+    "lamb": {"optimizer": {"use": "lamb", **ADAPTIVE}, "lr": 0.01, "weight_decay": 0.1, "clip_norm": 0.5},
+    "warmup": {"schedule": {"warmup_epochs": 1, "warmup_start": 0.1, "lr_end": 0.01}},
     "bf16": {"precision": "bf16"},
     "fp16": {"precision": "fp16", "clip_norm": 1.0},
 }
 
 
 def recipe(**changes):
-    """A recipe as a specification has it, with every setting."""
-    return Recipe(**{**SGD, **changes}).model_dump(mode="json")
+    """The recipe with every setting, and its optimiser and schedule."""
+    return completed(SGD, changes)
 
 
 class NormFree(Backbone):
@@ -106,7 +104,7 @@ def make_trainer(settings, task=None, n=24, tests=13, test_batch=4):
     feed = {"mean": settings["mean"], "std": settings["std"], "device": CPU}
     test = EvaluationSet(split(tests, seed=1), batch_size=test_batch, share=here().batches(), **feed)
     task = make_task() if task is None else task
-    return Trainer(task, loader_for(settings, n), test, settings, SEED, CPU, label="small")
+    return trainer_of(task, loader_for(settings, n), test, settings, SEED, label="small")
 
 
 def values(module):

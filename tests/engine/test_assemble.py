@@ -92,8 +92,8 @@ def test_two_processes_share_every_batch(spec, data, part_of, monkeypatch):
 def test_two_processes_share_the_draws_of_one(data, part_of):
     dataset = data(STREAMED)
     draws = [part_of(STREAMED, dataset, World(rank, size)) for rank, size in ((0, 1), (0, 2), (1, 2))]
-    assert [one.task.policy.lam_groups for one in draws] == [4, 2, 2]
-    whole, *halves = (one.task.state_dict() for one in draws)
+    assert [one.method.policy.lam_groups for one in draws] == [4, 2, 2]
+    whole, *halves = (one.method.state_dict() for one in draws)
     for half in halves:
         assert half.keys() == whole.keys()
         assert_equal(half.values(), whole.values())
@@ -173,7 +173,7 @@ def run_file(model, folder):
 
 def test_a_random_start_is_the_seeds(data):
     spec = with_settings(STARTED, "recipe", init="random")
-    found = body_and_classifier(assemble(spec, data(spec), CPU).task.model)
+    found = body_and_classifier(assemble(spec, data(spec), CPU).method.model)
     for one, other in zip(found, drawn(spec, classifier=False), strict=True):
         assert one.keys() == other.keys()
         assert_equal(one.values(), other.values())
@@ -183,7 +183,7 @@ def test_a_random_start_is_the_seeds(data):
 def test_a_run_starts_from_the_body_in_the_file_with_a_classifier_of_its_own(write, data, tmp_path):
     spec = STARTED if write is run_file else with_settings(STARTED, "recipe", init="weights/small.pth")
     other = other_network()
-    task = assemble(spec, data(spec), CPU, given=Given(write(other, tmp_path))).task
+    task = assemble(spec, data(spec), CPU, given=Given(write(other, tmp_path))).method
     found, classifier = body_and_classifier(task.model)
     expected, _ = body_and_classifier(other)
     assert found.keys() == expected.keys()

@@ -124,7 +124,7 @@ def test_with_norms_they_are_one_process_that_normalises_each_half(two):
             loss = functional.cross_entropy(model(batch.images[half]), batch.labels[half])
             (loss / 2).backward()
         for group in trainer.optimizer.param_groups:
-            group["lr"] = trainer._rate(step, settings)
+            group["lr"] = trainer._rate(step, {})
         trainer.optimizer.step()
     assert_close(two.first["norms"], values(task), **CLOSE)
     whole = after_steps(make_trainer(settings, make_task(with_norms())))

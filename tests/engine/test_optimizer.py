@@ -8,12 +8,15 @@ import math
 import numpy as np
 import pytest
 import torch
-from small_runs import ADAPTIVE, recipe
+from small_runs import ADAPTIVE
 from torch import nn
 
 from dmix import vision
 from dmix.backbones.parameter_group import ParameterGroup
-from dmix.engine.optimizer import build_optimizer, exempt_from_decay
+from dmix.engine.optimizers import adamw as adamw_part
+from dmix.engine.optimizers import lamb as lamb_part
+from dmix.engine.optimizers import sgd as sgd_part
+from dmix.engine.weight_decay import exempt_from_decay
 from small_backbones import small_backbone
 
 SHAPES = {"conv.weight": (4, 3, 2, 2), "norm.weight": (5,), "head.bias": (3,), "stem.cls_token": (1, 1, 6)}
@@ -65,20 +68,20 @@ def lamb(theta, grads, *, lr, beta, beta2, eps, decay):
     return theta
 
 
-NAIVE = {
-    "sgd": (sgd, {}),
-    "nesterov": (sgd, {"nesterov": True}),
-    "adamw": (adamw, {"beta2": 0.99, "eps": 1e-6}),
-    "lamb": (lamb, {"beta2": 0.99, "eps": 1e-6}),
+MORE = {"beta2": 0.99, "eps": 1e-6}
+# The part, the naive loop, and the settings beside momentum.
+OPTIMIZERS = {
+    "sgd": (sgd_part.sgd, sgd, {}),
+    "nesterov": (sgd_part.sgd, sgd, {"nesterov": True}),
+    "adamw": (adamw_part.adamw, adamw, MORE),
+    "lamb": (lamb_part.lamb, lamb, MORE),
 }
 
 
 @pytest.mark.parametrize("exempt", ["nothing", "vectors", "vectors_and_embeddings"])
-@pytest.mark.parametrize("name", NAIVE)
+@pytest.mark.parametrize("name", OPTIMIZERS)
 def test_steps_are_those_of_the_naive_loop(name, exempt):
-    naive, more = NAIVE[name]
-    kind = {"nesterov": {"nesterov": True}, "sgd": {}}.get(name, {**ADAPTIVE, "optimizer": name})
-    settings = recipe(**{**kind, "momentum": 0.8, "weight_decay": 0.3, "lr": 0.02, "no_decay": exempt})
+    build, naive, more = OPTIMIZERS[name]
     theirs = {"conv.weight": 0.3, "norm.weight": 0.3, "head.bias": 0.3, "stem.cls_token": 0.3}
     if exempt != "nothing":
         theirs |= {"norm.weight": 0.0, "head.bias": 0.0}
@@ -86,10 +89,8 @@ def test_steps_are_those_of_the_naive_loop(name, exempt):
         theirs |= {"stem.cls_token": 0.0}
 
     found = parameters()
-    groups = exempt_from_decay(
-        [ParameterGroup(tuple(found.values()), {})], found.items(), settings["no_decay"]
-    )
-    optimizer = build_optimizer(groups, settings)
+    groups = exempt_from_decay([ParameterGroup(tuple(found.values()), {})], found.items(), exempt)
+    optimizer = build(groups, 0.02, 0.3, momentum=0.8, **more)
     for step in range(4):
         for parameter, grad in zip(found.values(), gradients(step).values(), strict=True):
             parameter.grad = torch.from_numpy(grad)
@@ -101,31 +102,29 @@ def test_steps_are_those_of_the_naive_loop(name, exempt):
         np.testing.assert_allclose(found[key].detach().numpy(), expected, rtol=1e-11, atol=1e-12, err_msg=key)
 
 
-@pytest.mark.parametrize("name", ["sgd", "adamw", "lamb"])
+@pytest.mark.parametrize("name", OPTIMIZERS)
 def test_a_group_keeps_what_it_sets_itself(name):
-    kind = {} if name == "sgd" else {**ADAPTIVE, "optimizer": name}
-    settings = recipe(**{**kind, "momentum": 0.8, "weight_decay": 0.3})
+    build, _, more = OPTIMIZERS[name]
     recipes_own, own = (tuple(parameters(seed).values()) for seed in (0, 1))
-    group = ParameterGroup(own, {"lr": 0.5, "momentum": 0.4, "weight_decay": 0.2})
-    optimizer = build_optimizer([ParameterGroup(recipes_own, {}), group], settings)
+    group = ParameterGroup(own, {"lr": 0.5, "lr_end": 0.1, "momentum": 0.4, "weight_decay": 0.2})
+    optimizer = build([ParameterGroup(recipes_own, {}), group], 0.02, 0.3, momentum=0.8, **more)
     first, second = optimizer.param_groups
     assert [first["params"], second["params"]] == [list(recipes_own), list(own)]
     assert (first["weight_decay"], second["weight_decay"]) == (0.3, 0.2)
-    momenta = [g["momentum"] if name == "sgd" else g["betas"][0] for g in optimizer.param_groups]
+    momenta = [g["momentum"] if "momentum" in g else g["betas"][0] for g in optimizer.param_groups]
     assert momenta == [0.8, 0.4]
-    if name != "sgd":
+    if "eps" in more:
         assert [g["betas"][1] for g in optimizer.param_groups] == [0.99, 0.99]
         assert [g["eps"] for g in optimizer.param_groups] == [1e-6, 1e-6]
 
 
 def test_lamb_does_not_clip_by_itself():
     """timm's and OpenMixup's do, to 1, unseen; with their settings the steps are theirs."""
-    settings = recipe(**{**ADAPTIVE, "optimizer": "lamb", "lr": 0.02})
     ours, clipped, theirs = parameters(), parameters(), parameters()
-    betas = (settings["momentum"], settings["beta2"])
-    rest = {"lr": 0.02, "betas": betas, "eps": settings["eps"], "weight_decay": settings["weight_decay"]}
+    rest = {"lr": 0.02, "betas": (0.9, 0.99), "eps": 1e-6, "weight_decay": 0.1}
     optimizers = [
-        build_optimizer([ParameterGroup(tuple(given.values()), {})], settings) for given in (ours, clipped)
+        lamb_part.lamb([ParameterGroup(tuple(given.values()), {})], 0.02, 0.1, **ADAPTIVE)
+        for given in (ours, clipped)
     ]
     published = timm_lamb(theirs.values(), **rest)
     for step in range(3):

@@ -17,22 +17,28 @@ from small_runs import (
 
 from dmix.backbones.parameter_group import ParameterGroup, with_rest
 from dmix.data.loading.loader import EvaluationSet
-from dmix.engine.schedule import cosine
-from dmix.engine.steps import cosine_7_16, multistep
+from dmix.engine.schedules.contract import Progress
+from dmix.engine.schedules.cosine import cosine
+from dmix.engine.schedules.cosine_7_16 import cosine_7_16
+from dmix.engine.schedules.multistep import multistep
 from dmix.job import checkpoint
 from dmix.policies.mixup import Mixup
 
 TOTAL, DECAY = 20, 0.75
 READ, ROWS = [1, 8, 15], [1, 8, 15, 20]
 SCHEDULES = {
-    "multistep": {"schedule": "multistep", "milestones": (6, 13), "lr_decay": 0.1},
-    "cosine_7_16": {"schedule": "cosine_7_16", "nesterov": True, "no_decay": "vectors"},
-    "cosine": {"schedule": "cosine", "lr_end": 0.001},
+    "multistep": {"schedule": {"use": "multistep", "milestones": (6, 13), "lr_decay": 0.1}},
+    "cosine_7_16": {
+        "schedule": {"use": "cosine_7_16"},
+        "optimizer": {"nesterov": True},
+        "no_decay": "vectors",
+    },
+    "cosine": {"schedule": {"use": "cosine", "lr_end": 0.001}},
 }
 RATES = {
-    "multistep": lambda step: multistep(step, 0.1, (6, 13), 0.1),
-    "cosine_7_16": lambda step: cosine_7_16(step, TOTAL, 0.1),
-    "cosine": lambda step: cosine(step, TOTAL, 0.1, 0.001),
+    "multistep": lambda at: multistep(0.1, at, milestones=(6, 13), lr_decay=0.1),
+    "cosine_7_16": lambda at: cosine_7_16(0.1, at),
+    "cosine": lambda at: cosine(0.1, at, lr_end=0.001),
 }
 every_schedule = pytest.mark.parametrize("schedule", SCHEDULES)
 
@@ -55,7 +61,7 @@ def finished(settings):
 
 
 @every_schedule
-@pytest.mark.parametrize("stop", [5, 8, 19], ids=["between readings", "at one", "before the end"])
+@pytest.mark.parametrize("stop", [5, 8, 19], ids=["between evaluations", "at one", "before the end"])
 def test_stopped_and_continued_it_ends_bit_identical(schedule, stop, tmp_path):
     def trainer():
         return trainer_of(of_steps(schedule), Mixup(alpha=1.0))
@@ -90,13 +96,13 @@ def test_a_group_with_a_factor_has_exactly_so_many_times_the_rate(schedule, no_d
 
     assert trainer.run(note)
     count = 1 if no_decay == "nothing" else 2  # exempt parameters are a group of their own
-    expected = [RATES[schedule](step) for step in range(TOTAL)]
+    expected = [RATES[schedule](Progress(step, TOTAL, 0)) for step in range(TOTAL)]
     assert len(set(expected)) > 2
     assert found == [count * [rate] + count * [10 * rate] for rate in expected]
     assert [row["lr"] for row in trainer.history] == [expected[step - 1] for step in ROWS]
 
 
-def test_the_history_has_a_row_at_each_reading_and_at_the_end():
+def test_the_history_has_a_row_at_each_evaluation_and_at_the_end():
     history = finished(of_steps()).history
     assert [row["step"] for row in history] == ROWS
     assert [row["step"] for row in history if any(key.startswith("top1_") for key in row)] == READ
@@ -117,24 +123,24 @@ def test_no_row_is_there_twice(changes, rows):
     assert [row["step"] for row in finished(of_steps(**changes)).history] == rows
 
 
-def test_losses_of_a_row_are_means_since_the_row_before_and_readings_leave_no_trace():
+def test_losses_of_a_row_are_means_since_the_row_before_and_evaluations_leave_no_trace():
     seldom, always = finished(of_steps()), finished(of_steps(eval_every=1))
     each = [row["loss"] for row in always.history]
     assert len(each) == TOTAL
     for start, row in zip([0, *ROWS], seldom.history, strict=False):
         part = each[start : row["step"]]
         assert row["loss"] == pytest.approx(sum(part) / len(part), rel=1e-6)
-    assert differences(values(seldom.task), values(always.task)) == []
+    assert differences(values(seldom.method), values(always.method)) == []
     assert differences(seldom.evaluated_state(), always.evaluated_state()) == []
 
 
 def test_what_is_evaluated_are_averaged_parameters_with_the_live_statistics():
     trainer = trainer_of(of_steps())
-    model = trainer.task.model
+    model = trainer.method.model
     parameters = {name for name, _ in model.named_parameters()}
     seen, expected = {}, {0: {name: value.double() for name, value in values(model).items()}}
 
-    def note_reading(module, arguments):
+    def note_evaluation(module, arguments):
         if not module.training:
             seen[trainer.step] = values(module)
 
@@ -147,7 +153,7 @@ def test_what_is_evaluated_are_averaged_parameters_with_the_live_statistics():
         assert differences(own, seen.get(one.step, {})) != []
         return True
 
-    model.register_forward_pre_hook(note_reading)
+    model.register_forward_pre_hook(note_evaluation)
     assert trainer.run(note_step)
     assert sorted(seen) == READ
     for step, found in seen.items():
@@ -161,11 +167,11 @@ def test_what_is_evaluated_are_averaged_parameters_with_the_live_statistics():
 def test_the_evaluated_state_has_the_accuracy_that_is_read():
     settings = of_steps(steps=15)
     trainer = finished(settings)
-    before = values(trainer.task)
+    before = values(trainer.method)
     state = trainer.evaluated_state()
-    assert differences(before, values(trainer.task)) == []
+    assert differences(before, values(trainer.method)) == []
     assert state.keys() == before.keys()
-    trained = {name for name, _ in trainer.task.named_parameters()}
+    trained = {name for name, _ in trainer.method.named_parameters()}
     assert {path[1:] for path in differences(before, state)} == trained
 
     task = make_task(with_norms()).eval()
@@ -181,10 +187,10 @@ def test_the_evaluated_state_has_the_accuracy_that_is_read():
     assert {value.device for value in state.values()} == {CPU}
 
 
-def test_averages_change_readings_alone():
+def test_averages_change_evaluations_alone():
     with_average, without = finished(of_steps()), finished(of_steps(ema=0.0))
-    assert differences(values(with_average.task), values(without.task)) == []
-    assert differences(without.evaluated_state(), values(without.task)) == []
+    assert differences(values(with_average.method), values(without.method)) == []
+    assert differences(without.evaluated_state(), values(without.method)) == []
     assert without.state_dict()["average"] is None
     for one, other in zip(with_average.history, without.history, strict=True):
         assert one.keys() == other.keys()

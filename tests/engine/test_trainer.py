@@ -21,7 +21,8 @@ from torch import nn
 
 from dmix.backbones.parameter_group import ParameterGroup
 from dmix.engine.precision import autocast, gradient_scaler
-from dmix.engine.schedule import cosine
+from dmix.engine.schedules.contract import Progress
+from dmix.engine.schedules.cosine import cosine
 from dmix.errors import DmixError
 from dmix.job import checkpoint
 from dmix.objectives.mce import mce
@@ -71,7 +72,7 @@ def test_every_recipe_changes_the_run(name):
     for trainer in runs.values():
         trainer.train_step()
         trainer.train_step()
-    assert differences(values(runs["sgd"].task), values(runs[name].task)) != []
+    assert differences(values(runs["sgd"].method), values(runs[name].method)) != []
 
 
 def gradient_by_hand(task, settings, step=0):
@@ -82,7 +83,7 @@ def gradient_by_hand(task, settings, step=0):
 
 @pytest.mark.parametrize("limit", [0.1, 1e6, 0.0])
 def test_clipping_scales_the_whole_gradient_to_the_limit(limit):
-    settings = recipe(clip_norm=limit, momentum=0.0, weight_decay=0.0)
+    settings = recipe(clip_norm=limit, optimizer={"momentum": 0.0}, weight_decay=0.0)
     task = make_task()
     before = [p.detach().clone() for p in task.parameters()]
     gradient = gradient_by_hand(task, settings)
@@ -96,7 +97,7 @@ def test_clipping_scales_the_whole_gradient_to_the_limit(limit):
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
 def test_the_limit_is_on_the_gradient_and_not_on_its_scaled_form(precision):
-    settings = recipe(precision=precision, clip_norm=0.1, momentum=0.0, weight_decay=0.0)
+    settings = recipe(precision=precision, clip_norm=0.1, optimizer={"momentum": 0.0}, weight_decay=0.0)
     task = make_task()
     before = nn.utils.parameters_to_vector(task.parameters()).detach().clone()
     make_trainer(settings, task).train_step()
@@ -105,7 +106,7 @@ def test_the_limit_is_on_the_gradient_and_not_on_its_scaled_form(precision):
 
 
 def test_the_norm_is_of_all_groups_together():
-    settings = recipe(clip_norm=0.05, momentum=0.0, weight_decay=0.0, no_decay="vectors")
+    settings = recipe(clip_norm=0.05, optimizer={"momentum": 0.0}, weight_decay=0.0, no_decay="vectors")
     task = make_task(policy=Separate({"lr": 0.2}))
     trainer = make_trainer(settings, task)
     trainer.train_step()
@@ -115,7 +116,7 @@ def test_the_norm_is_of_all_groups_together():
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
-def test_a_step_computes_in_its_precision_and_keeps_parameters_and_readings_in_float32(precision):
+def test_a_step_computes_in_its_precision_and_keeps_parameters_and_evaluations_in_float32(precision):
     task = make_task()
     trainer = make_trainer(recipe(precision=precision, epochs=1), task)
     seen = {"train": set(), "test": set()}
@@ -138,7 +139,7 @@ def test_half_precision_is_float32_to_its_rounding(precision):
     for name in ("fp32", precision):
         task = make_task()
         before = nn.utils.parameters_to_vector(task.parameters()).detach().clone()
-        make_trainer(recipe(precision=name, weight_decay=0.0, momentum=0.0), task).train_step()
+        make_trainer(recipe(precision=name, weight_decay=0.0, optimizer={"momentum": 0.0}), task).train_step()
         steps[name] = nn.utils.parameters_to_vector(task.parameters()).detach() - before
     error = (steps[precision] - steps["fp32"]).norm() / steps["fp32"].norm()
     assert 1e-6 < error < {"bf16": 3e-2, "fp16": 4e-3}[precision]
@@ -178,9 +179,9 @@ def test_the_scaler_does_nothing_without_float16():
 
 
 def test_rates_of_a_run_and_of_a_group():
-    changes = {"warmup_epochs": 1, "warmup_start": 0.25, "lr_end": 0.01}
+    schedule = {"warmup_epochs": 1, "warmup_start": 0.25, "lr_end": 0.01}
     task = make_task(policy=Separate({"lr": 0.4, "lr_end": 0.2, "warmup_epochs": 0}))
-    trainer = make_trainer(recipe(**changes), task)
+    trainer = make_trainer(recipe(schedule=schedule), task)
     total, warm = 6, 3
     found = []
     while trainer.step < trainer.total:
@@ -188,16 +189,34 @@ def test_rates_of_a_run_and_of_a_group():
         found.append([group["lr"] for group in trainer.optimizer.param_groups])
     for step, (recipes_own, own) in enumerate(found):
         share = min(1.0, 0.25 + 0.75 * step / warm)
-        assert recipes_own == pytest.approx(share * cosine(step, total, 0.1, 0.01), rel=1e-12)
-        assert own == cosine(step, total, 0.4, 0.2)
+        assert recipes_own == pytest.approx(
+            share * cosine(0.1, Progress(step, total, 3), lr_end=0.01), rel=1e-12
+        )
+        assert own == cosine(0.4, Progress(step, total, 3), lr_end=0.2)
+
+
+@pytest.mark.parametrize(
+    "own", [{"lr_end": 0.2}, {"lr_end": 0.2, "momentum": 0.5, "beta2": 0.5, "unknown": 1.0}]
+)
+def test_settings_of_a_group_that_the_parts_do_not_have_change_nothing(own):
+    """AutoMix says where the rate of its mixer ends, whatever schedule it is used with."""
+    schedule = {"use": "multistep", "milestones": [2, 4], "lr_decay": 0.5}
+    task = make_task(policy=Separate({"lr": 0.4, **own}))
+    trainer = make_trainer(recipe(schedule=schedule), task)
+    found = []
+    while trainer.step < trainer.total:
+        trainer.train_step()
+        found.append([group["lr"] for group in trainer.optimizer.param_groups])
+    assert found == [[0.1 * share, 0.4 * share] for share in (1, 1, 0.5, 0.5, 0.25, 0.25)]
+    assert [group["momentum"] for group in trainer.optimizer.param_groups] == [0.9, own.get("momentum", 0.9)]
 
 
 def test_history_and_message_have_the_warmed_up_rate():
-    settings = recipe(warmup_epochs=1, warmup_start=0.25, epochs=2)
+    settings = recipe(schedule={"warmup_epochs": 1, "warmup_start": 0.25}, epochs=2)
     trainer = make_trainer(settings)
     assert trainer.run(lambda _: True)
-    assert trainer.history[0]["lr"] == pytest.approx(0.75 * cosine(2, 6, 0.1, 0.0), rel=1e-12)
-    assert trainer.history[1]["lr"] == cosine(5, 6, 0.1, 0.0)
+    assert trainer.history[0]["lr"] == pytest.approx(0.75 * cosine(0.1, Progress(2, 6, 3)), rel=1e-12)
+    assert trainer.history[1]["lr"] == cosine(0.1, Progress(5, 6, 3))
 
     def broken(*rows):
         return mce(*rows) * float("nan")

@@ -61,15 +61,15 @@ def free_port():
 
 
 def after_steps(trainer, steps=STEPS):
-    trainer.task.train()
+    trainer.method.train()
     for _ in range(steps):
         trainer.train_step()
-    return values(trainer.task)
+    return values(trainer.method)
 
 
 def whole_run(trainer):
     assert trainer.run(lambda _: True)
-    return values(trainer.task), trainer.history
+    return values(trainer.method), trainer.history
 
 
 INTERRUPTED = {

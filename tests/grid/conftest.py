@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dmix.grid.expand import Grid, load_grid
-from project import ROOT, small_params
+from project import copy_params, small_params
 
 Edit = Callable[..., Grid]
 
@@ -16,12 +16,18 @@ def expanded(tmp_path: Path) -> Edit:
     """Expand params.yaml, the repository's or the small one, after replacements that must match once."""
 
     def expand(*edits: tuple[str, str], tier: str = "full", small: bool = False) -> Grid:
-        text = small_params() if small else (ROOT / "params.yaml").read_text()
-        for old, new in edits:
-            assert text.count(old) == 1, (old, text.count(old))
-            text = text.replace(old, new)
         path = tmp_path / "params.yaml"
-        path.write_text(text)
+        if small:
+            path.write_text(small_params())
+        files = [path] if small else copy_params(tmp_path)
+        texts = {file: file.read_text() for file in files}
+        for old, new in edits:
+            places = [file for file, text in texts.items() for _ in range(text.count(old))]
+            assert len(places) == 1, (old, places)
+            (place,) = places
+            texts[place] = texts[place].replace(old, new)
+        for file, text in texts.items():
+            file.write_text(text)
         return load_grid(tier, path)
 
     return expand

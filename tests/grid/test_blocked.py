@@ -11,7 +11,7 @@ from dmix import cli
 from dmix.grid.artefact import frame_digest, table_digest
 from dmix.grid.expand import Grid, folder, load_grid
 from obtaining import table
-from project import NO_RULES, ROOT, small_params
+from project import NO_RULES, ROOT, copy_params, small_params
 
 HERE = "supervised/cifar10/resnet18/mixup/mce/s0"
 THERE = "supervised/cifar100/resnet18/mixup/mce/s0"
@@ -102,11 +102,13 @@ def test_embedded_data_are_never_missing(here):
         assert set(grid.folders) == {name for name in grid.runs if "ghost" not in name}
 
 
-def test_a_data_set_that_the_table_does_not_know_is_taken_to_be_there(here):
+def test_a_data_set_that_the_table_does_not_know_is_for_the_user_to_bring(here):
     (here / "reference").unlink()
     table(here / "reference/datasets.csv", {"url": "https://x.org/cub.tgz", "checksum": "0" * 32})
-    grid = full()
-    assert {grid.blocked(name) for name in grid.runs} == {None}
+    way_out = f"put it at data/real/{CIFAR10}, or run dmix data import cifar10 PATH"
+    assert full().blocked(HERE) == way_out
+    bring(here, CIFAR10)
+    assert full().blocked(HERE) is None
 
 
 def test_what_is_not_implemented_is_not_blocked(here):
@@ -129,7 +131,7 @@ def test_what_is_not_implemented_is_not_blocked(here):
     ],
 )
 def test_every_data_set_of_the_paper_has_its_command(here, dataset, place, command):
-    (here / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+    copy_params(here)
     for name in ("resnet18-f37072fd.pth", "resnet50-0676ba61.pth", "resnext50_32x4d-7cdf4587.pth"):
         bring(here, f"weights/{name}")
     grid = full()

@@ -63,6 +63,25 @@ def test_a_run_depends_on_its_parts_and_the_engine_alone(expanded):
     assert rooms <= {"data", "engine", "objectives", "policies", "backbones", "methods"}
 
 
+def test_a_run_depends_on_its_own_optimiser_and_schedule_alone(expanded):
+    grid = expanded()
+    for name, own in (
+        ("supervised/cifar100/resnet18/mixup/mce/s0", {"optimizers.sgd", "schedules.cosine"}),
+        ("supervised/imagenet/deit_small/deit/mce/s0", {"optimizers.adamw", "schedules.cosine"}),
+        ("supervised/imagenet/resnet50/rsb/mbce_one/s0", {"optimizers.lamb", "schedules.cosine"}),
+        ("transfer/bss/cub/resnet50/vanilla/ce/percent=15/s0", {"optimizers.sgd", "schedules.multistep"}),
+        (
+            "semi/fixmatch/cifar10/wrn28_2/vanilla/ce/count=250/s0",
+            {"optimizers.sgd", "schedules.cosine_7_16"},
+        ),
+    ):
+        parts = {f"dmix.engine.{part}" for part in own}
+        rooms = ("dmix.engine.optimizers", "dmix.engine.schedules")
+        found = {module for module in code_modules(grid.runs[name]) if module.startswith(rooms)}
+        shared = {f"{room}.contract" for room in rooms} | {"dmix.engine.optimizers.adam_groups"}
+        assert found - shared == parts, name
+
+
 def test_every_module_that_a_run_imports_is_in_its_closure(expanded):
     """The closure is read from the source; compare with what Python says the modules import."""
     modules = code_modules(expanded().runs["supervised/cifar10/resnet18/cutmix/dm_ce/s0"])
@@ -93,5 +112,5 @@ def test_what_mixes_rows_is_no_part_of_a_run_that_mixes_none():
         assert not pairs & code_modules(grid.runs[bare]).keys()
         assert pairs - {"dmix.objectives.dm_ce"} <= code_modules(grid.runs[mixed]).keys()
     supervised = code_modules(grid.runs["supervised/cifar10/resnet18/mixup/mce/s0"])
-    assert not {name for name in supervised if "pair" in name or "semi" in name or "transfer" in name}
+    assert not {name for name in supervised if "pairs" in name or "semi" in name or "transfer" in name}
     assert "dmix.data.labels.splits" not in supervised

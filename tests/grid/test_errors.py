@@ -45,9 +45,9 @@ CASES = {
         "recipes.cifar.batch_size: Input should be a valid integer",
     ),
     "setting missing": (
-        ("    schedule: cosine\n", ""),
+        ("    weight_decay: 0.0001\n", ""),
         "  cifar100: # Table 1",
-        "recipe.schedule is set nowhere",
+        "recipe.weight_decay is set nowhere",
     ),
     "key given twice": (
         ("    epochs: 800\n", "    epochs: 800\n    epochs: 900\n"),

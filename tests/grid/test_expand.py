@@ -115,7 +115,7 @@ def test_digest_ignores_order_and_sees_every_value():
     other = spec_with({"b": {}, "a": {"y": [1, 2], "x": 1}}, {})
     assert one.digest() == other.digest()
     assert canonical_json({"b": 1.0, "a": [True]}) == '{"a":[true],"b":1.0}'
-    seeds = {RunSpec(one.task, one.axes, one.settings, (), {}, seed).digest() for seed in range(3)}
+    seeds = {RunSpec(one.method, one.axes, one.settings, (), {}, seed).digest() for seed in range(3)}
     assert len(seeds) == 3
 
 

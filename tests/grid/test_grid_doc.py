@@ -135,8 +135,8 @@ def test_switches_have_their_defaults(task):
         for section, _, key in (setting.strip("`").partition("."),)
     }
     assert named == {(section, key): settings[section][key] for section, key in named}
-    every = {(section, key) for section in ("pairing", "relation") for key in settings.get(section, {})}
-    assert every - set(named) == {("pairing", "use")}
+    every = {(section, key) for section in ("addon", "relation") for key in settings.get(section, {})}
+    assert every - set(named) == {("addon", "use")}
 
 
 def test_costs_of_transfer_learning():
@@ -144,10 +144,10 @@ def test_costs_of_transfer_learning():
     methods = {key: entry for key, entry in FULL.params.methods.items() if entry.task == "transfer"}
     own = methods.pop("self_tuning")
     assert printed["Self-Tuning"] == own.passes
-    assert printed["Self-Tuning +Mixup, +DM"] == own.passes + own.paired_passes
+    assert printed["Self-Tuning +Mixup, +DM"] == own.passes + own.addon_passes
     for entry in methods.values():
         assert printed["Fine-Tuning, BSS, Co-Tuning"] == entry.passes
-        assert printed["the same +DM"] == entry.passes + entry.paired_passes
+        assert printed["the same +DM"] == entry.passes + entry.addon_passes
 
 
 def test_costs_of_semi_supervised_learning():
@@ -174,7 +174,7 @@ def test_costs_of_semi_supervised_learning():
 
 
 def sum_of(entry):
-    return entry.passes + entry.paired_passes
+    return entry.passes + entry.addon_passes
 
 
 def test_numbers_of_others_are_those_beside_table_7():

@@ -153,7 +153,7 @@ def test_a_source_that_cannot_be_is_named_with_its_line(case, expanded, tmp_path
     "init",
     [
         *(
-            "pretrained",
+            "pretrianed",
             "",
             "weights/",
             "weights/resnet18.pt",
@@ -198,7 +198,7 @@ def test_two_relationships_of_one_name_are_refused(expanded):
 
 
 def test_a_relationship_learned_otherwise_has_another_name(expanded):
-    axis = "    labels.percent: *shares\n    pairing.unlabelled: [true, false]\n"
+    axis = "    addon.unlabelled: [true, false]\n"
     grid = expanded(
         ("    method: [fine_tuning, co_tuning]\n", "    method: co_tuning\n"),
         (axis, f"{axis}    relation.fit_percent: [80, 60]\n"),

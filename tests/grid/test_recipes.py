@@ -316,7 +316,7 @@ SEMI_METHODS = {
     "flexmatch": {"threshold": 0.95, "weight": 1.0, "warm_up": True},
 }  # fmt: skip
 RELATION = {"use": "reverse", "source_scale": 0.8840456604957581, "fit_percent": 80, "largest_scale": 1000.0}
-PAIRING = {
+PAIRS = {
     "use": "pairs", "rule": "at_most_half", "sides": "labelled", "unlabelled": True, "head": "own",
     "w_ll": 1.0, "w_lu": 1.0, "ramp": "cosine", "view": "first", "threshold": 0.0, "mce_sides": "both",
     "power": 0.0, "joint": False, "freeze": False,
@@ -619,18 +619,18 @@ def test_labels_are_drawn_by_the_rule():
     assert not any(spec.settings["labels"] for spec in FIRST if spec.task == "supervised")
 
 
-def test_nothing_but_mixup_is_paired():
+def test_only_what_mixes_has_settings_of_an_add_on():
     for spec in FIRST:
         mixed = spec.task != "supervised" and spec.axes["policy"] == "mixup"
-        assert bool(spec.settings["pairing"]) == mixed, spec.name
+        assert bool(spec.settings["addon"]) == mixed, spec.name
     assert {spec.axes["objective"] for spec in MIXED} == {"mce", "dm_ce"}
 
 
 def test_what_mixup_and_dm_add_in_table_6():
     for spec in of_grid("transfer_mixup"):
-        assert spec.settings["pairing"] == {**PAIRING, **NO_ASYMMETRY}, spec.name
+        assert spec.settings["addon"] == {**PAIRS, **NO_ASYMMETRY}, spec.name
     for spec in of_grid("transfer_dm"):
-        assert spec.settings["pairing"] == PAIRING, spec.name
+        assert spec.settings["addon"] == PAIRS, spec.name
 
 
 def test_alpha_in_transfer_learning():
@@ -652,7 +652,7 @@ def test_eta_in_transfer_learning():
 def test_table_8_has_three_rules_and_two_losses():
     grids = ("strategy_mce", "strategy_dm", "strategy_dm_free")
     found = [
-        (percent(s), s.axes["objective"], s.settings["pairing"]["rule"], s.settings["pairing"]["sides"])
+        (percent(s), s.axes["objective"], s.settings["addon"]["rule"], s.settings["addon"]["sides"])
         for grid in grids
         for s in of_grid(grid)
     ]
@@ -666,8 +666,8 @@ def test_table_8_has_three_rules_and_two_losses():
     )
     assert sorted(found) == sorted((share, *one) for share in (15, 30, 50) for one in six)
     for spec in (spec for grid in grids for spec in of_grid(grid)):
-        others = {key: value for key, value in PAIRING.items() if key not in ("rule", "sides")}
-        assert {key: spec.settings["pairing"][key] for key in others} == others, spec.name
+        others = {key: value for key, value in PAIRS.items() if key not in ("rule", "sides")}
+        assert {key: spec.settings["addon"][key] for key in others} == others, spec.name
 
 
 def test_table_8_is_self_tuning_on_cub():
@@ -675,17 +675,17 @@ def test_table_8_is_self_tuning_on_cub():
     specs = [spec for grid in grids for spec in of_grid(grid)]
     assert {(spec.axes["method"], *place(spec)) for spec in specs} == {("self_tuning", "cub", "resnet18")}
     assert sorted(percent(spec) for spec in of_grid("strategy_bare")) == [15, 30, 50]
-    assert not any(spec.settings["pairing"] for spec in of_grid("strategy_bare"))
+    assert not any(spec.settings["addon"] for spec in of_grid("strategy_bare"))
 
 
 def test_table_s7_leaves_unlabelled_images_out():
     specs = of_grid("transfer_labelled")
     for spec in specs:
-        unlabelled = spec.settings["pairing"]["unlabelled"]
-        assert spec.settings["pairing"] == {**PAIRING, "unlabelled": unlabelled}, spec.name
+        unlabelled = spec.settings["addon"]["unlabelled"]
+        assert spec.settings["addon"] == {**PAIRS, "unlabelled": unlabelled}, spec.name
         assert unlabelled == (spec.name in FULL.grids["transfer_dm"]), spec.name
     found = [
-        (s.axes["method"], s.axes["dataset"], percent(s), s.settings["pairing"]["unlabelled"]) for s in specs
+        (s.axes["method"], s.axes["dataset"], percent(s), s.settings["addon"]["unlabelled"]) for s in specs
     ]
     assert sorted(found) == [
         (method, dataset, share, unlabelled)
@@ -803,7 +803,7 @@ def test_what_mixup_and_dm_add_in_table_7():
     for spec in SEMI_MIXED:
         rule = NO_ASYMMETRY if spec.axes["objective"] == "mce" else {}
         host = AS_FIXMATCH if spec.axes["method"] == "fixmatch" else {}
-        assert spec.settings["pairing"] == {**PAIRING, **host, **rule}, spec.name
+        assert spec.settings["addon"] == {**PAIRS, **host, **rule}, spec.name
     found = {(s.axes["method"], s.axes["objective"]) for s in SEMI_MIXED}
     assert found == {("fixmatch", "mce"), ("fixmatch", "dm_ce"), ("mixmatch", "dm_ce")}
 

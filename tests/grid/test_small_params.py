@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-import yaml
 
-from project import ROOT, small_params
+from dmix.grid.yaml_lines import load
+from project import ROOT, real_params
 
-SMALL = yaml.safe_load(small_params())
-REAL = yaml.safe_load((ROOT / "params.yaml").read_text())
+SMALL = load(ROOT / "tests/small_params.yaml").data
+REAL = real_params()
 ENTRIES = [
     (section, name)
     for section in ("datasets", "backbones", "recipes", "policies", "objectives", "methods")

@@ -129,7 +129,7 @@ def test_resolve_names_the_line_of_every_value(here, capsys):
     assert "epochs: 800" in line_of("recipe.epochs")
     assert "static: {objective.eta: 0.1, policy.alpha: 0.2}" in line_of("objective.eta")
     assert "static: {objective.eta: 0.1, policy.alpha: 0.2}" in line_of("policy.alpha")
-    assert "neutral value" in lines["recipe.nesterov"]
+    assert "neutral value" in lines["optimizer.nesterov"]
 
 
 def test_gc_lists_what_no_grid_names_and_deletes_only_when_told(here, capsys):

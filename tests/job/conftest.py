@@ -11,8 +11,8 @@ def lengthen(project: Project) -> None:
     """Give the smoke runs some hundred steps."""
     project.edit(
         "params.yaml",
-        "{recipe.batch_size: 250, recipe.epochs: 2}",
-        "{recipe.batch_size: 50, recipe.epochs: 12}",
+        "smoke: {epochs: 2, batch_size: 250}",
+        "smoke: {epochs: 12, batch_size: 50}",
     )
 
 

@@ -116,7 +116,7 @@ def test_params_edited_while_the_job_waits(project: Project):
         "static: {objective.eta: 0.99, policy.alpha: 0.2}",
     )
     message = assert_refused(
-        project, "params.yaml changed since this job was submitted", 2, *TRAIN, "--promise", promised
+        project, "the parameters changed since this job was submitted", 2, *TRAIN, "--promise", promised
     )
     assert "objective.eta: 0.1 -> 0.99" in message
 

@@ -14,7 +14,7 @@ import yaml
 
 from dmix import cli
 from dmix.class_relation_record import read_relation
-from dmix.data.loading.feed import Reading
+from dmix.data.loading.feed import ReadOptions
 from dmix.engine import class_relation as engine
 from dmix.engine.device import choose_device
 from dmix.engine.parts import load_dataset, load_labels, load_part
@@ -23,7 +23,9 @@ from dmix.grid.expand import folder, load_grid
 from dmix.grid.paths import DATA, WORK, RelationPaths, RunPaths
 from dmix.grid.promise import promise
 from dmix.job import class_relation as job
-from dmix.job.train import Options, relation_of, train, weights_of
+from dmix.job.given import relation_of, weights_of
+from dmix.job.options import Options
+from dmix.job.train import train
 from dmix.methods.class_relations.reverse import STRENGTHS, reverse
 from dmix.record import read_record
 from project import ROOT, Project
@@ -172,7 +174,9 @@ def test_it_has_the_same_bits_however_it_is_read(workers, fresh, tmp_path):
     data, weights = load_dataset(spec, DATA), weights_of(fresh, spec)
     assert job.relate(fresh, HALF, CPU) == 0
     torch.manual_seed(workers + 5)  # what the classifier of a backbone is drawn from
-    learned = engine.relate(spec, data, choose_device("cpu"), Reading(workers, tmp_path / "cache"), weights)
+    learned = engine.relate(
+        spec, data, choose_device("cpu"), ReadOptions(workers, tmp_path / "cache"), weights
+    )
     assert torch.equal(learned.matrix, matrix(fresh))
     assert not (tmp_path / "cache").exists()
 
@@ -265,7 +269,7 @@ def test_wrong_weights_are_refused_and_leave_nothing(change, message, fresh):
 def test_random_weights_have_no_source_classes(fresh):
     spec = fresh.relations[HALF]
     with pytest.raises(DmixError) as caught:
-        engine.relate(spec, load_dataset(spec, DATA), choose_device("cpu"), Reading(), None)
+        engine.relate(spec, load_dataset(spec, DATA), choose_device("cpu"), ReadOptions(), None)
     assert caught.value.message == f"{HALF}: a network with random weights has no source classes to relate"
     assert "recipe.init" in caught.value.way_out
 
@@ -304,7 +308,8 @@ def test_the_command_learns_what_was_promised_or_nothing(fresh, home, capsys):
         (home / "params.yaml").write_text(text)
     said = capsys.readouterr().err
     assert (
-        f"{HALF}: params.yaml changed since this job was submitted: relation.source_scale: 0.9 -> 1.1" in said
+        f"{HALF}: the parameters changed since this job was submitted: relation.source_scale: 0.9 -> 1.1"
+        in said
     )
     assert not of(fresh).record.exists()
     assert command(HALF, "--promise", promised) == 0
@@ -318,7 +323,7 @@ def test_the_command_names_what_can_be_learned(fresh, home, capsys):
     assert f"choose of {HALF}, {FEW}" in said
     text = (home / "params.yaml").read_text()
     try:
-        (home / "params.yaml").write_text(text.replace("dataset.edition: embedded", "dataset.edition: real"))
+        (home / "params.yaml").write_text(text.replace("edition: embedded", "edition: real"))
         assert command(HALF) == 2
     finally:
         (home / "params.yaml").write_text(text)

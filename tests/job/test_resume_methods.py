@@ -10,7 +10,7 @@ import time
 import pytest
 import torch
 
-from dmix.data.loading.feed import Reading
+from dmix.data.loading.feed import ReadOptions
 from dmix.engine.assemble import Given, assemble
 from dmix.engine.device import choose_device
 from dmix.engine.parts import load_dataset
@@ -19,7 +19,9 @@ from dmix.grid.expand import load_grid
 from dmix.grid.paths import DATA, RunPaths
 from dmix.job import checkpoint
 from dmix.job.class_relation import relate
-from dmix.job.train import Options, relation_of, train, weights_of
+from dmix.job.given import relation_of, weights_of
+from dmix.job.options import Options
+from dmix.job.train import train
 from dmix.record import read_record
 from job.test_resume_policies import differences
 from project import ROOT
@@ -56,10 +58,10 @@ def grid(tmp_path_factory, embedded_data):
         yield found
 
 
-def trainer(grid, name, reading=Reading()):  # noqa: B008 - frozen
+def trainer(grid, name, read_options=ReadOptions()):  # noqa: B008 - frozen
     spec = grid.runs[name]
     given = Given(weights_of(grid, spec), relation_of(grid, spec))
-    return assemble(spec, load_dataset(spec, DATA), choose_device("cpu"), reading, given)
+    return assemble(spec, load_dataset(spec, DATA), choose_device("cpu"), read_options, given)
 
 
 def test_every_row_of_the_tables_is_here():
@@ -71,7 +73,7 @@ def test_every_row_of_the_tables_is_here():
 def test_stopped_and_continued_otherwise_it_ends_bit_identical(name, grid, tmp_path):
     """Continued with images read by other processes and from where they are kept."""
     whole = trainer(grid, name)
-    start = {key: value.clone() for key, value in whole.task.state_dict().items()}
+    start = {key: value.clone() for key, value in whole.method.state_dict().items()}
     assert whole.run(lambda _: True)
     assert whole.step == whole.history[-1]["step"] == whole.total
     seed = int(os.environ.get("DMIX_TEST_SEED", time.time_ns() % 2**32))
@@ -81,7 +83,7 @@ def test_stopped_and_continued_otherwise_it_ends_bit_identical(name, grid, tmp_p
     assert not first.run(lambda one: one.step < stop)
     checkpoint.save(tmp_path / "checkpoint.pt", {"trainer": first.state_dict()})
     state = checkpoint.load(tmp_path / "checkpoint.pt", torch.device("cpu"))
-    second = trainer(grid, name, Reading(2, tmp_path / "cache"))
+    second = trainer(grid, name, ReadOptions(2, tmp_path / "cache"))
     second.load_state_dict(state["trainer"])
     assert second.step == stop
     assert second.run(lambda _: True)
@@ -89,7 +91,7 @@ def test_stopped_and_continued_otherwise_it_ends_bit_identical(name, grid, tmp_p
     assert differences(whole.state_dict(), first.state_dict()) != []
     assert second.history == whole.history
     for key in KEPT.get(grid.runs[name].axes["method"], ()):
-        moved = not torch.equal(whole.task.state_dict()[key], start[key])
+        moved = not torch.equal(whole.method.state_dict()[key], start[key])
         assert moved == (key != "relationship"), key
 
 
@@ -122,8 +124,8 @@ def test_averaged_parameters_are_what_is_read_and_kept(grid):
     assert list(record.scores) == ["clean", "mixed"]
     assert record.scores["clean"].median_last20 is not None
     fresh = trainer(grid, name)
-    fresh.task.load_state_dict(safetensors.torch.load_file(paths.weights))
-    found = top1(fresh.task, fresh.test, here())
+    fresh.method.load_state_dict(safetensors.torch.load_file(paths.weights))
+    found = top1(fresh.method, fresh.test, here())
     assert record.evaluations[-1] == fresh.total
     assert found == {predictor: scores.last for predictor, scores in record.scores.items()}
 

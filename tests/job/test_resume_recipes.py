@@ -12,15 +12,17 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from dmix.data.loading.feed import Reading
+from dmix.data.loading.feed import ReadOptions
 from dmix.engine.assemble import Given, assemble
 from dmix.engine.device import choose_device
 from dmix.engine.parts import load_dataset
 from dmix.grid.expand import load_grid
 from dmix.grid.paths import DATA, RunPaths
 from dmix.job import checkpoint
+from dmix.job.given import relation_of, weights_of
+from dmix.job.options import Options
 from dmix.job.signals import AGAIN
-from dmix.job.train import Options, relation_of, train, weights_of
+from dmix.job.train import train
 from dmix.job.watch import Watch
 from dmix.record import read_record
 from job.test_resume_policies import differences
@@ -36,7 +38,7 @@ NAMES = {
     "finegrained": "supervised/cub/resnet18/automix/dm_ce/s0",
 }
 STARTED = "finegrained"
-HERE = Reading()  # by this process, from the data set
+HERE = ReadOptions()  # by this process, from the data set
 
 
 @pytest.fixture(scope="module")
@@ -52,10 +54,10 @@ def grid(tmp_path_factory, embedded_data):
         yield found
 
 
-def trainer(grid, name, reading=HERE):
+def trainer(grid, name, read_options=HERE):
     spec = grid.runs[name]
     data, given = load_dataset(spec, DATA), Given(weights_of(grid, spec), relation_of(grid, spec))
-    return assemble(spec, data, choose_device("cpu"), reading, given)
+    return assemble(spec, data, choose_device("cpu"), read_options, given)
 
 
 def source_weights(grid):
@@ -73,8 +75,8 @@ def test_every_recipe_is_here_with_what_is_special_in_it(grid):
 
     assert those_with("objective", "label_smoothing") == {"deit": 0.1, "swin": 0.1}
     assert those_with("backbone", "drop_path").keys() == {"deit", "swin"}
-    assert those_with("recipe", "optimizer")["rsb_a3"] == "lamb"
-    assert those_with("recipe", "warmup_epochs").keys() == {"deit", "swin", "rsb_a3"}
+    assert those_with("optimizer", "use")["rsb_a3"] == "lamb"
+    assert those_with("schedule", "warmup_epochs").keys() == {"deit", "swin", "rsb_a3"}
     assert those_with("recipe", "clip_norm").keys() == {"deit", "swin", "rsb_a3"}
     assert {recipe for recipe, name in NAMES.items() if grid.runs[name].source} == {STARTED}
 
@@ -95,7 +97,7 @@ def test_stopped_and_continued_otherwise_it_ends_bit_identical(recipe, grid, tmp
     checkpoint.save(tmp_path / "checkpoint.pt", {"trainer": first.state_dict()})
     state = checkpoint.load(tmp_path / "checkpoint.pt", torch.device("cpu"))
     assert state is not None
-    second = trainer(grid, name, Reading(2, tmp_path / "cache"))
+    second = trainer(grid, name, ReadOptions(2, tmp_path / "cache"))
     second.load_state_dict(state["trainer"])
     assert second.step == stop
     assert second.run(lambda _: True)
@@ -107,7 +109,7 @@ def test_a_fine_grained_run_begins_with_the_body_of_its_source(grid):
     name = NAMES[STARTED]
     assert grid.runs[name].source is grid.runs[SOURCE]
     assert weights_of(grid, grid.runs[name]) == source_weights(grid)
-    model = trainer(grid, name).task.model
+    model = trainer(grid, name).method.model
     trained = safetensors.torch.load_file(source_weights(grid))
     body = {f"model.{key}": value for key, value in model.state_dict().items() if not key.startswith("head.")}
     head = {key for key in trained if key.startswith("model.head.")}

@@ -11,7 +11,7 @@ from torch import nn
 
 from dmix import vision
 from dmix.backbones.pooled import pooled
-from dmix.backbones.pretrained import fresh_classifier, load_run, load_torchvision, source_classifier
+from dmix.backbones.pretrained import fresh_classifier, load_published, load_run, source_classifier
 from dmix.backbones.resnet import ResNet
 from dmix.errors import DmixError
 from small_backbones import SMALL, images_for, small_backbone
@@ -69,7 +69,7 @@ def test_a_network_filled_from_torchvision_computes_what_theirs_does(name, tmp_p
     reference = shaken(vision.torchvision().models.get_model(name, num_classes=CLASSES))
     model = ResNet(CLASSES, **NETWORKS[name]).eval()
     head = copies(model.head)
-    load_torchvision(model, published(reference.state_dict(), tmp_path, name))
+    load_published(model, published(reference.state_dict(), tmp_path, name))
     assert same(model.head.state_dict(), head)
     images = torch.randn(2, 3, 64, 48, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
@@ -86,21 +86,21 @@ def test_a_network_filled_from_torchvision_computes_what_theirs_does(name, tmp_p
 
 def test_names_decide_and_not_their_order(short, tmp_path):
     state, model = short
-    load_torchvision(model, published(state, tmp_path))
+    load_published(model, published(state, tmp_path))
     expected = copies(model)
     for name, tensor in model.state_dict().items():
         if not name.startswith("head."):
             tensor.zero_()
-    load_torchvision(model, published(dict(reversed(state.items())), tmp_path))
+    load_published(model, published(dict(reversed(state.items())), tmp_path))
     assert same(model.state_dict(), expected)
 
 
 def test_a_file_without_counters_starts_them_at_zero(short, tmp_path):
     state, model = short
-    load_torchvision(model, published(state, tmp_path))
+    load_published(model, published(state, tmp_path))
     expected = copies(model)
     old = {name: tensor for name, tensor in state.items() if not name.endswith("tracked")}
-    load_torchvision(model, published(old, tmp_path))
+    load_published(model, published(old, tmp_path))
     counters = {name: torch.tensor(0) for name in expected if name.endswith("tracked")}
     assert len(counters) == 12
     assert same(model.state_dict(), expected | counters)
@@ -134,7 +134,7 @@ def without(name):
 def test_a_file_with_other_tensors_is_refused(change, message, short, tmp_path):
     state, model = short
     path = published(change(state), tmp_path)
-    error = refused(load_torchvision, model, path)
+    error = refused(load_published, model, path)
     assert error.message == f"the weights {path} are of another network: {message}"
     assert error.way_out == OTHER
 
@@ -151,19 +151,19 @@ def test_a_file_with_other_tensors_is_refused(change, message, short, tmp_path):
 )
 def test_a_network_of_another_shape_is_refused(change, message, short, tmp_path):
     model = ResNet(CLASSES, **{**BASIC, "layers": (1, 1, 1, 1), **change})
-    error = refused(load_torchvision, model, published(short[0], tmp_path))
+    error = refused(load_published, model, published(short[0], tmp_path))
     assert error.message.endswith(message)
 
 
 @pytest.mark.parametrize("name", ["wideresnet", "vit", "swin"])
 def test_a_backbone_of_another_family_is_refused(name, short, tmp_path):
-    error = refused(load_torchvision, small_backbone(name), published(short[0], tmp_path))
+    error = refused(load_published, small_backbone(name), published(short[0], tmp_path))
     assert "are of another network: it has no s" in error.message
 
 
 def test_a_missing_file_says_where_to_look(short, tmp_path):
     path = tmp_path / "resnet18-f37072fd.pth"
-    error = refused(load_torchvision, short[1], path)
+    error = refused(load_published, short[1], path)
     assert error.message == f"cannot read the weights {path}: No such file or directory"
     assert error.way_out == "dmix doctor says how to get it"
 
@@ -173,7 +173,7 @@ def test_a_file_that_ends_early_is_refused(kept, short, tmp_path):
     path = published(short[0], tmp_path)
     data = path.read_bytes()
     path.write_bytes(data[: int(kept * len(data)) if isinstance(kept, float) else kept])
-    error = refused(load_torchvision, short[1], path)
+    error = refused(load_published, short[1], path)
     assert error.message == f"{path} is damaged: its sha256 does not begin with {path.stem[-8:]}"
     assert error.way_out == "delete it; dmix doctor says how to get it"
 
@@ -183,13 +183,13 @@ def test_a_file_with_one_other_byte_is_refused(short, tmp_path):
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
-    assert "is damaged: its sha256" in refused(load_torchvision, short[1], path).message
+    assert "is damaged: its sha256" in refused(load_published, short[1], path).message
 
 
 @pytest.mark.parametrize("name", ["resnet18.pth", "resnet18-f37072.pth", "resnet18-f37072fd"])
 def test_a_name_without_checksum_is_refused(name, short, tmp_path):
     path = published(short[0], tmp_path).rename(tmp_path / name)
-    error = refused(load_torchvision, short[1], path)
+    error = refused(load_published, short[1], path)
     assert error.message == f"{path} cannot be checked: its name does not end with the start of its sha256"
 
 
@@ -204,7 +204,7 @@ def test_a_file_that_is_no_state_dict_is_refused(data, short, tmp_path):
         path.write_bytes(data)
     else:
         path = published(data, tmp_path)
-    error = refused(load_torchvision, short[1], path)
+    error = refused(load_published, short[1], path)
     assert error.message == f"{path} is damaged, or no file of weights"
 
 
@@ -305,10 +305,10 @@ def test_the_body_with_the_source_classifier_is_the_published_network(name, tmp_
     reference = shaken(vision.torchvision().models.get_model(name, num_classes=CLASSES + 2))
     path = published(reference.state_dict(), tmp_path, name)
     model = ResNet(CLASSES, **NETWORKS[name]).eval()
-    load_torchvision(model, path)
+    load_published(model, path)
     encoder, _ = pooled(model)
     before = torch.get_rng_state()
-    classifier = source_classifier(path, from_run=False)
+    classifier = source_classifier(model, path, from_run=False)
     assert torch.equal(torch.get_rng_state(), before)
     assert same(classifier.state_dict(), reference.fc.state_dict())
     assert all(parameter.requires_grad for parameter in classifier.parameters())
@@ -322,7 +322,7 @@ def test_the_source_classifier_of_a_run_is_the_last_layer_of_its_network(name, t
     path, trained = finished(name, tmp_path)
     *_, last = (module for module in trained.head.modules() if isinstance(module, nn.Linear))
     before = torch.get_rng_state()
-    classifier = source_classifier(path, from_run=True)
+    classifier = source_classifier(trained, path, from_run=True)
     assert torch.equal(torch.get_rng_state(), before)
     assert same(classifier.state_dict(), last.state_dict())
     assert all(parameter.requires_grad for parameter in classifier.parameters())
@@ -338,12 +338,16 @@ def layers(*places):
     }
 
 
-def test_the_last_layer_is_so_by_number_and_is_kept_in_float32(tmp_path):
+def test_the_last_linear_layer_is_the_classifier_and_is_kept_in_float32(tmp_path):
     path = tmp_path / "weights.safetensors"
+    model = small_backbone("resnet")
+    between = (nn.Identity() for _ in range(7))
+    linear = (nn.Linear(3, 2), *between, nn.Linear(3, 2))
+    model.head = nn.Sequential(nn.Identity(), nn.Identity(), *linear, nn.LayerNorm(2))
     norm = {"model.head.11.weight": torch.ones(3), "model.head.11.bias": torch.ones(3)}
     tensors = {name: tensor.half() for name, tensor in (layers(2, 10) | norm).items()}
     path.write_bytes(safetensors.torch.save(tensors))
-    classifier = source_classifier(path, from_run=True)
+    classifier = source_classifier(model, path, from_run=True)
     assert classifier.weight.unique().tolist() == [10.0]
     assert classifier.bias.tolist() == [10.0, 10.0]
     assert {parameter.dtype for parameter in classifier.parameters()} == {torch.float32}
@@ -363,7 +367,7 @@ def test_the_last_layer_is_so_by_number_and_is_kept_in_float32(tmp_path):
 def test_a_published_file_without_a_classifier_is_refused(change, message, short, tmp_path):
     path = published(change(short[0]), tmp_path)
     with pytest.raises(DmixError) as caught:
-        source_classifier(path, from_run=False)
+        source_classifier(short[1], path, from_run=False)
     assert caught.value.message == f"the weights {path} have no classifier: {message}"
     assert caught.value.way_out == OTHER
 
@@ -371,11 +375,11 @@ def test_a_published_file_without_a_classifier_is_refused(change, message, short
 @pytest.mark.parametrize(
     ("tensors", "message"),
     [
-        ({"policy.mixer.weight": torch.ones(3, 3)}, "there is no model.head.weight"),
+        ({"policy.mixer.weight": torch.ones(3, 3)}, "there is no model.head.2.weight"),
         (without("model.head.2.bias")(layers(1, 2)), "there is no model.head.2.bias"),
         (
-            layers(1) | {"model.head.1.bias": torch.ones(3)},
-            "model.head.1.weight is (2, 3), model.head.1.bias is (3,)",
+            layers(2) | {"model.head.2.bias": torch.ones(3)},
+            "model.head.2.weight is (2, 3), model.head.2.bias is (3,)",
         ),
     ],
     ids=["headless", "bias", "other bias"],
@@ -384,7 +388,7 @@ def test_weights_of_a_run_without_a_classifier_are_refused(tensors, message, tmp
     path = tmp_path / "weights.safetensors"
     path.write_bytes(safetensors.torch.save(tensors))
     with pytest.raises(DmixError) as caught:
-        source_classifier(path, from_run=True)
+        source_classifier(small_backbone("resnet"), path, from_run=True)
     assert caught.value.message == f"the weights {path} have no classifier: {message}"
 
 
@@ -396,12 +400,12 @@ def test_a_source_classifier_is_read_with_the_same_care_as_a_body(short, tmp_pat
     run = finished("resnet", tmp_path)[0]
     run.write_bytes(run.read_bytes()[:-1])
     for from_run, load, file in (
-        (False, load_torchvision, path),
-        (False, load_torchvision, unnamed),
-        (False, load_torchvision, tmp_path / "nowhere-12345678.pth"),
+        (False, load_published, path),
+        (False, load_published, unnamed),
+        (False, load_published, tmp_path / "nowhere-12345678.pth"),
         (True, load_run, run),
         (True, load_run, tmp_path / "nowhere.safetensors"),
     ):
         with pytest.raises(DmixError) as caught:
-            source_classifier(file, from_run=from_run)
+            source_classifier(model, file, from_run=from_run)
         assert str(caught.value) == str(refused(load, model, file))

@@ -9,7 +9,7 @@ from torch import nn
 
 from dmix.backbones.parameter_group import ParameterGroup
 from dmix.backbones.wideresnet import WideResNet
-from dmix.engine.optimizer import exempt_from_decay
+from dmix.engine.weight_decay import exempt_from_decay
 from dmix.errors import DmixError
 
 MOMENTUM = 0.001

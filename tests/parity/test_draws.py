@@ -28,7 +28,8 @@ DEGENERATE = {
 
 
 def boxes(alpha, size, seed=0):
-    return CutMix(alpha=alpha, lam_groups=N).draw_boxes(np.random.default_rng(seed), N, size, size)
+    rng = np.random.default_rng(seed)
+    return CutMix(alpha=alpha, lam_groups=N).draw_boxes(rng, draw_lam(rng, alpha, N, N), size, size)
 
 
 @pytest.mark.parametrize("golden", GOLDENS["cutmix_boxes"], ids=lambda g: f"{g['lam']}-{g['centre']}")

@@ -38,7 +38,8 @@ class FixedTau(np.random.Generator):
 def test_mean_lam_is_the_golden_one(size, placement):
     """With alpha 1, tau is uniform."""
     policy = ResizeMix(alpha=1.0, placement=placement, lam_groups=N)
-    boxes = policy.draw_boxes(np.random.default_rng(0), N, size, size)
+    rng = np.random.default_rng(0)
+    boxes = policy.draw_boxes(rng, draw_tau(rng, 1.0, N), size, size)
     assert_mean(kept_share(boxes, size, size), MEAN_LAM[size, placement], 5e-5)
 
 
@@ -99,7 +100,7 @@ def test_resizing_is_the_one_of_torch(sides):
 @pytest.mark.parametrize("placement", ["clipped", "inside"])
 def test_centres_are_drawn_per_group_or_per_row(placement):
     policy = ResizeMix(alpha=1.0, placement=placement, lam_groups=2)
-    boxes = policy.draw_boxes(FixedTau(0.25), 64, 32, 32)
+    boxes = policy.draw_boxes(FixedTau(0.25), np.full(64, 0.25), 32, 32)
     different = [len(set(map(tuple, rows.tolist()))) for rows in boxes.view(2, 32, 4)]
     assert different == [1, 1] if placement == "clipped" else min(different) > 20
 

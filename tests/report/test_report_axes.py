@@ -161,12 +161,11 @@ def test_every_axis_is_rows_or_columns(axis):
         ({"rows": "dataset", "place": {"ce": "mce"}}, "place: no row or column is the objective"),
         (
             {"rows": "dataset", "gain": {"of": "dm_ce", "over": "mce"}},
-            "gain: no row or column tells objectives",
+            "gain: no row or column tells add-ons or objectives apart",
         ),
-        ({"rows": "dataset", "addons": {"mce": "+Mixup"}}, "addons: only methods with their objective"),
         (
             {"rows": "method", "columns": ["objective"], "losses": True},
-            "losses: only rows by method with objective",
+            "losses: only rows by method with add-on",
         ),
         (
             {"rows": "recipe", "reported": {"table": "T", "settings": ["a"]}},

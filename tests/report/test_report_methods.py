@@ -11,9 +11,10 @@ import pytest
 
 from dmix.errors import DmixError
 from dmix.grid.artefact import table_digest
+from dmix.grid.includes import read_params
 from dmix.grid.references import check_references
 from dmix.grid.resolve import Cell
-from dmix.grid.schema import validate
+from dmix.grid.schema import AddonEntry, validate
 from dmix.grid.spec import RunSpec
 from dmix.grid.table import Gain, Labels, Reported, Table
 from dmix.grid.yaml_lines import load
@@ -28,6 +29,7 @@ from dmix.report.layout import rules
 from dmix.report.levels import heading, settings_of
 from dmix.report.longform import to_csv
 from dmix.report.markdown import to_markdown
+from dmix.report.numbers import GAP
 from dmix.report.reported import HEADER, read_reported
 from dmix.report.table import build_table
 from dmix.report.text import to_text
@@ -56,9 +58,13 @@ methods:
   fine: {title: Fine_Tuning, task: transfer, losses: [CE]}
   bss: {title: BSS, task: transfer, losses: [CE, sigma_min]}
   self: {title: Self-Tuning, task: transfer, losses: [CE, PGC]}
+addons:
+  none: {title: "", policy: vanilla, objective: ce}
+  mix: {title: +Mixup, policy: mix, objective: mce, use: toy_addon}
+  dm: {base: mix, title: +DM, objective: dm_ce}
 grids:
-  bare: {method: [fine, bss, self], dataset: birds, backbone: r50, policy: vanilla, objective: ce}
-  mixed: {method: [fine, self], dataset: birds, backbone: r50, policy: mix, objective: [dm_ce]}
+  bare: {method: [fine, bss, self], dataset: birds, backbone: r50, addon: none}
+  mixed: {method: [fine, self], dataset: birds, backbone: r50, addon: dm}
 tables:
   methods:
     number: "6"
@@ -66,15 +72,14 @@ tables:
     grids: [bare, mixed]
     rows: method
     columns: [dataset, labels.percent]
-    addons: {mce: +Mixup, dm_ce: +DM}
     column_titles: {labels.percent: "{} %"}
-    gain: {of: dm_ce, over: ce}
+    gain: {of: dm, over: none}
     reported: {table: Table M, settings: [steps=9], labels: {setting: labels.percent, format: "{}%"}}
   rules:
     number: "8"
     title: Top-1 accuracy (%) by the rule
     grids: [bare, mixed]
-    rows: pairing.rule
+    rows: addon.rule
     columns: [labels.percent, objective]
     row_titles: {"": Self_Tuning, free: no asymmetry}
     place: {ce: mce}
@@ -91,6 +96,7 @@ Table M,Birds_200,ResNet-50,steps=7,BSS,none,15%,top1,3.00,,paper,
 Table M,Birds_200,ResNet-50,steps=9,Self-Tuning +Mixup,MCE,30%,top1,74.00,0.10,paper,
 """
 SUFFIXES = (".tex", ".csv", ".md", ".txt", "_comparison.csv", "_comparison.md", "_comparison.tex")
+ADDONS = {"ce": "none", "mce": "mix", "dm_ce": "dm"}
 OF_POLICY = {"ce": "vanilla", "mce": "mix", "dm_ce": "mix"}
 
 # method, objective -> scores by seed at 15 and at 30 percent; None is no record.
@@ -123,10 +129,11 @@ def spec_of(method, objective, percent, seed, rule=None, policy=None, dataset="b
         "objective": {"use": f"toy_{objective}"},
         "method": {"use": f"toy_{method}"},
         # As runs that do without the part have it.
-        "pairing": {"use": "toy_pairing", "rule": rule} if rule else {},
+        "addon": {"use": "toy_addon", "rule": rule} if rule else {},
     }
     axes = {"method": method, "dataset": dataset, "backbone": "r50", "policy": policy, "objective": objective}
-    variation = (("labels.percent", percent), *((("pairing.rule", rule),) if rule else ()))
+    axes["addon"] = ADDONS[objective]
+    variation = (("labels.percent", percent), *((("addon.rule", rule),) if rule else ()))
     return RunSpec("transfer", axes, settings, variation, {}, seed)
 
 
@@ -160,7 +167,7 @@ def made(toy, tmp_path):
 
     def fill(grid, scores):
         for spec in grid.runs.values():
-            row = spec.settings["pairing"].get("rule", spec.axes["method"])
+            row = spec.settings["addon"].get("rule", spec.axes["method"])
             score = scores[row, spec.axes["objective"]][spec.settings["labels"]["percent"] // 15 - 1][
                 spec.seed
             ]
@@ -230,7 +237,7 @@ def test_loss_terms_are_the_methods_and_the_title_of_a_mixed_objective(made, tol
 
 
 def test_the_methods_of_the_repository_have_loss_terms_where_they_are_shown():
-    params = validate(load(REFERENCE.parent / "params.yaml"))
+    params = validate(read_params(REFERENCE.parent / "params.yaml"))
     assert [name for name, table in params.tables.items() if table.losses] == ["table7"]
     found = {name: entry.losses for name, entry in params.methods.items() if entry.task == "semi"}
     assert [name for name, losses in found.items() if losses[:1] != ("CE",)] == []
@@ -270,7 +277,7 @@ def test_rows_by_method_in_the_order_of_params_the_bare_one_first(made):
         "Self-Tuning +Mixup",
         "Self-Tuning +DM",
     ]
-    assert [row.key for row in data.rows][:2] == [("fine", "ce"), ("fine", "dm_ce")]
+    assert [row.key for row in data.rows][:2] == [("fine", "none"), ("fine", "dm")]
     assert rules(data) == ("", "", "single", "single", "", "")
     assert [column.titles for column in data.columns] == [("Birds_200", "15 %"), ("Birds_200", "30 %")]
 
@@ -286,7 +293,7 @@ def test_gain_by_method_is_over_the_other_row_and_paired_by_seed(made):
 
 
 def test_gain_may_be_over_another_addition(made):
-    data = made.table(made.methods(), gain=Gain(of="dm_ce", over="mce"))
+    data = made.table(made.methods(), gain=Gain(of="dm", over="mix"))
     assert row_of(data, "Self-Tuning +DM")[0].gain == pytest.approx((3.0 + 4.0 + 4.75) / 3)
     assert row_of(data, "Fine_Tuning +DM")[0].gain is None
     assert "the gain of +DM over +Mixup, paired by seed." in caption(data, "bold")
@@ -380,9 +387,9 @@ def test_every_order_of_levels_has_the_same_cells_gains_and_comparison(made, lev
 
 
 @pytest.mark.parametrize("levels", [*itertools.permutations(["method", "objective", "labels.percent"])])
-def test_methods_without_their_objective(made, levels):
+def test_methods_beside_their_objective(made, levels):
     grid, (rows, *columns) = made.methods(), levels
-    changes = {"rows": rows, "columns": columns, "addons": {}, "column_titles": {}}
+    changes = {"rows": rows, "columns": columns, "column_titles": {}, "gain": {"of": "dm_ce", "over": "ce"}}
     entry = grid.params.tables["methods"].model_dump() | {"reported": None}
     data = made.table(grid, **dict(Table.model_validate({**entry, **changes})))
     assert shown(data) == shown(made.table(grid))
@@ -391,7 +398,32 @@ def test_methods_without_their_objective(made, levels):
     assert set(rules(data)) == {""}
 
 
-@pytest.mark.parametrize("levels", [*itertools.permutations(["pairing.rule", "labels.percent", "objective"])])
+@pytest.mark.parametrize(
+    "levels",
+    [
+        *itertools.permutations(["method", "addon", "labels.percent"]),
+        ("addon", "method", "labels.percent", "objective", "policy"),
+    ],
+)
+def test_methods_beside_their_add_on(made, levels):
+    grid, (rows, *columns) = made.methods(), levels
+    changes = {"rows": rows, "columns": columns, "column_titles": {}}
+    entry = grid.params.tables["methods"].model_dump() | {"reported": None}
+    data = made.table(grid, **dict(Table.model_validate({**entry, **changes})))
+    assert shown(data) == shown(made.table(grid))
+    assert "the gain of +DM over the bare method" in caption(data, "bold")
+    titles = [data.headers(row, column)["addon"] for row in data.rows for column in data.columns]
+    assert list(dict.fromkeys(titles)) == [("none", "none"), ("mix", "+Mixup"), ("dm", "+DM")]
+
+
+def test_runs_without_an_add_on_are_a_gap_beside_those_with_one(made):
+    specs = [spec_of("self", "dm_ce", 15, 0), spec_of("fine", "ce", 15, 0)]
+    del specs[1].axes["addon"]
+    data = made.table(made.grid(specs), rows="addon", columns=("method",), column_titles={})
+    assert [(row.key, row.title) for row in data.rows] == [("", GAP), ("dm", "+DM")]
+
+
+@pytest.mark.parametrize("levels", [*itertools.permutations(["addon.rule", "labels.percent", "objective"])])
 def test_every_order_of_settings_has_the_same_cells_and_gains(made, levels):
     grid, (rows, *columns) = made.rules(), levels
     entry = {**grid.params.tables["rules"].model_dump(), "rows": rows, "columns": columns, "row_titles": {}}
@@ -399,17 +431,26 @@ def test_every_order_of_settings_has_the_same_cells_and_gains(made, levels):
     assert shown(data) == shown(made.table(grid, "rules"))
 
 
-@pytest.mark.parametrize("name", ["methods", "rules"])
-def test_two_policies_in_one_cell_are_refused(made, name):
+def test_two_policies_in_one_cell_are_refused(made):
     specs = [spec_of("self", "mce", 15, 0, "free", policy) for policy in ("mix", "cut")]
     with pytest.raises(DmixError, match=r"/mix/.*/cut/.* would stand in one cell"):
-        made.table(made.grid(specs), name)
+        made.table(made.grid(specs), "rules")
+
+
+def test_two_add_ons_of_one_objective_are_two_rows(made):
+    specs = [spec_of("self", "mce", 15, 0, "free", policy) for policy in ("mix", "cut")]
+    specs[1].axes["addon"] = "cut"
+    grid = made.grid(specs)
+    cut = AddonEntry(title="+CutMix", policy="cut", objective="mce", use="toy_addon")
+    params = grid.params.model_copy(update={"addons": {**grid.params.addons, "cut": cut}})
+    data = made.table(replace(grid, params=params), "methods")
+    assert [row.title for row in data.rows] == ["Self-Tuning +Mixup", "Self-Tuning +CutMix"]
 
 
 @pytest.mark.parametrize(
     ("changes", "key"),
     [
-        ({"rows": "pairing.rul"}, "rows"),
+        ({"rows": "addon.rul"}, "rows"),
         ({"columns": ("labels.percents",)}, "columns"),
     ],
 )
@@ -441,15 +482,15 @@ def test_gaps_are_named_by_row(made):
 
 
 def test_headings_in_every_format(made):
-    assert [heading(rows) for rows in ("policy", "method", "pairing.rule", "policy.mask_weight")] == [
+    assert [heading(rows) for rows in ("policy", "method", "addon.rule", "policy.mask_weight")] == [
         "Policy",
         "Method",
-        "Pairing rule",
+        "Addon rule",
         "Policy mask weight",
     ]
     for form in (to_latex, to_markdown, to_text):
         assert "Method" in form(made.table(made.methods()))
-        assert "Pairing rule" in form(made.table(made.rules(), "rules"))
+        assert "Addon rule" in form(made.table(made.rules(), "rules"))
 
 
 def test_titles_are_literal_in_latex(made):
@@ -478,13 +519,13 @@ def test_long_form_names_every_run(made, name):
     lines = list(csv.DictReader(io.StringIO(to_csv(made.table(grid, name)))))
     keys = ("method", "dataset", "backbone", "policy", "objective")
     found = {
-        (*(line[key] for key in keys), line["labels.percent"], line.get("pairing.rule", "")) for line in lines
+        (*(line[key] for key in keys), line["labels.percent"], line.get("addon.rule", "")) for line in lines
     }
     assert found == {
         (
             *(spec.axes[key] for key in keys),
             str(spec.settings["labels"]["percent"]),
-            spec.settings["pairing"].get("rule", ""),
+            spec.settings["addon"].get("rule", ""),
         )
         for spec in grid.runs.values()
     }
@@ -557,31 +598,28 @@ def checked(tmp_path, old, new):
 
 def test_the_parameters_of_these_tests_are_right(tmp_path):
     methods, by_rule = checked(tmp_path, "title: BSS", "title: BSS").tables.values()
-    assert (methods.rows, by_rule.rows) == ("method", "pairing.rule")
+    assert (methods.rows, by_rule.rows) == ("method", "addon.rule")
 
 
 @pytest.mark.parametrize(
     ("old", "new", "where", "problem"),
     [
         ("rows: method", "rows: methods", "methods.rows", "'methods' is no row or column: write method,"),
-        ("rows: pairing.rule", "rows: pair.rule", "rules.rows", "'pair.rule' is no row or column"),
-        ("rows: pairing.rule", "rows: dataset", "rules.row_titles", "only rows by a setting"),
-        ("rows: method", "rows: policy", "methods.addons", "only methods with their objective"),
-        ("rows: pairing.rule", "rows: policy", "rules.row_titles", "only rows by a setting"),
-        ("place: {ce: mce}", "losses: true", "rules.losses", "only rows by method with objective"),
-        ("rows: pairing.rule", "rows: labels.percent", "rules.columns", "labels.percent is a row or"),
-        ("[dataset, labels.percent]", "[objective]", "methods.addons", "only methods with their objective"),
+        ("rows: addon.rule", "rows: pair.rule", "rules.rows", "'pair.rule' is no row or column"),
+        ("rows: addon.rule", "rows: dataset", "rules.row_titles", "only rows by a setting"),
+        ("rows: addon.rule", "rows: policy", "rules.row_titles", "only rows by a setting"),
+        ("place: {ce: mce}", "losses: true", "rules.losses", "only rows by method with add-on"),
+        ("rows: addon.rule", "rows: labels.percent", "rules.columns", "labels.percent is a row or"),
         ("{labels.percent: \"{} %", "{labels.count: \"{} %", "methods.column_titles", "the columns have"),
         ("{labels.percent: \"{} %", "{dataset: \"{} %", "methods.column_titles", "the columns have"),
         ("\"{} %\"", "percent", "methods.column_titles.labels.percent", "write {} once"),
         ("\"{}%\"", "\"{}{}\"", "methods.reported.labels.format", "write {} once"),
-        ("+Mixup", "\"\"", "methods.addons.mce", "String should have at least 1"),
         (", labels: {setting: labels.percent, format: \"{}%\"}", "", "methods.reported", "no reported"),
         ("{setting: labels.percent", "{setting: labels.count", "methods.reported", "no reported number"),
         ("[dataset, labels.percent]", "[dataset]", "methods.column_titles", "the columns have no setting"),
         ("place: {ce: mce}", "reported: {table: T, settings: [a]}", "rules.reported", "no reported number"),
-        ("mce: +Mixup, ", "mbce: +Mixup, ", "methods.addons", "no objective 'mbce'"),
-        ("{mce: +Mixup, dm_ce: +DM}", "{mce: +Mixup}", "methods.addons", "no addon for 'dm_ce'"),
+        ("{of: dm, over: none}", "{of: dm_ce, over: none}", "methods.gain", "no addon 'dm_ce'"),
+        ("{of: dm_ce, over: mce}", "{of: dm, over: mce}", "rules.gain", "no objective 'dm'"),
     ],
 )  # fmt: skip
 def test_a_wrong_table_is_named_by_line(tmp_path, old, new, where, problem):

@@ -429,7 +429,8 @@ SHOW_TRAIN_SHOW = """
 import json
 from pathlib import Path
 from dmix.grid.expand import load_grid
-from dmix.job.train import Options, train
+from dmix.job.options import Options
+from dmix.job.train import train
 from dmix.show.mixups import gallery
 
 def lams():

@@ -6,17 +6,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from small_transfer import make_addon
 
 from dmix.backbones.resnet import ResNet
 from dmix.backbones.wideresnet import WideResNet
 from dmix.data.loading.loader import EvaluationSet
-from dmix.data.loading.two_streams import Pair, PairLoader, Views
+from dmix.data.loading.two_streams import TwoStreamBatch, TwoStreamLoader, Views
 from dmix.data.sets.dataset import Dataset, Split
 from dmix.engine.method import Ingredients, Step
 from dmix.engine.seeding import device_generator, host_generator
-from dmix.engine.trainer import Trainer
-from dmix.grid.schema import Recipe
-from dmix.methods.addons.pairs import Pairs
 from dmix.methods.semi.fixmatch import FixMatch
 from dmix.methods.semi.flexmatch import FlexMatch
 from dmix.methods.semi.mixmatch import MixMatch
@@ -27,6 +25,7 @@ from dmix.methods.semi.uda import UDA
 from dmix.objectives.ce import ce
 from dmix.policies.policy import Draws
 from dmix.policies.vanilla import Vanilla
+from small_recipes import completed, trainer_of
 
 CPU = torch.device("cpu")
 CLASSES, SIZE, IMAGES, ROWS = 4, 8, 40, 8
@@ -34,13 +33,11 @@ RECIPE = {
     "steps": 40,
     "batch_size": ROWS,
     "unlabelled_ratio": 1,
-    "optimizer": "sgd",
+    "optimizer": {"use": "sgd", "momentum": 0.9, "nesterov": True},
     "lr": 0.03,
-    "momentum": 0.9,
-    "nesterov": True,
     "weight_decay": 5e-4,
     "no_decay": "vectors",
-    "schedule": "cosine_7_16",
+    "schedule": {"use": "cosine_7_16"},
     "ema": 0.9,
     "mean": [0.5, 0.5, 0.5],
     "std": [0.25, 0.25, 0.25],
@@ -92,7 +89,7 @@ HOSTS = {
 
 @dataclass(frozen=True)
 class Method:
-    """A row of Table 7, or a variant of one: what of the host's and of the pairs' settings is changed."""
+    """A row of Table 7, or a variant of one: what of the method's and of the add-on's settings is changed."""
 
     host: str
     add_on: str = ""
@@ -119,8 +116,8 @@ BATCHES = Method("mixmatch", "+dm", own=(("dm", "batches"),))
 
 
 def recipe(**changes):
-    """A recipe as a specification has it, with every setting."""
-    return Recipe(**{**RECIPE, **changes}).model_dump(mode="json")
+    """The recipe with every setting, and its optimiser and schedule."""
+    return completed(RECIPE, changes)
 
 
 def images_of(labels, rng):
@@ -170,26 +167,22 @@ def wide_resnet():
     return WideResNet(CLASSES, depth=10, widen=1, preact_quirk=True, norm_momentum=0.1)
 
 
-def make_pairs(add_on, **changes):
-    """The mixed batches of "+mixup" and "+dm"."""
-    eta, rule = (0.0, "free") if add_on == "+mixup" else (0.1, "at_most_half")
-    return Pairs(0.2, eta, **{**PAIRS, "threshold": 0.4, "rule": rule, **changes})
-
-
 def make_task(method, settings=None, network=resnet):
     """The task of a method, on a network that is always the same at first, and is surer of some rows."""
     torch.manual_seed(1)
     model = network()
     with torch.no_grad():
         model.head[-1].weight.mul_(3)
+    settings_of = {**PAIRS, "threshold": 0.4, **dict(method.pairs)}
+    addon = make_addon(method.add_on, **settings_of) if method.add_on else None
     ingredients = Ingredients(
         model,
-        Vanilla(),
-        ce,
+        addon.policy if addon else Vanilla(),
+        addon.objective if addon else ce,
         pixels=lambda images: images,
         recipe=settings or recipe(),
         dataset=dataset(),
-        pairing=make_pairs(method.add_on, **dict(method.pairs)) if method.add_on else None,
+        addon=addon,
     )
     kind, own, _ = HOSTS[method.host]
     return kind(ingredients, **{**own, **dict(method.own)})
@@ -201,8 +194,10 @@ def make_loader(method):
     widths = {"augment": 0.1, "strong": 0.5}
     labelled = Noisy(1, 8, ROWS, [widths[view] for view in kind.labelled])
     if not ratio:
-        return PairLoader(labelled, None)
-    return PairLoader(labelled, Noisy(2, IMAGES, ratio * ROWS, [widths[view] for view in kind.unlabelled]))
+        return TwoStreamLoader(labelled, None)
+    return TwoStreamLoader(
+        labelled, Noisy(2, IMAGES, ratio * ROWS, [widths[view] for view in kind.unlabelled])
+    )
 
 
 def make_trainer(method, network=resnet, **changes):
@@ -211,7 +206,7 @@ def make_trainer(method, network=resnet, **changes):
     task = make_task(method, settings, network)
     feed = {"mean": settings["mean"], "std": settings["std"], "device": CPU}
     test = EvaluationSet(dataset().splits["test"], batch_size=8, **feed)
-    return Trainer(task, make_loader(method), test, settings, 3, CPU, label=str(method))
+    return trainer_of(task, make_loader(method), test, settings, 3, label=str(method))
 
 
 def step_at(number, total=40):
@@ -225,7 +220,7 @@ def doubled(batch):
     def wide(views):
         return replace(views, images=tuple(image.double() for image in views.images))
 
-    return Pair(wide(batch.labelled), wide(batch.unlabelled) if batch.unlabelled else None)
+    return TwoStreamBatch(wide(batch.labelled), wide(batch.unlabelled) if batch.unlabelled else None)
 
 
 def values(module):

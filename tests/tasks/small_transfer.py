@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import safetensors.torch
@@ -11,18 +12,22 @@ from torch import Tensor
 
 from dmix.backbones.resnet import ResNet
 from dmix.data.loading.loader import EvaluationSet
-from dmix.data.loading.two_streams import PairLoader, Views
+from dmix.data.loading.two_streams import TwoStreamLoader, Views
 from dmix.data.sets.dataset import Split
 from dmix.engine.method import Ingredients
-from dmix.engine.trainer import Trainer
-from dmix.grid.schema import Recipe
 from dmix.methods.addons.pairs import Pairs
 from dmix.methods.transfer.bss import BatchSpectralShrinkage
 from dmix.methods.transfer.co_tuning import CoTuning
 from dmix.methods.transfer.fine_tuning import FineTuning
 from dmix.methods.transfer.self_tuning import SelfTuning
 from dmix.objectives.ce import ce
+from dmix.objectives.dm_ce import class_terms as dm_terms
+from dmix.objectives.dm_ce import dm_ce
+from dmix.objectives.mce import class_terms as mce_terms
+from dmix.objectives.mce import mce
+from dmix.policies.mixup import Mixup
 from dmix.policies.vanilla import Vanilla
+from small_recipes import completed, trainer_of
 
 CPU = torch.device("cpu")
 CLASSES, SOURCES, ROWS, SIZE = 4, 6, 16, 8
@@ -30,14 +35,10 @@ RECIPE = {
     "steps": 120,
     "batch_size": 16,
     "unlabelled_ratio": 1,
-    "optimizer": "sgd",
+    "optimizer": {"use": "sgd", "momentum": 0.9, "nesterov": True},
     "lr": 0.01,
-    "momentum": 0.9,
-    "nesterov": True,
     "weight_decay": 5e-4,
-    "schedule": "multistep",
-    "milestones": [80, 100],
-    "lr_decay": 0.1,
+    "schedule": {"use": "multistep", "milestones": [80, 100], "lr_decay": 0.1},
     "head_lr_factor": 10.0,
     "mean": [0.5, 0.5, 0.5],
     "std": [0.25, 0.25, 0.25],
@@ -79,7 +80,7 @@ HOSTS = {
 
 @dataclass(frozen=True)
 class Method:
-    """A row of Table 6, or a variant of one: what of the host's and of the pairs' settings is changed."""
+    """A row of Table 6, or a variant of one: what of the method's and of the add-on's settings is changed."""
 
     host: str
     add_on: str = ""
@@ -103,8 +104,8 @@ TABLE_6 = [
 
 
 def recipe(**changes):
-    """A recipe as a specification has it, with every setting."""
-    return Recipe(**{**RECIPE, **changes}).model_dump(mode="json")
+    """The recipe with every setting, and its optimiser and schedule."""
+    return completed(RECIPE, changes)
 
 
 class Images:
@@ -129,23 +130,28 @@ class Images:
         return Split(pixels.numpy(), self.labels.numpy())
 
 
+def make_addon(add_on, policy=None, **settings):
+    """The add-on "+mixup" or "+dm", or one of another policy; "+mixup" has no asymmetry."""
+    objective, terms = (dm_ce, dm_terms) if add_on == "+dm" else (mce, mce_terms)
+    if add_on == "+dm":
+        objective, terms = partial(objective, eta=0.1), partial(terms, eta=0.1)
+    else:
+        settings["rule"] = "free"
+    return Pairs(policy or Mixup(alpha=0.2), objective, terms, **settings)
+
+
 def make_task(method, folder, settings):
     """The task of a method, on a network that is always the same at first."""
     torch.manual_seed(1)
     model = ResNet(CLASSES, stem="cifar", block="basic", layers=(1, 1), width=4)
-    pairing = None
-    if method.add_on:
-        changes = {"rule": "free"} if method.add_on == "+mixup" else {}
-        pairing = Pairs(
-            0.2, 0.0 if method.add_on == "+mixup" else 0.1, **{**PAIRS, **changes, **dict(method.pairs)}
-        )
+    addon = make_addon(method.add_on, **{**PAIRS, **dict(method.pairs)}) if method.add_on else None
     ingredients = Ingredients(
         model,
-        Vanilla(),
-        ce,
+        addon.policy if addon else Vanilla(),
+        addon.objective if addon else ce,
         pixels=lambda images: images,
         recipe=settings,
-        pairing=pairing,
+        addon=addon,
         weights=source_file(folder),
         from_run=True,
         relation=relation_file(folder),
@@ -178,12 +184,12 @@ def make_trainer(method, folder, **changes):
     settings = recipe(**changes)
     task = make_task(method, folder, settings)
     labelled, unlabelled = Images(1), Images(2)
-    reads = bool(task.unlabelled) or (task.pairing is not None and task.pairing.unlabelled)
-    loader = PairLoader(labelled, unlabelled if reads else None)
+    reads = bool(task.unlabelled) or (task.addon is not None and task.addon.unlabelled)
+    loader = TwoStreamLoader(labelled, unlabelled if reads else None)
     test = EvaluationSet(
         labelled.split(), batch_size=8, mean=settings["mean"], std=settings["std"], device=CPU
     )
-    return Trainer(task, loader, test, settings, 3, CPU, label=str(method))
+    return trainer_of(task, loader, test, settings, 3, label=str(method))
 
 
 def trace(trainer, steps=None):

@@ -9,14 +9,14 @@ from small_semi import CPU, recipe
 
 from dmix.backbones.resnet import ResNet
 from dmix.data.loading.loader import EvaluationSet
-from dmix.data.loading.two_streams import PairLoader, Views
+from dmix.data.loading.two_streams import TwoStreamLoader, Views
 from dmix.data.sets.dataset import Split
 from dmix.engine.method import Ingredients
-from dmix.engine.trainer import Trainer
 from dmix.methods.semi.fixmatch import FixMatch, confident_classes
 from dmix.methods.semi.supervised_only import SupervisedOnly
 from dmix.objectives.ce import ce
 from dmix.policies.vanilla import Vanilla
+from small_recipes import trainer_of
 
 CLASSES, LABELS, IMAGES = 4, 10, 400
 THRESHOLD, STEPS = 0.9, 240
@@ -69,9 +69,9 @@ def run(kind, seed, **settings):
     values = recipe(steps=STEPS, eval_every=STEPS // 4, batch_size=LABELS, unlabelled_ratio=7)
     task = kind(Ingredients(model, Vanilla(), ce, pixels=lambda x: x, recipe=values), **settings)
     unlabelled = Stream((seed, 1), IMAGES, 7 * LABELS, ("weak", "strong"))
-    loader = PairLoader(Stream((seed, 0), LABELS, LABELS, ("weak",)), unlabelled if settings else None)
+    loader = TwoStreamLoader(Stream((seed, 0), LABELS, LABELS, ("weak",)), unlabelled if settings else None)
     test = EvaluationSet(draw(400, 2), batch_size=400, mean=values["mean"], std=values["std"], device=CPU)
-    trainer = Trainer(task, loader, test, values, seed, CPU, label=f"{kind.__name__} {seed}")
+    trainer = trainer_of(task, loader, test, values, seed, label=f"{kind.__name__} {seed}")
     weak, counted = unlabelled.batch(STEPS).images[0], []
 
     def look(trainer):

@@ -13,20 +13,25 @@ from torch.nn import functional
 from dmix.engine.seeding import device_generator, host_generator
 from dmix.methods.semi.fixmatch import confident_classes
 from dmix.methods.semi.flexmatch import flexible_classes
-from dmix.methods.semi.kinds import decoupled_by_kinds
 from dmix.methods.semi.mixed_rows import mix_at_random, mix_with_partners
-from dmix.methods.semi.mixmatch import mixmatch_losses
+from dmix.methods.semi.mixmatch import decoupled_by_kinds, mixmatch_losses
 from dmix.methods.semi.pseudo_label import pseudo_loss
 from dmix.methods.semi.quarter_turns import turned
 from dmix.methods.semi.ramps import linear, signal_annealing
 from dmix.methods.semi.row_losses import annealed_ce, masked_ce, squared_error
 from dmix.methods.semi.targets import guess, sharpen
 from dmix.methods.semi.uda import sharpened_distributions
+from dmix.objectives.decoupled import decoupled_terms
 from dmix.policies.policy import Draws
 
 GOLDENS = json.loads(Path(__file__).with_name("semi_goldens.json").read_text())
 FIXMATCH, UDA, MIXMATCH = (GOLDENS[name] for name in ("fixmatch", "uda", "mixmatch"))
 MIX = ("mix", "tests")
+
+
+def decoupled(logits, classes, partner, lam):
+    """The decoupled terms of rows of which the first 2 are labelled."""
+    return decoupled_by_kinds(decoupled_terms(logits, classes, classes[partner], lam), partner, 2)
 
 
 @pytest.fixture(autouse=True)
@@ -175,7 +180,7 @@ def test_mixmatch_with_decoupled_terms_is_the_golden(mixed):
     golden = MIXMATCH["dm_variant_M1"]
     logits = wide(MIXMATCH["logits_mixed"])
     classes = torch.tensor(golden["hard_labels"])
-    found = decoupled_by_kinds(logits, classes, mixed.partner, mixed.lam, 2)
+    found = decoupled(logits, classes, mixed.partner, mixed.lam)
     close(found[0], golden["mean_x"])
     close(found[1], golden["mean_u"])
     ce, squared = mixmatch_losses(logits, mixed.targets, 2)
@@ -188,7 +193,7 @@ def test_rows_without_a_labelled_partner_have_no_decoupled_term():
     logits = torch.randn(6, 5, requires_grad=True)
     lam = torch.full((6,), 0.7)
     partner = torch.tensor([2, 3, 4, 5, 0, 1])
-    of_both = decoupled_by_kinds(logits, torch.arange(6) % 5, partner, lam, 2)
+    of_both = decoupled(logits, torch.arange(6) % 5, partner, lam)
     assert of_both[0].item() == 0
     assert of_both[1].item() > 0
     of_both[1].backward()
@@ -196,7 +201,7 @@ def test_rows_without_a_labelled_partner_have_no_decoupled_term():
     # the pseudo-class is deleted, and only the partner's label is pulled up
     assert logits.grad[4, 4].item() == 0
     assert logits.grad[4, 0].item() < 0
-    apart = decoupled_by_kinds(logits, torch.arange(6) % 5, torch.tensor([2, 3, 4, 5, 3, 2]), lam, 2)
+    apart = decoupled(logits, torch.arange(6) % 5, torch.tensor([2, 3, 4, 5, 3, 2]), lam)
     assert [term.item() for term in apart] == [0, 0]
 
 
@@ -255,7 +260,7 @@ def test_losses_of_narrow_logits_are_float32(dtype):
             squared_error(z, targets),
             pseudo_loss(z, 0.3),
             *mixmatch_losses(z, targets, 2),
-            *decoupled_by_kinds(z, classes, partner, lam, 2),
+            *decoupled(z, classes, partner, lam),
         ]
 
     for narrow, single in zip(every(logits), every(logits.float()), strict=True):

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from mixed_losses import asymmetric_loss, labelled_loss
 from small_semi import (
     BATCHES,
     CLASSES,
@@ -35,16 +36,15 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from dmix.data.augment.identity import Identity
 from dmix.data.labels.splits import label_split
-from dmix.data.loading.feed import Reading
+from dmix.data.loading.feed import ReadOptions
 from dmix.engine.method import Feeding
 from dmix.errors import DmixError
 from dmix.methods import passes
-from dmix.methods.addons.asymmetric import asymmetric_loss, labelled_loss
 from dmix.methods.addons.pseudo import pseudo_labels
-from dmix.methods.semi.dealt_out import dealt_out
-from dmix.methods.semi.interleave import interleave
-from dmix.methods.semi.kinds import decoupled_by_kinds
+from dmix.methods.semi.interleave import dealt_out, interleave
+from dmix.methods.semi.mixmatch import decoupled_by_kinds
 from dmix.methods.semi.targets import follow, probabilities
+from dmix.objectives.decoupled import decoupled_terms
 from dmix.policies.draw import draw_lam, draw_partner
 
 VARIANTS = [
@@ -78,7 +78,7 @@ def test_every_method_learns_its_labels_by_heart(method):
     assert trainer.run(lambda _: True)
     images = trainer.loader.batch(0).labelled
     with torch.no_grad():
-        found = trainer.task.predict(images.images[0])["clean"].argmax(1)
+        found = trainer.method.predict(images.images[0])["clean"].argmax(1)
     assert torch.equal(found, images.labels)
     assert trainer.history[-1]["ce"] < trainer.history[0]["ce"]
 
@@ -98,8 +98,8 @@ def test_stopped_and_continued_it_ends_bit_identical(method):
     second.load_state_dict(torch.load(io.BytesIO(file.getvalue()), weights_only=True))
     assert second.run(lambda _: True)
     assert second.history == whole.history
-    theirs = values(second.task)
-    for name, tensor in values(whole.task).items():
+    theirs = values(second.method)
+    for name, tensor in values(whole.method).items():
         assert torch.equal(tensor, theirs[name]), name
     assert whole.evaluated_state().keys() == theirs.keys()
 
@@ -109,11 +109,11 @@ def test_what_a_method_has_learned_of_images_and_classes_is_in_its_state():
     assert state["last"].tolist() == [-1] * IMAGES
     assert state["last"].dtype == torch.int64
     _, trainer = trace(Method("flexmatch"))
-    last = trainer.task.state_dict()["last"]
+    last = trainer.method.state_dict()["last"]
     assert last.shape == (IMAGES,)
     assert last.max() >= 0
     _, trainer = trace(Method("remixmatch"))
-    predicted = trainer.task.state_dict()["predicted"]
+    predicted = trainer.method.state_dict()["predicted"]
     assert predicted.sum().item() == pytest.approx(1, abs=1e-5)
     assert len(predicted.unique()) == CLASSES
 
@@ -222,7 +222,7 @@ def test_fixmatch_and_its_mixed_rows_are_their_formulas():
         features = model.encoder(torch.cat([x, weak, strong, mixed_ll, mixed_lu]))
         z = model.head(features)
         z_x, z_w, z_s = z[:ROWS], z[ROWS : 4 * ROWS], z[4 * ROWS : 7 * ROWS]
-        mixed = model.pairing.own(features[7 * ROWS :])
+        mixed = model.addon.own(features[7 * ROWS :])
         p, v = z_w.softmax(1).max(1)
         expected = {
             "ce": functional.cross_entropy(z_x, y),
@@ -278,8 +278,8 @@ def test_without_weights_and_apart_mixed_rows_leave_fixmatch_as_it_is():
         assert row.pop("mixed_ll") == 0
         assert row.pop("mixed_lu") == 0
         assert row == expected
-    theirs = dict(other.task.named_parameters())
-    for name, parameter in bare.task.named_parameters():
+    theirs = dict(other.method.named_parameters())
+    for name, parameter in bare.method.named_parameters():
         assert torch.equal(parameter, theirs[name]), name
 
 
@@ -352,7 +352,7 @@ def test_mixmatch_is_its_formula(method):
     }
     if method.add_on:
         classes = torch.cat([y, q.argmax(1), q.argmax(1)])
-        ll, lu = decoupled_by_kinds(z, classes, partner, lam, ROWS)
+        ll, lu = decoupled_by_kinds(decoupled_terms(z, classes, classes[partner], lam), partner, ROWS)
         expected |= {"decoupled_ll": 0.1 * ll, "decoupled_lu": 0.1 * 0.5 * lu}
     assert found.keys() == expected.keys()
     for name, value in expected.items():
@@ -445,8 +445,8 @@ def test_ramps_are_shares_of_the_run_however_long_it_is():
 def test_classifiers_have_a_rate_of_their_own_and_vectors_no_decay(method):
     trainer = make_trainer(method, head_lr_factor=10.0)
     trainer.train_step()
-    task = trainer.task
-    heads = [task.head, *([task.pairing.own] if task.pairing else [])]
+    task = trainer.method
+    heads = [task.head, *([task.addon.own] if task.addon else [])]
     fast = {id(p) for head in heads for p in head.parameters()}
     for group in trainer.optimizer.param_groups:
         for parameter in group["params"]:
@@ -462,7 +462,7 @@ def feeding(labels, ratio=3, **changes):
     settings = recipe(unlabelled_ratio=ratio)
     augments = {"augment": Identity(), "strong": Identity()}
     return replace(
-        Feeding(dataset().splits["train"], labels, augments, settings, 3, Reading(), CPU, slice(None)),
+        Feeding(dataset().splits["train"], labels, augments, settings, 3, ReadOptions(), CPU, slice(None)),
         **changes,
     )
 

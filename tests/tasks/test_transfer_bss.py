@@ -4,7 +4,7 @@ import pytest
 import torch
 from transfer_goldens import GOLDENS, doubles, is_golden
 
-from dmix.methods.transfer.spectral import spectral_shrinkage
+from dmix.methods.transfer.bss import spectral_shrinkage
 
 FEATURES = GOLDENS["bss"]["inputs"]["features"]
 EXPECTED = GOLDENS["bss"]["expected"]

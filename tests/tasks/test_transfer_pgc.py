@@ -8,8 +8,7 @@ import torch
 from torch.nn import functional
 from transfer_goldens import GOLDENS, doubles, is_golden
 
-from dmix.methods.transfer.class_queue import ClassQueue, enqueue
-from dmix.methods.transfer.pgc import pseudo_group_contrast
+from dmix.methods.transfer.self_tuning import ClassQueue, enqueue, pseudo_group_contrast
 
 INPUTS, EXPECTED = GOLDENS["pgc"]["inputs"], GOLDENS["pgc"]["expected"]
 TAU = INPUTS["tau"]

@@ -7,8 +7,11 @@ from transfer_goldens import GOLDENS
 
 from dmix.backbones.parameter_group import ParameterGroup, with_rest
 from dmix.backbones.resnet import ResNet
-from dmix.engine.optimizer import build_optimizer
-from dmix.engine.steps import cosine_ramp, multistep, step_readings
+from dmix.engine.course import step_evaluations
+from dmix.engine.optimizers.sgd import sgd
+from dmix.engine.schedules.contract import Progress
+from dmix.engine.schedules.multistep import multistep
+from dmix.methods.addons.pairs import cosine_ramp
 from dmix.policies.momentum import frozen_copy, update_average
 
 SCHEDULES, MOMENTUM = GOLDENS["schedules"], GOLDENS["momentum_encoder"]
@@ -18,17 +21,8 @@ TOTAL = 27005
 
 @pytest.mark.parametrize(("step", "rate"), SCHEDULES["tl_lr_multistep"].items())
 def test_multistep_is_golden(step, rate):
-    assert multistep(int(step), 0.001, MILESTONES, 0.1) == pytest.approx(rate, rel=1e-14)
-
-
-def test_multistep_is_that_of_torch():
-    parameter = nn.Parameter(torch.zeros(1))
-    optimizer = torch.optim.SGD([parameter], lr=0.3)
-    schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, [3, 4, 9], gamma=0.25)
-    for step in range(14):
-        assert multistep(step, 0.3, [3, 4, 9], 0.25) == pytest.approx(optimizer.param_groups[0]["lr"])
-        optimizer.step()
-        schedule.step()
+    at = Progress(int(step), TOTAL, 0)
+    assert multistep(0.001, at, milestones=MILESTONES, lr_decay=0.1) == pytest.approx(rate, rel=1e-14)
 
 
 @pytest.mark.parametrize(("share", "weight"), SCHEDULES["lu_weight_cosine"].items())
@@ -52,8 +46,8 @@ def test_ramp_rises():
         (0, 5, [1], []),
     ],
 )
-def test_readings_are_golden(total, every, also, expected):
-    assert step_readings(total, every, also) == tuple(expected)
+def test_evaluations_are_golden(total, every, also, expected):
+    assert step_evaluations(total, every, also) == tuple(expected)
 
 
 def test_optimiser_trace_is_golden_and_the_key_encoder_is_no_part_of_it():
@@ -62,10 +56,9 @@ def test_optimiser_trace_is_golden_and_the_key_encoder_is_no_part_of_it():
     module.query = nn.Linear(1, 1, bias=False).double()
     module.query.weight.data.fill_(golden["w0"])
     module.key = frozen_copy(module.query)
-    recipe = {key: golden[key] for key in ("lr", "momentum", "weight_decay")}
     groups = with_rest(module.parameters(), [])
     assert [group.parameters for group in groups] == [(module.query.weight,)]
-    optimizer = build_optimizer(groups, {**recipe, "optimizer": "sgd", "nesterov": True})
+    optimizer = sgd(groups, golden["lr"], golden["weight_decay"], momentum=golden["momentum"], nesterov=True)
     for gradient, expected in zip(golden["grads"], golden["w_after"], strict=True):
         module.query.weight.grad = torch.full((1, 1), gradient, dtype=torch.float64)
         optimizer.step()

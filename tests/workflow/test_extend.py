@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 import shlex
@@ -113,6 +114,11 @@ def layout(project: Project) -> Step:
     return follow(project, section("A table with other rows"))
 
 
+@pytest.fixture(scope="module")
+def optimizer(project: Project) -> Step:
+    return follow(project, section("An optimiser and a schedule"))
+
+
 def row(table: str, title: str) -> str:
     """Return the row of a title, in the first panel of a table that is too wide for one."""
     line, *_ = [line for line in table.splitlines() if line.startswith(f"{title} ")]
@@ -219,3 +225,23 @@ def test_the_examples_keep_the_house_style(objective, project):
     for check in (("check",), ("format", "--check")):
         done = project.run("ruff", *check, *config, *files)
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_optimiser_and_the_schedule_train_a_run_and_make_none_stale(optimizer, project):
+    name = "supervised/cifar100/resnet18/cutmix/dm_ce/optimizer=signum/schedule=linear/lr=0.001/s0"
+    assert optimizer.before.items() <= optimizer.after.items()
+    assert optimizer.new == {name}
+    assert f"  {name}: new\n" in optimizer.outputs["plan --why"]
+    folder = project.path / "results/smoke/runs" / optimizer.after[name]
+    with (folder / "history.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    total = int(rows[-1]["step"])
+    rates = {int(row["step"]): float(row["lr"]) for row in rows}
+    assert rates == {step: 0.001 * (1 - (step - 1) / total) for step in rates}
+    recipe = json.loads((folder / "record.json").read_text())["spec"]["recipe"]
+    assert {key: recipe[key] for key in ("optimizer", "momentum", "schedule", "lr")} == {
+        "optimizer": "signum",
+        "momentum": 0.9,
+        "schedule": "linear",
+        "lr": 0.001,
+    }

@@ -140,7 +140,7 @@ def test_the_weight_of_the_relation_leaves_the_relationship_alone(finished: Proj
 
 
 def test_the_strategy_is_that_of_mixed_cells(finished: Project):
-    finished.edit("params.yaml", "    pairing.w_lu: 1.0\n", "    pairing.w_lu: 0.5\n")
+    finished.edit("params.yaml", "    w_lu: 1.0\n", "    w_lu: 0.5\n")
     assert finished.planned() == {name for name in TABLE_6 | TABLE_8 if "/mixup/" in name}
 
 

@@ -2,13 +2,7 @@
 # the first job, and again only where they are missing or damaged. They are no rule's output on purpose:
 # an input that another job has just made makes every run that reads it run again, and in a fresh clone
 # with pulled records that would retrain them all.
-EMBEDDED = sorted(
-    {
-        spec.axes["dataset"]
-        for spec in GRID.runs.values()
-        if spec.settings["dataset"]["edition"] == "embedded"
-    }
-)
+EMBEDDED = list(GRID.embedded)
 
 
 onstart:

@@ -1,7 +1,8 @@
-"""What a backbone is: a stem, stages and a head, with a door for mixing hidden states."""
+"""What a backbone is: a body of stages and a head, with a door for mixing hidden states."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -22,9 +23,10 @@ class HiddenMix:
 
 
 class Backbone(nn.Module):
-    """A network as stem -> stages -> head. Subclasses fill the three and say nothing of mixing.
+    """A network of stages and a head. Subclasses say nothing of mixing.
 
-    `channels` is the number of channels of every stage's output.
+    Most are stem -> stages -> head and fill these three; one whose stages are no modules of its own
+    overrides `walk`. `channels` is the number of channels of every stage's output.
     """
 
     channels: tuple[int, ...]
@@ -34,19 +36,29 @@ class Backbone(nn.Module):
 
     def features(self, images: Tensor, hidden: HiddenMix | None = None) -> list[Tensor]:
         """Return the output of every stage for (N, 3, H, W) images."""
-        h = hidden.apply(images) if hidden and hidden.layer == 0 else images
-        h = self.stem(h)
-        outputs = []
-        for number, stage in enumerate(self.stages, start=1):
-            h = stage(h)
-            if hidden and hidden.layer == number:
-                h = hidden.apply(h)
-            outputs.append(h)
-        return outputs
+        states: list[Tensor] = []
+
+        def reached(state: Tensor) -> Tensor:
+            mixed = hidden.apply(state) if hidden and hidden.layer == len(states) else state
+            states.append(mixed)
+            return mixed
+
+        self.walk(images, reached)
+        return states[1:]
+
+    def walk(self, images: Tensor, reached: Callable[[Tensor], Tensor]) -> None:
+        """Call `reached` on the images and on the output of every stage, and go on with what it returns."""
+        state = self.stem(reached(images))
+        for stage in self.stages:
+            state = reached(stage(state))
 
     def as_map(self, feature: Tensor) -> Tensor:
         """Return a stage's output as a map (N, c, h, w); networks whose stages give tokens override this."""
         return feature
+
+    def published_name(self, name: str) -> str:
+        """Return the name in published files of weights of the tensor `name` of the state dict."""
+        return name
 
     def forward(self, images: Tensor, hidden: HiddenMix | None = None) -> Tensor:
         """Return logits (N, classes)."""

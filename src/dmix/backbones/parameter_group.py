@@ -10,14 +10,19 @@ from torch import nn
 
 @dataclass(frozen=True)
 class ParameterGroup:
-    """Parameters, and the keys of the recipe that differ for them.
+    """Parameters, and the settings that differ for them.
 
-    Those that can: lr, lr_end, warmup_epochs, warmup_start, momentum, beta2, eps and weight_decay; and
-    lr_factor, by which the scheduled rate is multiplied.
+    Those that can: `lr` and `weight_decay` of the recipe, the settings of its optimiser (`momentum`) and of
+    its schedule (`lr_end`), and `lr_factor`, by which the scheduled rate is multiplied. A setting that
+    neither of both parts has changes nothing.
     """
 
     parameters: tuple[nn.Parameter, ...]
     settings: Mapping[str, float]
+
+    def own(self, **usual: float) -> dict[str, float]:
+        """Return the `usual` settings, each replaced by this group's where it has one of that name."""
+        return {key: self.settings.get(key, value) for key, value in usual.items()}
 
 
 def with_rest(parameters: Iterable[nn.Parameter], groups: Iterable[ParameterGroup]) -> list[ParameterGroup]:

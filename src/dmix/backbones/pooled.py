@@ -2,43 +2,30 @@
 
 from __future__ import annotations
 
+import copy
+
 from torch import nn
 
 from dmix.backbones.backbone import Backbone
 from dmix.errors import DmixError
 
 
-class Encoder(Backbone):
-    """All of a backbone but its last linear layer, whose input it returns: features (N, d) of (N, 3, H, W).
+def pooled(model: Backbone) -> tuple[Backbone, nn.Linear]:
+    """Return the encoder and the classifier of `model`, which computes classifier(encoder(images)).
 
-    It shares the backbone's modules, under the names that they have there, and holds no classifier.
+    The encoder is the backbone without its last linear layer: it returns features (N, d) of (N, 3, H, W).
+    Both pieces share the backbone's modules, under the names that they have there; nothing is copied.
 
     Raises
     ------
     DmixError: the backbone's head is no sequence that ends with a linear layer.
     """
-
-    def __init__(self, model: Backbone) -> None:
-        super().__init__()
-        head = model.head
-        if not isinstance(head, nn.Sequential) or len(head) == 0 or not isinstance(head[-1], nn.Linear):
-            raise DmixError(
-                f"{type(model).__name__} has no features (N, d): its head does not end with a linear layer",
-                "choose a backbone whose head does, such as resnet, in params.yaml",
-            )
-        self.channels = model.channels
-        self.stem = model.stem
-        self.stages = model.stages
-        self.head = head[:-1]
-
-
-def pooled(model: Backbone) -> tuple[Encoder, nn.Linear]:
-    """Return the two pieces of `model`, which computes classifier(encoder(images)); nothing is copied.
-
-    Raises
-    ------
-    DmixError: see `Encoder`.
-    """
-    encoder = Encoder(model)
-    classifier: nn.Linear = model.head[-1]  # type: ignore[index]
-    return encoder, classifier
+    head = model.head
+    if not isinstance(head, nn.Sequential) or len(head) == 0 or not isinstance(head[-1], nn.Linear):
+        raise DmixError(
+            f"{type(model).__name__} has no features (N, d): its head does not end with a linear layer",
+            "choose a backbone whose head does, such as resnet, in params.yaml",
+        )
+    encoder = copy.copy(model)
+    encoder._modules = {**model._modules, "head": head[:-1]}  # a table of its own, of the same modules
+    return encoder, head[-1]

@@ -1,4 +1,4 @@
-"""Weights to start from: torchvision's of ImageNet, or a finished run's. All but the head is copied."""
+"""Weights to start from: published ones of ImageNet, or a finished run's. All but the head is copied."""
 
 from __future__ import annotations
 
@@ -17,37 +17,32 @@ from dmix.backbones.backbone import Backbone
 from dmix.errors import DmixError
 
 CHECKSUM = re.compile(r"-([a-f0-9]{8,})\.")  # in a file's name: how its sha256 begins (torch hub)
-CLASSIFIER = ("fc.weight", "fc.bias")
-HEAD = "model.head."  # how names in a run's file begin
 # Of batch normalisation. Files that were first made before torch 0.4.1 have none; torch then starts at 0.
 COUNTER = "num_batches_tracked"
-STEM = re.compile(r"stem\.([01])\.(\w+)")
-BLOCK = re.compile(r"stages\.(\d+)\.(\d+)\.(body|shortcut)\.(\d+)\.(\w+)")
-KINDS = ("conv", "bn", "relu")  # the layers of a block's body, over and over
 WAY_OUT = "dmix doctor says how to get it"
 OTHER = "choose weights of the run's backbone in params.yaml"
 
 
-def load_torchvision(model: Backbone, path: Path) -> None:
-    """Copy the ImageNet weights of torchvision's ResNet or ResNeXt into a `dmix.backbones.resnet.ResNet`.
+def load_published(model: Backbone, path: Path) -> None:
+    """Copy published weights into `model`: torchvision's of ResNet and ResNeXt, timm's of networks of timm.
 
-    Names decide what goes where, not their order. Nothing is copied where anything does not fit.
+    Names decide what goes where, not their order (`Backbone.published_name`). Nothing is copied where
+    anything does not fit.
 
     Parameters
     ----------
-    model: any backbone, so that runs of other backbones do not depend on the source of this one; one that
-        is no ResNet is refused, because its names are not those in the file.
-    path: a state dict under the name it is published by, which ends with the start of its sha256, as
+    path: a state dict, .pth or .safetensors, whose name ends with the start of its sha256, as
         resnet18-f37072fd.pth.
 
     Raises
     ------
     DmixError: the file is missing or damaged, or its tensors are not those of the network.
     """
-    found = _of_torchvision(path)
-    body = {torchvision_name(name): tensor for name, tensor in _body(model).items()}
+    found = _of_published(path)
+    body = {model.published_name(name): tensor for name, tensor in _body(model).items()}
     counters = {name: torch.zeros_like(tensor) for name, tensor in body.items() if name.endswith(COUNTER)}
-    theirs = {name: tensor for name, tensor in found.items() if name not in CLASSIFIER}
+    classifier = [model.published_name(name) for name in _classifier(model)]
+    theirs = {name: tensor for name, tensor in found.items() if name not in classifier}
     _fill(body, {**counters, **theirs}, path)
 
 
@@ -70,7 +65,7 @@ def load_run(model: Backbone, path: Path) -> None:
     theirs = {
         name: tensor
         for name, tensor in found.items()
-        if name.startswith("model.") and not name.startswith(HEAD)
+        if name.startswith("model.") and not name.startswith("model.head.")
     }
     _fill(body, theirs, path)
 
@@ -85,21 +80,23 @@ def fresh_classifier(model: Backbone) -> None:
     nn.init.zeros_(last.bias)
 
 
-def source_classifier(path: Path, *, from_run: bool) -> nn.Linear:
+def source_classifier(model: Backbone, path: Path, *, from_run: bool) -> nn.Linear:
     """Return the classifier that the pre-trained network ends with: features (N, d) to logits (N, S).
 
     Float32, to be trained further. Draws no random numbers.
 
     Parameters
     ----------
-    path: a file as `load_run` reads it where `from_run` is true, else as `load_torchvision` does.
+    model: a network whose classifier has the same name.
+    path: a file as `load_run` reads it where `from_run` is true, else as `load_published` does.
 
     Raises
     ------
     DmixError: the file is missing or damaged, or has no linear layer with a bias in that place.
     """
-    found = _of_run(path) if from_run else _of_torchvision(path)
-    names = _last_of_head(found) if from_run else CLASSIFIER
+    found = _of_run(path) if from_run else _of_published(path)
+    own = _classifier(model)
+    names = [f"model.{name}" if from_run else model.published_name(name) for name in own]
     if missing := [name for name in names if name not in found]:
         raise DmixError(f"the weights {path} have no classifier: there is no {missing[0]}", OTHER)
     weight, bias = (found[name] for name in names)
@@ -112,42 +109,35 @@ def source_classifier(path: Path, *, from_run: bool) -> nn.Linear:
     return classifier
 
 
-def torchvision_name(name: str) -> str:
-    """Return what torchvision calls the tensor `name` of a ResNet's body; other names stay as they are.
-
-    stem.0 is conv1, stages.1.0.body.3 is layer2.0.conv2, stages.1.0.shortcut.1 is layer2.0.downsample.1.
-    """
-    if found := STEM.fullmatch(name):
-        return f"{KINDS[int(found[1])]}1.{found[2]}"
-    if found := BLOCK.fullmatch(name):
-        stage, block, branch, place, tensor = found.groups()
-        layer = f"layer{int(stage) + 1}.{block}"
-        if branch == "shortcut":
-            return f"{layer}.downsample.{place}.{tensor}"
-        number, kind = divmod(int(place), len(KINDS))
-        return f"{layer}.{KINDS[kind]}{number + 1}.{tensor}"
-    return name
-
-
 def _body(model: Backbone) -> dict[str, Tensor]:
     """Return parameters and buffers of all but the head, by name; writing to them changes the model."""
     return {name: tensor for name, tensor in model.state_dict().items() if not name.startswith("head.")}
 
 
-def _of_torchvision(path: Path) -> Mapping[str, Tensor]:
-    """Return the tensors of a file of torchvision, whose name says how its sha256 begins."""
+def _classifier(model: Backbone) -> tuple[str, ...]:
+    """Return what the state dict calls weight and bias of the last linear layer of the head."""
+    *_, last = (
+        name for name, layer in model.head.named_modules(prefix="head") if isinstance(layer, nn.Linear)
+    )
+    return f"{last}.weight", f"{last}.bias"
+
+
+def _of_published(path: Path) -> Mapping[str, Tensor]:
+    """Return the tensors of a published file, whose name says how its sha256 begins."""
     data = _read(path, WAY_OUT)
-    checksum = CHECKSUM.search(path.name)
+    checksum, digest = CHECKSUM.search(path.name), hashlib.sha256(data).hexdigest()
     if checksum is None:
         raise DmixError(
             f"{path} cannot be checked: its name does not end with the start of its sha256",
-            f"give it the name it was published by; {WAY_OUT}",
+            f"give it the name it was published by or, as it is, {path.stem}-{digest[:8]}{path.suffix}",
         )
-    if not hashlib.sha256(data).hexdigest().startswith(checksum[1]):
+    if not digest.startswith(checksum[1]):
         raise DmixError(
             f"{path} is damaged: its sha256 does not begin with {checksum[1]}",
             f"delete it; {WAY_OUT}",
         )
+    if path.suffix == ".safetensors":
+        return _tensors(data, path)
     try:
         found = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises what its formats happen to run into
@@ -160,22 +150,15 @@ def _of_torchvision(path: Path) -> Mapping[str, Tensor]:
 def _of_run(path: Path) -> Mapping[str, Tensor]:
     """Return the tensors that a run left."""
     data = _read(path, "get the run's weights (dvc pull), or remove its record.json and train it again")
+    return _tensors(data, path)
+
+
+def _tensors(data: bytes, path: Path) -> Mapping[str, Tensor]:
+    """Return what the safetensors file `path`, which holds `data`, consists of."""
     try:
         return dict(safetensors.torch.load(data))
     except safetensors.SafetensorError as error:
         raise _no_weights(path) from error
-
-
-def _last_of_head(found: Mapping[str, Tensor]) -> tuple[str, str]:
-    """Return the names of weight and bias of the last linear layer of a run's network."""
-    layers = [
-        name.removesuffix("weight")
-        for name, tensor in found.items()
-        if name.startswith(HEAD) and name.endswith(".weight") and tensor.dim() == 2
-    ]
-    # by number, because a file has its tensors in the order of their names
-    last = max(layers, key=lambda name: [int(place) for place in re.findall(r"\d+", name)], default=HEAD)
-    return f"{last}weight", f"{last}bias"
 
 
 def _read(path: Path, way_out: str) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Len
@@ -9,6 +10,12 @@ from torch import Tensor, nn
 
 from dmix.backbones.backbone import Backbone
 from dmix.part import part
+
+# The names of tensors here, of which torchvision has others.
+STEM = re.compile(r"stem\.([01])\.(\w+)")
+BLOCK = re.compile(r"stages\.(\d+)\.(\d+)\.(body|shortcut)\.(\d+)\.(\w+)")
+CLASSIFIER = re.compile(r"head\.2\.(\w+)")
+KINDS = ("conv", "bn", "relu")  # the layers of a block's body, over and over
 
 
 def conv(inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Conv2d:
@@ -117,3 +124,22 @@ class ResNet(Backbone):
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def published_name(self, name: str) -> str:
+        """Return what torchvision calls the tensor `name`.
+
+        stem.0 is conv1, stages.1.0.body.3 is layer2.0.conv2, stages.1.0.shortcut.1 is layer2.0.downsample.1,
+        head.2 is fc.
+        """
+        if found := STEM.fullmatch(name):
+            return f"{KINDS[int(found[1])]}1.{found[2]}"
+        if found := CLASSIFIER.fullmatch(name):
+            return f"fc.{found[1]}"
+        if found := BLOCK.fullmatch(name):
+            stage, block, branch, place, tensor = found.groups()
+            layer = f"layer{int(stage) + 1}.{block}"
+            if branch == "shortcut":
+                return f"{layer}.downsample.{place}.{tensor}"
+            number, kind = divmod(int(place), len(KINDS))
+            return f"{layer}.{KINDS[kind]}{number + 1}.{tensor}"
+        return name

@@ -1,1 +1,1 @@
-"""Data sets on disk and in memory: formats, the data that ships, augmentation, loading."""
+"""Data sets: formats, embedded editions, downloads, labels, augmentation, test-time transforms, loading."""

@@ -1,4 +1,4 @@
-"""Small arrays from the host to the device."""
+"""Copies small arrays from the host to the device."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ from torch import Tensor
 
 
 def to_device(array: npt.NDArray[Any] | Tensor, device: torch.device) -> Tensor:
-    """Copy an array of the host to `device`, without waiting for the device."""
+    """Copy a host array to `device` without waiting for the device."""
     tensor = torch.as_tensor(array)
     return tensor if device.type == "cpu" else tensor.pin_memory().to(device, non_blocking=True)

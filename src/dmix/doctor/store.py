@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from dmix.data.embedded import editions as embedded
@@ -11,6 +11,9 @@ from dmix.data.sets import marker
 from dmix.data_items import Item, read_sources
 from dmix.doctor.finding import Finding
 from dmix.errors import DmixError
+from dmix.grid.presence import own_sets
+from dmix.grid.schema import validate
+from dmix.grid.yaml_lines import load
 
 GROUPS = {
     "data": "genuine data",
@@ -28,8 +31,20 @@ def store(data: Path) -> Iterator[Finding]:
     except DmixError as error:
         yield Finding("genuine data", "reference/datasets.csv", "broken", error.message, error.way_out)
         return
-    for item in items.values():
+    for item in (*items.values(), *_own(items)):
         yield _item(item, data)
+
+
+def _own(items: Mapping[str, Item]) -> Iterable[Item]:
+    """Return the data sets of params.yaml that nobody publishes; none where that file is broken.
+
+    What is wrong with it is a finding of `machine`.
+    """
+    try:
+        datasets = validate(load(Path("params.yaml"))).datasets
+    except DmixError:
+        return ()
+    return own_sets(datasets, items).values()
 
 
 def _edition(name: str, folder: Path) -> Finding:
@@ -55,4 +70,5 @@ def _item(item: Item, data: Path) -> Finding:
     if os.path.lexists(target):
         detail = f"{target} is a link to {target.readlink()}, which is gone; remove it, then"
         return Finding(group, item.name, "missing", detail, item.command)
-    return Finding(group, item.name, "missing", "", item.command)
+    own = "" if item.files else f"put it at {target}, or"
+    return Finding(group, item.name, "missing", own, item.command)

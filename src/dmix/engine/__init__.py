@@ -1,1 +1,1 @@
-"""What every task shares: loop, schedule, evaluation, seeding, assembly."""
+"""What every method shares: loop, evaluation, seeding, assembly; optimisers and schedules."""

@@ -17,7 +17,7 @@ from dmix.data.loading import feed
 from dmix.data.sets.dataset import Dataset
 from dmix.engine.distributed import World, here
 from dmix.engine.method import Feeding, Ingredients
-from dmix.engine.parts import load_labels, load_part
+from dmix.engine.parts import load_class_terms, load_labels, load_part
 from dmix.engine.seeding import derive
 from dmix.engine.trainer import Trainer
 from dmix.errors import DmixError
@@ -45,14 +45,14 @@ def assemble(
     spec: RunSpec,
     dataset: Dataset,
     device: torch.device,
-    reading: feed.Reading = feed.Reading(),  # noqa: B008 - frozen
+    read_options: feed.ReadOptions = feed.ReadOptions(),  # noqa: B008 - frozen
     given: Given = Given(),
 ) -> Trainer:
     """Build the run's trainer on `device`, at step 0.
 
     Parameters
     ----------
-    reading: how images on disk are read; it changes no number.
+    read_options: how images on disk are read; it changes no number.
 
     Raises
     ------
@@ -70,20 +70,21 @@ def assemble(
         start_from(model, given.weights, from_run=spec.source is not None)
     policy = load_part("policy", shared_out(spec.settings["policy"], world))
     policy.attach(model)
+    objective = load_part("objective", spec.settings["objective"], call=False)
     ingredients = Ingredients(
         model=model,
         policy=policy,
-        objective=load_part("objective", spec.settings["objective"], call=False),
+        objective=objective,
         pixels=_to_pixels(recipe["mean"], recipe["std"], device),
         recipe=recipe,
         dataset=dataset,
-        pairing=_pairing(spec, policy),
+        addon=_addon(spec, policy, objective),
         weights=given.weights,
         from_run=spec.source is not None,
         relation=given.relation,
     )
-    task = load_part("method", spec.settings["method"], ingredients)
-    task.to(device=device, memory_format=torch.channels_last)
+    method = load_part("method", spec.settings["method"], ingredients)
+    method.to(device=device, memory_format=torch.channels_last)
     feeding = Feeding(
         split=dataset.splits["train"],
         labels=load_labels(spec, dataset),
@@ -94,30 +95,40 @@ def assemble(
         },
         recipe=recipe,
         seed=spec.seed,
-        reading=reading,
+        read_options=read_options,
         device=device,
         rows=world.rows(recipe["batch_size"]),
     )
     test = _test(spec, dataset, feeding, world.batches())
-    return Trainer(task, task.loader(feeding), test, recipe, spec.seed, device, label=spec.name)
+    return Trainer(
+        method,
+        method.loader(feeding),
+        test,
+        recipe,
+        load_part("optimizer", spec.settings["optimizer"], call=False),
+        load_part("schedule", spec.settings["schedule"], call=False),
+        spec.seed,
+        device,
+        label=spec.name,
+    )
 
 
-def _pairing(spec: RunSpec, policy: Any) -> Any:
-    if not spec.settings["pairing"]:
+def _addon(spec: RunSpec, policy: Any, objective: Any) -> Any:
+    if not spec.settings["addon"]:
         return None
-    eta = spec.settings["objective"].get("eta", 0.0)  # MCE has none
-    return load_part("pairing", spec.settings["pairing"], policy.alpha, eta)
+    terms = load_class_terms(spec.settings["objective"])
+    return load_part("addon", spec.settings["addon"], policy, objective, terms)
 
 
 def _test(spec: RunSpec, dataset: Dataset, feeding: Feeding, share: slice) -> Any:
-    recipe, reading = feeding.recipe, feeding.reading
+    recipe, read_options = feeding.recipe, feeding.read_options
     side = spec.settings["view"].get("size") or spec.settings["dataset"]["image_size"]
     # Where training decodes anew, so does the test: ImageNet's resized test images would take 13 GB.
-    keeps = getattr(feeding.augments["augment"], "first", None)
+    keeps = getattr(feeding.augments["augment"], "first_resize", None)
     return feed.evaluation(
         dataset.splits["test"],
         load_part("view", spec.settings["view"]),
-        reading if keeps else replace(reading, cache=None),
+        read_options if keeps else replace(read_options, cache=None),
         batch_size=max(1, EVALUATION_PIXELS // side**2),
         share=share,
         mean=recipe["mean"],
@@ -136,7 +147,7 @@ def start_from(model: Backbone, weights: Path, *, from_run: bool) -> None:
     if from_run:
         pretrained.load_run(model, weights)
     else:
-        pretrained.load_torchvision(model, weights)
+        pretrained.load_published(model, weights)
     pretrained.fresh_classifier(model)
 
 

@@ -1,4 +1,4 @@
-"""The moving average of a task's parameters that is evaluated in the place of the trained ones."""
+"""The moving average of a method's parameters that is evaluated in the place of the trained ones."""
 
 from __future__ import annotations
 

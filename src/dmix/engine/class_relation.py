@@ -28,7 +28,11 @@ BATCH = 64
 
 
 def relate(
-    spec: RunSpec, dataset: Dataset, device: torch.device, reading: feed.Reading, weights: Path | None
+    spec: RunSpec,
+    dataset: Dataset,
+    device: torch.device,
+    read_options: feed.ReadOptions,
+    weights: Path | None,
 ) -> Learned:
     """Learn how the classes of `weights` relate to those of `dataset`, from its labelled images alone.
 
@@ -37,8 +41,8 @@ def relate(
 
     Parameters
     ----------
-    spec: of task "relation". reading: how images on disk are read; it changes no number.
-    weights: what the runs start from; of `spec.source` where there is one, else a file of torchvision.
+    spec: of task "relation". read_options: how images on disk are read; it changes no number.
+    weights: what the runs start from; of `spec.source` where there is one, else a published file.
 
     Raises
     ------
@@ -58,7 +62,7 @@ def relate(
     batches = feed.evaluation(
         subset(train, rows),
         view,
-        replace(reading, cache=None),  # which would be of these images alone; they are read once
+        replace(read_options, cache=None),  # which would be of these images alone; they are read once
         batch_size=BATCH,
         mean=recipe["mean"],
         std=recipe["std"],
@@ -77,10 +81,10 @@ def source_network(model: Backbone, weights: Path, *, from_run: bool) -> nn.Sequ
     ------
     DmixError: the file is missing or damaged, or is of another network.
     """
-    load: Callable[[Backbone, Path], None] = pretrained.load_run if from_run else pretrained.load_torchvision
+    load: Callable[[Backbone, Path], None] = pretrained.load_run if from_run else pretrained.load_published
     load(model, weights)
     encoder, _ = pooled(model)
-    return nn.Sequential(encoder, pretrained.source_classifier(weights, from_run=from_run))
+    return nn.Sequential(encoder, pretrained.source_classifier(model, weights, from_run=from_run))
 
 
 @torch.no_grad()

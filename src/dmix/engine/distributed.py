@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from dmix.data.loading.loader import Batch
-from dmix.engine.method import Step, Task
+from dmix.engine.method import Method, Step
 from dmix.errors import DmixError
 
 T = TypeVar("T")
@@ -96,13 +96,13 @@ class World:
             )
         return lam_groups // self.size
 
-    def averaging(self, task: Task) -> Callable[[Any, Step], Mapping[str, Tensor]]:
-        """Return the task's losses, as a function whose gradients are averages over the processes."""
+    def averaging(self, method: Method) -> Callable[[Any, Step], Mapping[str, Tensor]]:
+        """Return the method's losses, as a function whose gradients are averages over the processes."""
         if self.size == 1:
-            return task.losses
+            return method.losses
         # Of a 1x1 convolution in channels_last memory, one stride is arbitrary: that costs a copy, no more.
         warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides", UserWarning)
-        return DistributedDataParallel(_Losses(task), forward_sync_buffers=True)
+        return DistributedDataParallel(_Losses(method), forward_sync_buffers=True)
 
     def mean(self, tensor: Tensor) -> Tensor:
         """Return the mean of a floating tensor over the processes, which may overwrite it."""
@@ -200,11 +200,11 @@ def joined(device: str) -> Iterator[World]:
 
 
 class _Losses(nn.Module):
-    """A task's losses as a forward pass, for DistributedDataParallel takes nothing else."""
+    """A method's losses as a forward pass, for DistributedDataParallel takes nothing else."""
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, method: Method) -> None:
         super().__init__()
-        self.task = task
+        self.method = method
 
     def forward(self, batch: Batch, step: Step) -> Mapping[str, Tensor]:
-        return self.task.losses(batch, step)
+        return self.method.losses(batch, step)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dmix.data.views.contract import View
 from dmix.engine.distributed import World
-from dmix.engine.method import Task
+from dmix.engine.method import Method
 
 
 class Batches(Protocol):
@@ -25,25 +25,25 @@ class Batches(Protocol):
 
 
 @torch.no_grad()
-def top1(task: Task, batches: Batches, world: World) -> Mapping[str, float]:
-    """Return top-1 accuracy in percent for everything that the task predicts, in evaluation mode.
+def top1(method: Method, batches: Batches, world: World) -> Mapping[str, float]:
+    """Return top-1 accuracy in percent for everything that the method predicts, in evaluation mode.
 
     Where an image is seen in several crops, accuracy is that of the sum of their logits, and follows for the
     centre crop alone, as NAME_centre, after all of these.
 
-    Counts stay on the device until the end; the task is left in training mode. Each process reads its own
+    Counts stay on the device until the end; the method is left in training mode. Each process reads its own
     `batches`, with the running statistics of the first, and has the accuracy on all of them.
     """
-    world.hand_on_buffers(task)
-    task.eval()
+    world.hand_on_buffers(method)
+    method.eval()
     correct: dict[str, Tensor] = {}
     total = 0
     for images, labels in batches:
         total += len(labels)
-        for name, logits in predictions(task, batches.view, images).items():
+        for name, logits in predictions(method, batches.view, images).items():
             hits = (logits.argmax(1) == labels).sum()
             correct[name] = correct[name] + hits if name in correct else hits
-    task.train()
+    method.train()
     counts = world.gather(({name: int(count) for name, count in correct.items()}, total))
     everything = sum(total for _, total in counts)
     # The first process has a share of any split, so it knows the names.
@@ -52,17 +52,17 @@ def top1(task: Task, batches: Batches, world: World) -> Mapping[str, float]:
     }
 
 
-def predictions(task: Task, view: View, images: Tensor) -> dict[str, Tensor]:
+def predictions(method: Method, view: View, images: Tensor) -> dict[str, Tensor]:
     """Return logits (N, classes) by name, in the order in which they are reported.
 
-    What the task predicts for `images`, added up over the crops that `view` shows; then, unless that is one,
+    What the method predicts for `images`, added up over the crops that `view` shows; unless that is one, also
     what it predicts for the centre crop.
     """
     added: dict[str, Tensor] = {}
     centre: dict[str, Tensor] = {}
     crops = 0
     for crop in view.crops(images):
-        for name, logits in task.predict(crop).items():
+        for name, logits in method.predict(crop).items():
             added[name] = added[name] + logits if name in added else logits
             if crops == view.centre:
                 centre[f"{name}_centre"] = logits

@@ -1,7 +1,7 @@
-"""What a task (method) is: what happens in one step, and what is evaluated.
+"""What a method is: what happens in one step, and what is evaluated.
 
-The engine owns the loop, the optimiser, checkpoints and logging; a task owns modules. All that must
-survive a checkpoint is in the task's `state_dict`; nothing hides in closures.
+The engine owns the loop, the optimiser, checkpoints and logging; a method owns modules. All that must
+survive a checkpoint is in the method's `state_dict`; nothing hides in closures.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from dmix.policies.policy import Draws, Policy
 
 @dataclass(frozen=True)
 class Ingredients:
-    """What a task is made of.
+    """What a method is made of.
 
     Attributes
     ----------
     pixels: maps normalised images back to [0, 1], for policies that measure pixels.
     recipe: its settings.
-    pairing: how labelled rows are mixed with labelled and unlabelled ones, where they are
-        (`dmix.methods.addons`).
+    addon: what mixes labelled rows with labelled and unlabelled ones beside a method of two streams, if
+        anything (`dmix.methods.addons`).
     weights, from_run: the file whose weights the model has, if any, and whether a run of ours wrote it.
     relation: the file of a class relation (`dmix.engine.class_relation`), for a method that is taught one.
     """
@@ -47,7 +47,7 @@ class Ingredients:
     pixels: Callable[[Tensor], Tensor]
     recipe: Mapping[str, Any] = field(default_factory=dict)
     dataset: Dataset | None = None
-    pairing: Any = None
+    addon: Any = None
     weights: Path | None = None
     from_run: bool = False
     relation: Path | None = None
@@ -55,13 +55,13 @@ class Ingredients:
 
 @dataclass(frozen=True)
 class Feeding:
-    """What a task's batches are made of.
+    """What a method's batches are made of.
 
     Attributes
     ----------
     split: the training images. labels: which of them have labels; None is all.
     augments: by section of the settings, "augment" and, where the recipe has one, "strong".
-    recipe: its settings. seed: of the run. reading: how images on disk are read.
+    recipe: its settings. seed: of the run. read_options: how images on disk are read.
     rows: this process's rows of each batch, where several share it.
     """
 
@@ -70,7 +70,7 @@ class Feeding:
     augments: Mapping[str, Augment | ImageAugment]
     recipe: Mapping[str, Any]
     seed: int
-    reading: feed.Reading
+    read_options: feed.ReadOptions
     device: torch.device
     rows: slice
 
@@ -84,8 +84,8 @@ class Step:
     draws: Draws
 
 
-class Task(nn.Module):
-    """Base of every task. Settings are keyword-only arguments of the subclass's `__init__`."""
+class Method(nn.Module):
+    """Base of every method. Settings are keyword-only arguments of the subclass's `__init__`."""
 
     def loader(self, feeding: Feeding) -> Any:
         """Return what gives `losses` its batches; here `Batch`es of all training images, epoch by epoch."""
@@ -113,7 +113,7 @@ def labelled_loader(feeding: Feeding) -> ResidentLoader | StreamLoader:
     return feed.train_loader(
         feeding.split,
         feeding.augments["augment"],
-        feeding.reading,
+        feeding.read_options,
         batch_size=recipe["batch_size"],
         mean=recipe["mean"],
         std=recipe["std"],

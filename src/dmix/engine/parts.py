@@ -11,7 +11,7 @@ from typing import Any
 from dmix.data.labels.label_split import LabelSplit
 from dmix.data.sets.dataset import Dataset
 from dmix.errors import DmixError
-from dmix.grid.parts import read_part
+from dmix.grid.parts import module_of, read_part
 from dmix.grid.spec import RunSpec
 
 
@@ -26,6 +26,21 @@ def load_part(section: str, values: Mapping[str, Any], *given: Any, call: bool =
     target = getattr(importlib.import_module(known.module), known.attribute)
     settings = {key: value for key, value in values.items() if key != "use"}
     return target(*given, **settings) if call else functools.partial(target, **settings)
+
+
+def load_class_terms(values: Mapping[str, Any]) -> Any:
+    """Return the objective that `values` names, taken apart by class (`dmix.objectives.objective.ByClass`).
+
+    Raises
+    ------
+    DmixError: its terms do not belong to single classes.
+    """
+    module = importlib.import_module(module_of("objective", values["use"]))
+    terms = getattr(module, "class_terms", None)
+    if terms is None:
+        reason = getattr(module, "NO_CLASS_TERMS", "its module has no class_terms")
+        raise DmixError(f"the objective {values['use']!r} cannot be an add-on: {reason}")
+    return functools.partial(terms, **{key: value for key, value in values.items() if key != "use"})
 
 
 def load_dataset(spec: RunSpec, data_root: Path) -> Dataset:

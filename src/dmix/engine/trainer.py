@@ -1,10 +1,11 @@
-"""The loop that every task shares: step, schedule, readings, and an exact state."""
+"""The loop that every method shares: steps, their learning rates, evaluations, and an exact state."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
+from functools import partial
 from typing import Any, Protocol
 
 import torch
@@ -17,12 +18,12 @@ from dmix.engine.average import Average
 from dmix.engine.course import course
 from dmix.engine.distributed import here
 from dmix.engine.evaluate import top1
-from dmix.engine.method import Step, Task
-from dmix.engine.optimizer import build_optimizer, exempt_from_decay
+from dmix.engine.method import Method, Step
+from dmix.engine.optimizers.contract import BuildOptimizer
 from dmix.engine.precision import allow_tf32, autocast, gradient_scaler
-from dmix.engine.schedule import cosine, warm_up
+from dmix.engine.schedules.contract import Progress
 from dmix.engine.seeding import device_generator, host_generator, host_state, restore_host
-from dmix.engine.steps import cosine_7_16, multistep
+from dmix.engine.weight_decay import exempt_from_decay
 from dmix.errors import DmixError
 from dmix.policies.policy import Draws
 
@@ -31,7 +32,7 @@ Row = dict[str, float | int]
 
 
 class Loader(Protocol):
-    """What gives a task its batches, by step number.
+    """What gives a method its batches, by step number.
 
     Attributes
     ----------
@@ -42,55 +43,64 @@ class Loader(Protocol):
     images_per_step: int
 
     def batch(self, step: int) -> Any:
-        """Return the batch of `step`, counted from 0 over the whole run, as the task expects it."""
+        """Return the batch of `step`, counted from 0 over the whole run, as the method expects it."""
         ...
 
 
 class Trainer:
-    """Trains one task to the end of its recipe, from wherever its state is.
+    """Trains one method to the end of its recipe, from wherever its state is.
 
-    In several processes (`dmix.engine.distributed`) each has a trainer of the same task, and all call the
+    In several processes (`dmix.engine.distributed`) each has a trainer of the same method, and all call the
     same methods; its `loader` gives this process's rows of each batch, its `test` this process's batches.
+
+    Parameters
+    ----------
+    build_optimizer: the recipe's optimiser (`dmix.engine.optimizers.contract`).
+    schedule: the recipe's schedule with all its settings as keywords (`dmix.engine.schedules.contract`).
 
     Attributes
     ----------
     step: finished optimiser steps. total: steps of the whole run.
     history: one row for each finished epoch: epoch, step, lr of the first group, mean of each loss, and
-        top1_NAME of each prediction in the epochs in which the test split is read. Recipes that count steps
-        have one for each reading, without an epoch.
+        top1_NAME of each prediction in the epochs in which the test split is evaluated. Recipes that count
+        steps have one for each evaluation, without an epoch.
     average: of the parameters, where the recipe evaluates one.
     """
 
     def __init__(
         self,
-        task: Task,
+        method: Method,
         loader: Loader,
         test: EvaluationSet | StreamEvaluation,
         recipe: Mapping[str, Any],
+        build_optimizer: BuildOptimizer,
+        schedule: partial[float],
         seed: int,
         device: torch.device,
         label: str,
     ) -> None:
-        self.task = task
+        self.method = method
         self.loader = loader
         self.test = test
         self.recipe = recipe
+        self.schedule = schedule
         self.label = label
         self.device = device
         self.world = here()
         self.course = course(recipe, loader.steps_per_epoch)
         mix = self.world.purpose("mix")
         self.draws = Draws(host_generator(seed, *mix), device_generator(device, seed, *mix))
-        groups = exempt_from_decay(task.parameter_groups(), task.named_parameters(), recipe["no_decay"])
-        self.groups = [{**recipe, **group.settings} for group in groups]
-        self.parameters = [parameter for group in groups for parameter in group.parameters]
-        self.optimizer = build_optimizer(groups, recipe)
+        self.groups = exempt_from_decay(
+            method.parameter_groups(), method.named_parameters(), recipe["no_decay"]
+        )
+        self.parameters = [parameter for group in self.groups for parameter in group.parameters]
+        self.optimizer = build_optimizer(self.groups, recipe["lr"], recipe["weight_decay"])
         allow_tf32(recipe["precision"])
         self.scaler = gradient_scaler(recipe["precision"], device)
-        self.average = Average(task, recipe["ema"]) if recipe["ema"] else None
+        self.average = Average(method, recipe["ema"]) if recipe["ema"] else None
         self.step = 0
         self.history: list[Row] = []
-        self._losses = self.world.averaging(task)
+        self._losses = self.world.averaging(method)
         self._sums: dict[str, float] = {}
         self._pending: list[dict[str, Tensor]] = []
         # What torch draws by itself (dropout) has a generator of its own purpose too.
@@ -105,7 +115,7 @@ class Trainer:
         ------
         DmixError: a loss was not finite.
         """
-        self.task.train()
+        self.method.train()
         while self.step < self.total:
             self.train_step()
             if self.course.row_ends(self.step):
@@ -123,7 +133,7 @@ class Trainer:
         self._read_losses()
         return {
             "step": self.step,
-            "task": self.task.state_dict(),
+            "method": self.method.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "average": self.average.state_dict() if self.average else None,
             "scaler": self.scaler.state_dict(),
@@ -146,7 +156,7 @@ class Trainer:
                 "start as many processes as before, or delete the checkpoint to train from the start",
             )
         self.step = state["step"]
-        self.task.load_state_dict(state["task"])
+        self.method.load_state_dict(state["method"])
         self.optimizer.load_state_dict(state["optimizer"])
         if self.average:
             self.average.load_state_dict(state["average"])
@@ -161,9 +171,9 @@ class Trainer:
         return self.course.total
 
     def evaluated_state(self) -> dict[str, Tensor]:
-        """Return the state of the task as it is evaluated: with averaged parameters, if there are any."""
+        """Return the state of the method as it is evaluated: with averaged parameters, if there are any."""
         with self.average.in_place() if self.average else nullcontext():
-            return {name: value.detach().cpu().clone() for name, value in self.task.state_dict().items()}
+            return {name: value.detach().cpu().clone() for name, value in self.method.state_dict().items()}
 
     @property
     def last_loss(self) -> float | None:
@@ -173,7 +183,7 @@ class Trainer:
     def train_step(self) -> None:
         """Take one optimiser step. A loss that is not finite is noticed up to 50 steps later."""
         for group, own in zip(self.optimizer.param_groups, self.groups, strict=True):
-            group["lr"] = self._rate(self.step, own)
+            group["lr"] = self._rate(self.step, own.settings)
         step = Step(self.step, self.total, self.draws)
         batch = self.loader.batch(self.step)
         with autocast(self.recipe["precision"], self.device):
@@ -181,7 +191,7 @@ class Trainer:
         total = torch.stack(tuple(losses.values())).sum()
         self.optimizer.zero_grad(set_to_none=True)
         self._descend(total)
-        self.task.after_step(step)
+        self.method.after_step(step)
         if self.average:
             self.average.update()
         self.step += 1
@@ -198,17 +208,11 @@ class Trainer:
         self.scaler.step(self.optimizer)
         self.scaler.update()
 
-    def _rate(self, step: int, own: Mapping[str, Any]) -> float:
-        """Return the learning rate of a step for parameters with settings `own`."""
-        return self._scheduled(step, own) * float(own.get("lr_factor", 1.0))
-
-    def _scheduled(self, step: int, own: Mapping[str, Any]) -> float:
-        if own["schedule"] == "multistep":
-            return multistep(step, own["lr"], own["milestones"], own["lr_decay"])
-        if own["schedule"] == "cosine_7_16":
-            return cosine_7_16(step, self.total, own["lr"])
-        warm = own["warmup_epochs"] * self.loader.steps_per_epoch
-        return cosine(step, self.total, own["lr"], own["lr_end"]) * warm_up(step, warm, own["warmup_start"])
+    def _rate(self, step: int, own: Mapping[str, float]) -> float:
+        """Return the learning rate of a step for parameters whose group has the settings `own`."""
+        at = Progress(step, self.total, self.course.epoch)
+        changed = {key: value for key, value in own.items() if key in self.schedule.keywords}
+        return self.schedule(own.get("lr", self.recipe["lr"]), at, **changed) * own.get("lr_factor", 1.0)
 
     def _generators(self) -> dict[str, Any]:
         """Return the state of this process's random numbers."""
@@ -241,7 +245,7 @@ class Trainer:
                 self._sums[name] = self._sums.get(name, 0.0) + value
 
     def _not_finite(self, step: int, losses: Mapping[str, float]) -> DmixError:
-        rate = self._rate(step, self.recipe)
+        rate = self._rate(step, {})
         shown = ", ".join(f"{name}={value}" for name, value in losses.items())
         return DmixError(
             f"{self.label}: the loss is not finite at step {step} of {self.total} (lr {rate:.4g}): {shown}",
@@ -255,12 +259,12 @@ class Trainer:
         row: Row = {
             **({"epoch": self.step // self.course.epoch} if self.course.epoch else {}),
             "step": self.step,
-            "lr": self._rate(self.step - 1, self.recipe),
+            "lr": self._rate(self.step - 1, {}),
             **{name: value / steps for name, value in self._sums.items()},
         }
-        if self.course.is_read(self.step):
+        if self.course.is_evaluated(self.step):
             with self.average.in_place() if self.average else nullcontext():
-                found = top1(self.task, self.test, self.world)
+                found = top1(self.method, self.test, self.world)
             row |= {f"top1_{name}": value for name, value in found.items()}
         self.history.append(row)
         self._sums = {}

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from functools import cache
 from pathlib import Path
 
 from dmix import PACKAGE
+from dmix.files import sha256
 from dmix.grid.axes import AXIS
 from dmix.grid.code import module_digest
 from dmix.grid.expand import Grid
@@ -29,7 +29,7 @@ def table_digest(grid: Grid, table: str) -> str:
             definition.model_dump(mode="json"),
             _printed(grid),
             _report_code(),
-            [_file_digest(path) for path in sorted(REFERENCE.glob("*.csv"))],
+            [sha256(path) for path in sorted(REFERENCE.glob("*.csv"))],
         ]
     )
 
@@ -63,7 +63,3 @@ def _printed(grid: Grid) -> list[object]:
 @cache
 def _report_code() -> list[str]:
     return [module_digest(path, path.stem)[0] for path in sorted((PACKAGE / "report").glob("*.py"))]
-
-
-def _file_digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

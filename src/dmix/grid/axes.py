@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from dmix.grid.spec import SECTIONS
 
-METHOD, POLICY, OBJECTIVE = "method", "policy", "objective"
+METHOD, POLICY, OBJECTIVE, ADDON = "method", "policy", "objective", "addon"
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ AXIS: Mapping[str, Axis] = {
     "backbone": Axis("backbones", "Backbone"),
     POLICY: Axis("policies", "Policy"),
     OBJECTIVE: Axis("objectives", "Objective"),
+    ADDON: Axis("addons", "Add-on"),
     "recipe": Axis("recipes", "Recipe"),
 }
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
 from dmix.errors import DmixError
-from dmix.grid.axes import AXIS
+from dmix.grid.addons import with_base
+from dmix.grid.axes import AXIS, OBJECTIVE, POLICY
 from dmix.grid.resolve import Cell, as_list
 from dmix.grid.schema import Params
 from dmix.grid.spec import AXES
 from dmix.grid.yaml_lines import Document, KeyPath
 
+OF_ADDON = (POLICY, OBJECTIVE)
 SELECTORS = ("kind", "family", "group", "task")
+VANILLA = "vanilla"  # the policy of a grid's companion, and the key that names its objective
 
 
 def cells_of(
@@ -28,32 +31,91 @@ def cells_of(
     """
     entry = params.grids[grid]
     where: KeyPath = ("grids", grid)
-    for needed in (*AXES, "recipe"):
-        if needed not in entry:
-            raise DmixError(f"{document.where(*where)}: the grid does not say which {needed}")
-    extra = [key for key in entry if key not in (*AXES, "recipe", "seeds")]
+    products = products_of(params, document, grid)
+    own = tuple(products[-1])
+    extra = [key for key in entry if key not in (*own, "recipe", "seeds", VANILLA)]
     for key in extra:
         if "." not in key:
             raise DmixError(
                 f"{document.where(*where, key)}: unknown key",
-                f"a grid takes {', '.join(AXES)}, recipe, seeds, and settings such as objective.eta as axes",
+                f"a grid takes {', '.join(own)}, recipe, seeds, {VANILLA}, and settings as axes, such as "
+                "objective.eta",
             )
     if not all(type(seed) is int and seed >= 0 for seed in as_list(entry.get("seeds", []))):
         raise DmixError(f"{document.where(*where, 'seeds')}: seeds are whole numbers of 0 or more")
-    choices = [choose(params, document, (*where, axis), axis, entry[axis]) for axis in AXES]
     recipes = choose(params, document, (*where, "recipe"), "recipe", entry["recipe"])
     values = [as_list(varied.get(key, entry[key])) for key in extra]
-    for picked in itertools.product(*choices, recipes, *values):
-        axes = dict(zip(AXES, picked, strict=False))
-        variation = tuple(zip(extra, picked[len(AXES) + 1 :], strict=True))
-        yield Cell(axes, str(picked[len(AXES)]), variation, where)
+    for choices in products:
+        for picked in itertools.product(*choices.values(), recipes, *values):
+            axes = dict(zip(own, picked, strict=False))
+            if "addon" in axes:
+                addon = with_base(params, axes["addon"])
+                axes |= {"policy": addon.policy, "objective": addon.objective}
+            variation = tuple(zip(extra, picked[len(own) + 1 :], strict=True))
+            yield Cell(axes, str(picked[len(own)]), variation, where)
+
+
+def products_of(params: Params, document: Document, grid: str) -> list[dict[str, list[str]]]:
+    """Return the entries of each axis, in the order of `AXES`, for each product that the grid is made of.
+
+    These are its own and, before it where the grid says `vanilla: OBJECTIVE`, its companion without mixing:
+    the policy vanilla with that objective in place of the grid's policies and objectives. The axes are
+    `AXES`, or with `addon` that one in place of policy and objective.
+
+    Raises
+    ------
+    DmixError: the grid lacks an axis, or names an entry that is not there.
+    """
+    entry = params.grids[grid]
+    where: KeyPath = ("grids", grid)
+    axes = _axes_of(document, grid, entry)
+    for needed in (*axes, "recipe"):
+        if needed not in entry:
+            raise DmixError(f"{document.where(*where)}: the grid does not say which {needed}")
+    own = {axis: choose(params, document, (*where, axis), axis, entry[axis]) for axis in axes}
+    _check_methods(params, document, grid, own["method"])
+    if VANILLA not in entry:
+        return [own]
+    unmixed = {"policy": VANILLA, "objective": entry[VANILLA]}
+    named = {axis: choose(params, document, (*where, VANILLA), axis, name) for axis, name in unmixed.items()}
+    return [own | named, own]
+
+
+def _axes_of(document: Document, grid: str, entry: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the axes of a grid: `AXES`, or with `addon`, which says policy and objective, in their place."""
+    if "addon" not in entry:
+        return AXES
+    for said in (*OF_ADDON, VANILLA):
+        if said in entry:
+            raise DmixError(
+                f"{document.where('grids', grid, said)}: its addon says policy and objective already",
+                f"leave {said} out; a grid says policy and objective, or addon",
+            )
+    return (*(axis for axis in AXES if axis not in OF_ADDON), "addon")
+
+
+def _check_methods(params: Params, document: Document, grid: str, methods: Iterable[str]) -> None:
+    """Refuse methods of two streams with a policy and an objective, and others with an add-on."""
+    addon = "addon" in params.grids[grid]
+    for method in methods:
+        supervised = params.methods[method].task == "supervised"
+        if supervised and addon:
+            raise DmixError(
+                f"{document.where('grids', grid, 'addon')}: {method} has no second stream to mix with",
+                "write policy and objective in place of addon",
+            )
+        if not supervised and not addon:
+            raise DmixError(
+                f"{document.where('grids', grid, 'policy')}: {method} reads two streams and has an add-on",
+                f"write addon in place of policy and objective, such as {', '.join(params.addons)}",
+            )
 
 
 def choose(params: Params, document: Document, where: KeyPath, axis: str, wanted: Any) -> list[str]:
     """Return the entries an axis names: a name, a list of names, or a selector {attribute: values}.
 
     A selector takes in every entry with these attributes, those that are added later too, but for the ones
-    it names as `except`.
+    it names as `except`, and the others that it names as `also`.
     """
     entries = params.entries(axis)
     if isinstance(wanted, Mapping):
@@ -66,7 +128,8 @@ def choose(params: Params, document: Document, where: KeyPath, axis: str, wanted
 
 
 def _selected(entries: Mapping[str, Any], where: str, section: str, wanted: Mapping[str, Any]) -> list[str]:
-    attributes = {key: as_list(value) for key, value in wanted.items() if key != "except"}
+    own = ("except", "also")
+    attributes = {key: as_list(value) for key, value in wanted.items() if key not in own}
     unknown = [key for key in attributes if key not in SELECTORS]
     if unknown or not all(hasattr(entry, key) for key in attributes for entry in entries.values()):
         raise DmixError(f"{where}: {section} cannot be selected by {', '.join(attributes)}")
@@ -75,10 +138,14 @@ def _selected(entries: Mapping[str, Any], where: str, section: str, wanted: Mapp
         for name, entry in entries.items()
         if all(getattr(entry, key) in values for key, values in attributes.items())
     ]
-    excepted = as_list(wanted.get("except", []))
+    excepted, added = (as_list(wanted.get(key, [])) for key in own)
     for name in excepted:
         if name not in chosen:
             raise DmixError(f"{where}: except names {name!r}, which is not selected anyway")
+    for name in added:
+        if name in chosen or name not in entries:
+            reason = "is selected anyway" if name in chosen else f"is no entry of {section}"
+            raise DmixError(f"{where}: also names {name!r}, which {reason}")
     if not set(chosen) - set(excepted):
         raise DmixError(f"{where}: no entry of {section} matches")
-    return [name for name in chosen if name not in excepted]
+    return [name for name in entries if (name in chosen and name not in excepted) or name in added]

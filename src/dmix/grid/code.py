@@ -1,8 +1,9 @@
-"""The code digest: what of the source a run depends on, so that nothing else makes it stale.
+"""The code digest: what of the source a run is made of, so that nothing else makes it stale.
 
-The closure of a run's parts under imports inside `dmix`, each module by its syntax tree without
-docstrings (comments and formatting never enter the tree). Rooms that cannot change a number (the
-grid, the record, the report, the command line, the process that carries a run) are left out.
+A run is made of the engine and of its parts. Each of these is a root module with all that it imports,
+directly or not, inside the rooms whose code can change a number; its digest is over the meaning of these
+modules (`dmix.grid.meaning`). The run's code digest is over the digests of its roots, each as the oldest one
+that `dmix accept` has shown to be equal (`dmix.grid.equivalent`).
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 
-from dmix import PACKAGE
+from dmix import PACKAGE, imported
+from dmix.grid.equivalent import Equivalences, equivalences
+from dmix.grid.meaning import meaning
 from dmix.grid.parts import module_of
 from dmix.grid.spec import DIGEST_LENGTH, RunSpec, digest_of
 
@@ -21,31 +24,68 @@ NUMERIC_ROOMS = ("data", "backbones", "policies", "objectives", "methods", "engi
 # What every run rests on; the parts are found by name and added.
 ENGINE = ("dmix.engine.assemble", "dmix.engine.device", "dmix.engine.score")
 RELATION = ("dmix.engine.class_relation", "dmix.engine.device")
+ROOT_DIGITS = 16
+
+
+def code_roots(spec: RunSpec) -> Mapping[str, tuple[str, ...]]:
+    """Return what a run is made of: label -> root modules.
+
+    The label is "engine", or section/use of a part, such as policy/cutmix. It includes what the run whose
+    weights it starts from is made of, and the class relation that it is taught.
+    """
+    own = ("class_relation", RELATION) if spec.task == "relation" else ("engine", ENGINE)
+    found = dict([own])
+    for section, values in spec.settings.items():
+        if "use" in values:
+            found[f"{section}/{values['use']}"] = (module_of(section, values["use"]),)
+    for needed in (spec.source, spec.relation):
+        found |= {} if needed is None else code_roots(needed)
+    return found
+
+
+def code_parts(spec: RunSpec) -> Mapping[str, str]:
+    """Return label -> digest of what a run is made of, 16 hexadecimal digits each, as the source is today."""
+    return {label: _root_digest(roots) for label, roots in code_roots(spec).items()}
 
 
 def code_modules(spec: RunSpec) -> Mapping[str, str]:
-    """Return module name -> digest for every module that the numbers of this run depend on.
-
-    Those of the run whose weights it starts from, and of the relationship it is taught, are among them.
-    """
-    engine = RELATION if spec.task == "relation" else ENGINE
-    roots = tuple(
-        module_of(section, values["use"]) for section, values in spec.settings.items() if "use" in values
-    )
-    found = dict(closure((*engine, *roots)))
-    for needed in (spec.source, spec.relation):
-        found |= {} if needed is None else code_modules(needed)
+    """Return module name -> digest of every module that the numbers of a run depend on."""
+    found: dict[str, str] = {}
+    for roots in code_roots(spec).values():
+        found |= closure(roots)
     return found
 
 
 def code_digest(spec: RunSpec) -> str:
-    """Return the run's code digest: 8 hexadecimal digits over `code_modules`."""
-    return _combined(tuple(sorted(code_modules(spec).items())))
+    """Return the run's code digest, 8 hexadecimal digits; equal for code that was shown to be equal."""
+    return equivalences().oldest(digest_of_parts(spec))
 
 
-@cache
-def _combined(modules: tuple[tuple[str, str], ...]) -> str:
-    return digest_of(modules)
+def digest_of_parts(spec: RunSpec) -> str:
+    """Return the code digest before the code of whole runs is compared with older code."""
+    return _of_roots(tuple(code_parts(spec).values()), equivalences())
+
+
+def accepted(spec: RunSpec) -> tuple[str, ...]:
+    """Return the reasons for which today's code of a run counts as older code, the newest first."""
+    known, parts = equivalences(), code_parts(spec).values()
+    digests = (*parts, digest_of_parts(spec))
+    lines = [line for digest in digests for line in known.lines(digest)]
+    return tuple(dict.fromkeys(line.because for line in lines))
+
+
+def edited_since(modules: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the names of those of `modules` that this process imported with another meaning.
+
+    Parameters
+    ----------
+    modules: module name -> digest, as `code_modules` returned it.
+    """
+    return tuple(
+        name
+        for name, digest in modules.items()
+        if name in imported.SOURCES and _digest_of_source(imported.SOURCES[name], name)[0] != digest
+    )
 
 
 def closure(roots: Iterable[str]) -> Mapping[str, str]:
@@ -54,6 +94,36 @@ def closure(roots: Iterable[str]) -> Mapping[str, str]:
     for root in roots:
         found |= _closure(root)
     return dict(sorted(found.items()))
+
+
+def module_digest(path: Path, module: str) -> tuple[str, tuple[str, ...]]:
+    """Return the digest of the module in file `path` and the names of the dmix modules it may import."""
+    return _of_file(path, module)
+
+
+@cache
+def _of_file(path: Path, module: str) -> tuple[str, tuple[str, ...]]:
+    return _digest_of_source(path.read_bytes(), module, str(path))
+
+
+@cache
+def _digest_of_source(source: bytes, module: str, path: str = "") -> tuple[str, tuple[str, ...]]:
+    text = source.decode("utf-8")
+    is_package = path.endswith("__init__.py") or _path(module) == _package(module)
+    digest = hashlib.sha256(meaning(text, "__init__.py" if is_package else module).encode()).hexdigest()
+    package = module if is_package else module.rpartition(".")[0]
+    return digest[:DIGEST_LENGTH], tuple(_imports(ast.parse(text), package))
+
+
+@cache
+def _root_digest(roots: tuple[str, ...]) -> str:
+    modules = sorted(closure(roots).items())
+    return hashlib.sha256(repr(modules).encode()).hexdigest()[:ROOT_DIGITS]
+
+
+@cache
+def _of_roots(digests: tuple[str, ...], known: Equivalences) -> str:
+    return digest_of(sorted({known.oldest(digest) for digest in digests}))
 
 
 @cache
@@ -67,8 +137,8 @@ def _closure(root: str) -> Mapping[str, str]:
         path = _path(module)
         if path is None:
             continue
-        found[module], imported = module_digest(path, module)
-        queue += [name for name in imported if name.split(".")[1:2] and name.split(".")[1] in NUMERIC_ROOMS]
+        found[module], imports = module_digest(path, module)
+        queue += [name for name in imports if name.split(".")[1:2] and name.split(".")[1] in NUMERIC_ROOMS]
     return found
 
 
@@ -77,17 +147,12 @@ def _path(module: str) -> Path | None:
     base = PACKAGE.joinpath(*module.split(".")[1:])
     if base.with_suffix(".py").is_file():
         return base.with_suffix(".py")
-    init = base / "__init__.py"
+    init = _package(module)
     return init if init.is_file() else None
 
 
-@cache
-def module_digest(path: Path, module: str) -> tuple[str, tuple[str, ...]]:
-    """Return the digest of the module in file `path` and the names of the dmix modules it may import."""
-    tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
-    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
-    text = "".join(_dump(tree))
-    return hashlib.sha256(text.encode()).hexdigest()[:DIGEST_LENGTH], tuple(_imports(tree, package))
+def _package(module: str) -> Path:
+    return PACKAGE.joinpath(*module.split(".")[1:], "__init__.py")
 
 
 def _imports(tree: ast.Module, package: str) -> Iterable[str]:
@@ -103,32 +168,3 @@ def _imports(tree: ast.Module, package: str) -> Iterable[str]:
                 yield base
                 # `from package import module` names a module; a name that is no module has no file.
                 yield from (f"{base}.{alias.name}" for alias in node.names)
-
-
-def _dump(node: ast.AST) -> Iterable[str]:
-    """Yield a text of the tree that is equal on every Python: no empty fields, positions or docstrings.
-
-    `ast.dump` is not used because its text differs between Python versions.
-    """
-    yield type(node).__name__
-    yield "("
-    for name, value in ast.iter_fields(node):
-        if name == "body" and isinstance(value, list) and _has_docstring(node):
-            value = value[1:]
-        if value is None or value == [] or name in ("ctx", "kind", "type_comment"):
-            continue
-        yield f"{name}="
-        for item in value if isinstance(value, list) else [value]:
-            if isinstance(item, ast.AST):
-                yield from _dump(item)
-            else:
-                yield repr(item)
-            yield ","
-    yield ")"
-
-
-def _has_docstring(node: ast.AST) -> bool:
-    return (
-        isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
-        and ast.get_docstring(node, clean=False) is not None
-    )

@@ -49,7 +49,7 @@ def _passes(grid: Grid, spec: RunSpec) -> float:
     if spec.task == "supervised":
         return grid.params.policies[spec.axes["policy"]].passes
     method = grid.params.methods[spec.axes["method"]]
-    return method.passes + (method.paired_passes if spec.settings["pairing"] else 0)
+    return method.passes + (method.addon_passes if spec.settings["addon"] else 0)
 
 
 def _like(spec: RunSpec) -> Like:

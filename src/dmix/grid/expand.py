@@ -12,16 +12,18 @@ from dmix.data_items import Item, read_sources
 from dmix.errors import DmixError
 from dmix.grid.cells import cells_of
 from dmix.grid.code import code_digest
-from dmix.grid.init import with_relations, with_sources
+from dmix.grid.images import check_images
+from dmix.grid.includes import read_params
+from dmix.grid.init import source_name, with_relations, with_sources
 from dmix.grid.parts import ROOMS, read_part
 from dmix.grid.paths import RunPaths
-from dmix.grid.presence import way_to_get
+from dmix.grid.presence import own_sets, way_to_get, with_edition
 from dmix.grid.references import check_possible, check_references
 from dmix.grid.resolve import Cell, Resolver, Setting, as_list
 from dmix.grid.schema import Params, validate
 from dmix.grid.spec import RunSpec
 from dmix.grid.table import Table
-from dmix.grid.yaml_lines import Document, load
+from dmix.grid.yaml_lines import Document
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,22 @@ class Grid:
 
     @cached_property
     def _items(self) -> Mapping[str, Item]:
-        return read_sources()
+        items = read_sources()
+        return {**items, **own_sets(self.params.datasets, items)}
+
+    @cached_property
+    def _with_edition(self) -> tuple[str, ...]:
+        return with_edition(self.params.datasets)
+
+    @cached_property
+    def embedded(self) -> tuple[str, ...]:
+        """Data sets whose embedded edition is read by runs that can be trained or are."""
+        read = {
+            self.runs[name].axes["dataset"]
+            for name in self.folders
+            if self.runs[name].settings["dataset"].get("edition") == "embedded"
+        }
+        return tuple(name for name in self._with_edition if name in read)
 
     @property
     def tables(self) -> Mapping[str, Table]:
@@ -92,7 +109,11 @@ class Grid:
         if place is None or RunPaths(self.tier, place).record.exists():
             return None
         spec = self.runs[name]
-        return way_to_get(spec, self._items) or (self.blocked(spec.source.name) if spec.source else None)
+        if way_out := way_to_get(spec, self._items, self._with_edition):
+            return way_out
+        if spec.source is None and (source := source_name(spec)):
+            return f"tier {self.tier} leaves out {source}, from whose weights it starts: add that to a grid"
+        return self.blocked(spec.source.name) if spec.source else None
 
     def table_runs(self, table: Table) -> tuple[str, ...]:
         """Return the names of all runs that a table reads, without repetition."""
@@ -113,13 +134,13 @@ def folder(spec: RunSpec) -> str:
 
 
 def load_grid(tier: str, path: Path = Path("params.yaml")) -> Grid:
-    """Read, check and expand `params.yaml` for one tier.
+    """Read, check and expand `params.yaml`, and the files that it includes, for one tier.
 
     Raises
     ------
-    DmixError: with file, line and key, when anything in the file is wrong.
+    DmixError: with file, line and key, when anything in these files is wrong.
     """
-    document = load(path)
+    document = read_params(path)
     params = validate(document)
     if tier not in params.tiers:
         raise DmixError(
@@ -139,6 +160,7 @@ def expand(params: Params, document: Document, tier: str) -> Grid:
     runs: dict[str, RunSpec] = {}
     cells: dict[str, Cell] = {}
     grids: dict[str, tuple[str, ...]] = {}
+    left_out: set[str] = set()
     omitted, narrow = params.tiers[tier].omit, params.tiers[tier].narrow
     for grid, entry in params.grids.items():
         names: list[str] = []
@@ -148,14 +170,17 @@ def expand(params: Params, document: Document, tier: str) -> Grid:
         varied = {axis: values for axis, values in own.items() if "." in axis}
         for cell in cells_of(params, document, grid, varied):
             check_possible(params, document, cell)
+            check_images(document, cell, resolver.settle(cell))
             settings, neutral = resolver.sections(cell)
-            if grid in omitted or any(cell.axes[axis] not in entries for axis, entries in kept.items()):
-                continue
+            leaves_out = grid in omitted or any(cell.axes[axis] not in these for axis, these in kept.items())
             task = params.methods[cell.axes["method"]].task
             variation = _told_apart(resolver, cell, settings, neutral)
             for seed in seeds:
                 spec = RunSpec(task, cell.axes, settings, variation, neutral, seed)
                 name = spec.name
+                if leaves_out:
+                    left_out.add(name)
+                    continue
                 if name in runs and runs[name].identity() != spec.identity():
                     raise DmixError(
                         f"{document.where('grids', grid)}: the run {name} is already defined by another "
@@ -169,7 +194,7 @@ def expand(params: Params, document: Document, tier: str) -> Grid:
             grids[grid] = tuple(names)
     for message in resolver.useless_rules():
         raise DmixError(message)
-    complete = with_relations(with_sources(runs, cells, document))
+    complete = with_relations(with_sources(runs, cells, document, left_out))
     return Grid(tier, params, document, complete, grids, resolver, cells)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from dmix.errors import DmixError
@@ -11,10 +11,23 @@ from dmix.grid.spec import RunSpec
 from dmix.grid.yaml_lines import Document
 
 
+def source_name(spec: RunSpec) -> str | None:
+    """Return the name of the run whose weights a run starts from, None of a random start and of a file.
+
+    Raises
+    ------
+    KeyError, ValueError, IndexError: `recipe.init` has braces around something else than an axis.
+    """
+    init: str = spec.settings["recipe"]["init"]
+    return None if init == "random" or init.startswith("weights/") else init.format(**spec.axes)
+
+
 def with_sources(
-    runs: Mapping[str, RunSpec], cells: Mapping[str, Cell], document: Document
+    runs: Mapping[str, RunSpec], cells: Mapping[str, Cell], document: Document, left_out: Collection[str] = ()
 ) -> dict[str, RunSpec]:
     """Return the runs, each with the run that its `recipe.init` names as its source.
+
+    One whose source the tier leaves out stays without: it is blocked.
 
     Raises
     ------
@@ -23,17 +36,17 @@ def with_sources(
     found: dict[str, RunSpec] = {}
     for name, spec in runs.items():
         init = spec.settings["recipe"]["init"]
-        if init == "random" or init.startswith("weights/"):
-            found[name] = spec
-            continue
         where = document.where(*cells[name].origin)
         try:
-            wanted = init.format(**spec.axes)
+            wanted = source_name(spec)
         except (KeyError, ValueError, IndexError) as error:
             raise DmixError(
                 f"{where}: cannot read recipe.init {init!r}: {error}",
                 f"write braces around an axis alone: {', '.join(f'{{{axis}}}' for axis in spec.axes)}",
             ) from error
+        if wanted is None or (wanted not in runs and wanted in left_out):
+            found[name] = spec
+            continue
         if wanted not in runs:
             raise DmixError(
                 f"{where}: {name} starts from the run {wanted}, which is in no grid",

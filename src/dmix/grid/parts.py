@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ast
 import typing
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,13 +20,15 @@ ROOMS: Mapping[str, str] = {
     "dataset": "data/sets",
     "backbone": "backbones",
     "labels": "data/labels",
+    "optimizer": "engine/optimizers",
+    "schedule": "engine/schedules",
     "augment": "data/augment",
     "strong": "data/augment",
     "view": "data/views",
     "policy": "policies",
     "objective": "objectives",
     "method": "methods",
-    "pairing": "methods/addons",
+    "addon": "methods/addons",
     "relation": "methods/class_relations",
 }
 _NAMES = {
@@ -39,18 +41,38 @@ _NAMES = {
 
 @dataclass(frozen=True)
 class Part:
-    """The signature of a part: its module, its callable's name and its settings."""
+    """What the source says of a part: its module, its callable's name and its settings.
+
+    Attributes
+    ----------
+    methods, classes: names of the methods that its class has or inherits inside dmix, and of that class and
+        its bases; empty where the part is a function.
+    folders: the module's constant FOLDER, of a data set: where it lies, or where by name of the entry.
+    functions: names of the functions of its module, and of its class's own methods: what it offers beside.
+    constants: the text constants of its module, such as the reason why it lacks one of these.
+    """
 
     section: str
     module: str
     attribute: str
     model: type[BaseModel]
     neutral: Mapping[str, Any]
+    methods: frozenset[str] = frozenset()
+    classes: frozenset[str] = frozenset()
+    folders: str | Mapping[str, str] | None = None
+    functions: frozenset[str] = frozenset()
+    constants: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def source(self) -> str:
         """Path of the module below src/, for messages."""
         return self.module.replace(".", "/") + ".py"
+
+    def folder(self, entry: str) -> str:
+        """Return the folder of a data set's entry below an edition: the module's FOLDER, or its name."""
+        if isinstance(self.folders, str):
+            return self.folders
+        return (self.folders or {}).get(entry, entry)
 
 
 def module_of(section: str, use: str) -> str:
@@ -80,15 +102,80 @@ def read_part(section: str, use: str) -> Part | None:
     if len(marked) != 1:
         raise DmixError(f"{path}: found {len(marked)} callables marked @part, expected exactly one")
     arguments = _keyword_only(marked[0], path)
-    neutral = {
-        name: ast.literal_eval(default) for name, (_, default) in arguments.items() if default is not None
-    }
+    neutral = {name: _plain(default) for name, (_, default) in arguments.items() if default is not None}
     fields: dict[str, Any] = {
         name: (_annotation(annotation, path), neutral.get(name, ...))
         for name, (annotation, _) in arguments.items()
     }
     model = create_model(marked[0].name, __config__=ConfigDict(extra="forbid"), **fields)
-    return Part(section, module, marked[0].name, model, neutral)
+    beside = [*tree.body, *(marked[0].body if isinstance(marked[0], ast.ClassDef) else ())]
+    family = list(_family(marked[0].name, tree))
+    return Part(
+        *(section, module, marked[0].name, model, neutral),
+        methods=frozenset(
+            item.name for base in family for item in base.body if isinstance(item, ast.FunctionDef)
+        ),
+        classes=frozenset(base.name for base in family),
+        folders=_folders(tree, path) if section == "dataset" else None,
+        functions=frozenset(node.name for node in beside if isinstance(node, ast.FunctionDef)),
+        constants=_constants(tree),
+    )
+
+
+@cache
+def embedded_editions() -> tuple[str, ...]:
+    """Return the names of the data sets of which dmix can write an embedded edition."""
+    tree = ast.parse(PACKAGE.joinpath("data", "embedded", "editions.py").read_text(encoding="utf-8"))
+    editions = _assigned(tree, "EDITIONS")
+    assert isinstance(editions, ast.Dict)
+    return tuple(ast.literal_eval(key) for key in editions.keys if key is not None)
+
+
+def _assigned(tree: ast.Module, name: str) -> ast.expr | None:
+    """Return what a module assigns to a constant."""
+    for node in tree.body:
+        if isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            if any(isinstance(target, ast.Name) and target.id == name for target in targets):
+                return node.value
+    return None
+
+
+def _folders(tree: ast.Module, path: Path) -> Any:
+    """Return the constant FOLDER of a data set's module, None where it has none."""
+    value = _assigned(tree, "FOLDER")
+    try:
+        return None if value is None else ast.literal_eval(value)
+    except ValueError as error:
+        raise DmixError(
+            f"{path}: FOLDER is computed, and read without running the module",
+            'write the folder itself, or {"name of an entry": "its folder"}',
+        ) from error
+
+
+def _family(name: str, tree: ast.Module) -> Iterator[ast.ClassDef]:
+    """Yield the class `name` of a module and all its bases that dmix defines."""
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef) and node.name == name:
+            yield node
+            for base in node.bases:
+                if isinstance(base, ast.Name):
+                    yield from _family(base.id, tree)
+        elif isinstance(node, ast.ImportFrom) and any(alias.name == name for alias in node.names):
+            path = PACKAGE.parent.joinpath(*(node.module or "").split(".")).with_suffix(".py")
+            if path.is_file():
+                yield from _family(name, ast.parse(path.read_text(encoding="utf-8")))
+
+
+def _constants(tree: ast.Module) -> dict[str, str]:
+    """Return the text constants of a module by name."""
+    return {
+        target.id: node.value.value
+        for node in tree.body
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+        for target in node.targets
+        if isinstance(target, ast.Name) and isinstance(node.value.value, str)
+    }
 
 
 Argument = tuple[ast.expr, ast.expr | None]
@@ -107,6 +194,12 @@ def _keyword_only(node: ast.FunctionDef | ast.ClassDef, path: Path) -> dict[str,
             raise DmixError(f"{path}:{argument.lineno}: the setting {argument.arg} has no type annotation")
         result[argument.arg] = (argument.annotation, default)
     return result
+
+
+def _plain(default: ast.expr) -> Any:
+    """Return the value of a default as JSON has it."""
+    value = ast.literal_eval(default)
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _annotation(node: ast.expr, path: Path) -> Any:

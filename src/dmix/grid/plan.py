@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from dmix.grid import cost
+from dmix.grid.code import accepted
 from dmix.grid.expand import Grid
 from dmix.grid.status import TO_TRAIN, RunStatus, State, run_status, why_stale
 
@@ -42,6 +43,11 @@ class Plan:
     def blocked(self) -> Counter[str]:
         """How many runs wait for each command that gets what they need."""
         return Counter(s.detail for s in self.statuses.values() if s.state == BLOCKED)
+
+    def accepted(self, grid: Grid) -> Counter[str]:
+        """Return how many finished runs have today's code by each reason of reference/equivalent.csv."""
+        done = (name for name, s in self.statuses.items() if s.state == "done")
+        return Counter(reason for name in done for reason in accepted(grid.runs[name]))
 
     def reasons(self, grid: Grid) -> Mapping[str, str]:
         """Return why each run that would train would."""

@@ -1,7 +1,7 @@
 """A job trains what it was submitted for, or nothing.
 
-The driver hands each job the identity that the path promises. The job resolves `params.yaml` again;
-where the file or the code was edited in between, it refuses and names what changed.
+The driver hands each job the identity that the path promises. The job resolves `params.yaml` and the files
+that it includes again; where they or the code were edited in between, it refuses and names what changed.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from dmix.errors import DmixError
-from dmix.grid.code import code_digest
+from dmix.grid.code import code_digest, code_modules, edited_since
 from dmix.grid.expand import Grid
 from dmix.grid.spec import RunSpec, canonical_json
 
@@ -31,18 +31,38 @@ def check(grid: Grid, name: str, promised: str) -> None:
     DmixError: the run is gone from the grid, or its settings or code changed since submission.
     """
     if name not in grid.runs:
-        raise DmixError(f"{name}: params.yaml changed since this job was submitted: the run is gone", WAY_OUT)
+        raise DmixError(
+            f"{name}: the parameters changed since this job was submitted: the run is gone", WAY_OUT
+        )
     before, today = json.loads(promised), json.loads(promise(grid.runs[name]))
     changes = differences(before["spec"], today["spec"])
     if changes:
         raise DmixError(
-            f"{name}: params.yaml changed since this job was submitted: {'; '.join(changes)}", WAY_OUT
+            f"{name}: the parameters changed since this job was submitted: {'; '.join(changes)}", WAY_OUT
         )
     if before["code"] != today["code"]:
         raise DmixError(
             f"{name}: the code of this run changed since this job was submitted "
             f"(code digest {before['code']}, now {today['code']})",
             WAY_OUT,
+        )
+
+
+def refuse_edited_code(spec: RunSpec) -> None:
+    """Compare the code that this process imported with the code that the run's identity was taken of.
+
+    Identity is taken of the files when a job starts; what computes the run is imported seconds later, or
+    hours later where the job waits for another one.
+
+    Raises
+    ------
+    DmixError: a module was edited in between.
+    """
+    if edited := edited_since(code_modules(spec)):
+        raise DmixError(
+            f"{spec.name}: its code was edited while this job was starting: {', '.join(edited)}",
+            WAY_OUT,
+            exit_code=1,
         )
 
 

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from dmix.errors import DmixError
-from dmix.grid.axes import METHOD, POLICY
-from dmix.grid.cells import choose
-from dmix.grid.resolve import Cell, as_list
+from dmix.grid.addons import check_addons
+from dmix.grid.axes import AXIS, METHOD, POLICY
+from dmix.grid.cells import choose, products_of
+from dmix.grid.resolve import Cell, as_list, tiers_of
 from dmix.grid.schema import Params
 from dmix.grid.spec import AXES
 from dmix.grid.table import Table
 from dmix.grid.yaml_lines import Document, KeyPath
-
-# What `dmix.methods.addons` can do; the asymmetrical strategy (section 3.2) is defined for DM(CE) alone.
-PAIRED_POLICIES = ("mixup",)
-PAIRED_OBJECTIVES = ("mce", "dm_ce")
 
 
 def check_references(params: Params, document: Document, tier: str) -> None:
@@ -28,6 +25,16 @@ def check_references(params: Params, document: Document, tier: str) -> None:
                 f"{document.where('recipes', name, 'base')}: {recipe.base!r} has a base itself; "
                 "one level of base, never two"
             )
+    for axis, section in ((axis, AXIS[axis].section) for axis in AXIS):
+        for name, entry in params.entries(axis).items():
+            for key in entry.at:
+                for named in tiers_of(key):
+                    if named not in params.tiers:
+                        raise DmixError(
+                            f"{document.where(section, name, 'at', key)}: there is no tier named {named!r}",
+                            f"choose of {', '.join(params.tiers)}",
+                        )
+    check_addons(params, document)
     own = params.tiers[tier]
     for key, grids in (("omit", own.omit), ("narrow", tuple(own.narrow))):
         for grid in grids:
@@ -38,15 +45,17 @@ def check_references(params: Params, document: Document, tier: str) -> None:
             where: KeyPath = ("tiers", tier, "narrow", grid, axis)
             if "." in axis and axis in params.grids[grid]:
                 continue  # a setting: any value will do
-            if axis not in (*AXES, "seeds"):
+            known = [known for known in (*AXES, "addon") if known in params.grids[grid]]
+            if axis not in (*known, "seeds"):
                 raise DmixError(
-                    f"{document.where(*where)}: unknown axis; choose of {', '.join(AXES)}, seeds, and the "
+                    f"{document.where(*where)}: unknown axis; choose of {', '.join(known)}, seeds, and the "
                     "settings that the grid has as axes"
                 )
-            wanted = params.grids[grid].get(axis, list(own.seeds or params.seeds))
-            there = as_list(wanted)
-            if axis != "seeds":
-                there = choose(params, document, ("grids", grid, axis), axis, wanted)
+            if axis == "seeds":
+                there = as_list(params.grids[grid].get("seeds", list(own.seeds or params.seeds)))
+            else:
+                products = products_of(params, document, grid)
+                there = [name for choices in products for name in choices[axis]]
             for entry in as_list(entries):
                 if entry not in there:
                     raise DmixError(f"{document.where(*where)}: the grid {grid} has no {axis} {entry!r}")
@@ -54,30 +63,14 @@ def check_references(params: Params, document: Document, tier: str) -> None:
         for grid in table.grids:
             if grid not in params.grids:
                 raise DmixError(f"{document.where('tables', name, 'grids')}: no grid named {grid!r}")
-        for key, values in (
-            ("place", (*table.place, *table.place.values())),
-            ("gain", _gain(table)),
-            ("addons", tuple(table.addons)),
-        ):
-            for objective in values:
-                if objective not in params.objectives:
-                    raise DmixError(f"{document.where('tables', name, key)}: no objective {objective!r}")
-        if table.pairs_objectives:
-            _check_addons(params, document, name, table)
+        for objective in (*table.place, *table.place.values()):
+            if objective not in params.objectives:
+                raise DmixError(f"{document.where('tables', name, 'place')}: no objective {objective!r}")
+        for entry in _gain(table):
+            if entry not in params.entries(table.compared):
+                raise DmixError(f"{document.where('tables', name, 'gain')}: no {table.compared} {entry!r}")
         if table.reported is not None:
             _check_reported(params, document, name, table)
-
-
-def _check_addons(params: Params, document: Document, name: str, table: Table) -> None:
-    """Refuse a mixed objective without an addon: its row would be titled as the bare method's."""
-    for grid in table.grids:
-        wanted = params.grids[grid].get("objective", [])
-        for objective in choose(params, document, ("grids", grid, "objective"), "objective", wanted):
-            if params.objectives[objective].group != "clean" and objective not in table.addons:
-                raise DmixError(
-                    f"{document.where('tables', name, 'addons')}: no addon for {objective!r} of grid {grid}",
-                    f'write what its rows add to the title of the method, such as {objective}: "+Mixup"',
-                )
 
 
 def _check_reported(params: Params, document: Document, name: str, table: Table) -> None:
@@ -109,11 +102,4 @@ def check_possible(params: Params, document: Document, cell: Cell) -> None:
         raise DmixError(
             f"{document.where(*cell.origin)}: impossible cell {policy} x {objective}: {reason}",
             "pair policies of kind none with objectives of group clean, and the others with each other",
-        )
-    paired = params.methods[cell.axes["method"]].task != "supervised"
-    if paired and mixes and (policy not in PAIRED_POLICIES or objective not in PAIRED_OBJECTIVES):
-        raise DmixError(
-            f"{document.where(*cell.origin)}: impossible cell {policy} x {objective}: labelled rows are "
-            "mixed with unlabelled ones by Mixup, with MCE or DM(CE)",
-            f"choose of {', '.join(PAIRED_POLICIES)} and {', '.join(PAIRED_OBJECTIVES)}",
         )

@@ -11,8 +11,10 @@ from pydantic import BaseModel, ValidationError
 
 from dmix.errors import DmixError
 from dmix.grid.axes import AXIS
-from dmix.grid.parts import read_part
-from dmix.grid.schema import Override, Params, PartEntry, Recipe
+from dmix.grid.identity import Sections, clash
+from dmix.grid.parts import ROOMS, read_part
+from dmix.grid.presence import facts
+from dmix.grid.schema import Override, Params, PartEntry, Recipe, ScaleDown
 from dmix.grid.spec import AXES, SECTIONS
 from dmix.grid.yaml_lines import Document, KeyPath
 
@@ -47,8 +49,17 @@ Table = dict[tuple[str, str], Setting]
 NO_VIEW = {"use": "unchanged"}
 """The test-time transform of a recipe that names none."""
 
-OF_RECIPE = ("labels", "augment", "strong", "view")
-"""Parts that a recipe brings along; of a base, a part is replaced whole."""
+USUAL_STEM = "cifar"
+"""The stem for images of a recipe that names none."""
+
+PRETRAINED = "pretrained"
+"""What a recipe says as `init` for the file of the backbone's entry."""
+
+OF_RECIPE = ("optimizer", "schedule", "labels", "augment", "strong", "view")
+"""Parts that a recipe brings along."""
+
+NEEDED = ("optimizer", "schedule", "augment")
+"""Those that no recipe can do without."""
 
 
 class Resolver:
@@ -72,6 +83,7 @@ class Resolver:
         """Return what a rule's `when` can ask of a cell."""
         policy = self.params.policies[cell.axes["policy"]]
         return {
+            "addon": "",  # of methods that have none
             **cell.axes,
             "recipe": cell.recipe,
             "kind": policy.kind,
@@ -83,12 +95,21 @@ class Resolver:
     def settle(self, cell: Cell) -> Table:
         """Return (section, key) -> Setting: entries, then defaults by kind and family, then rules.
 
-        Later sources win: the entries themselves, the objective's `by_kind` and `by_family`, the
-        overrides in order, the tier's overrides in order, the grid's own extra axes.
+        Later sources win: the entries themselves, what the method's entry changes of its add-on, the
+        objective's `by_kind` and `by_family`, the overrides in order, what recipe and entries say of the tier
+        (`at`), the tier's overrides in order, the grid's own extra axes. The embedded edition's sizes and the
+        file of pretrained weights stand in for the entry's own sizes and for the word "pretrained".
+
+        Raises
+        ------
+        DmixError: a rule sets what is no setting; or the backbone has no pretrained weights.
         """
-        table: Table = {}
+        edition = Setting(self.params.tiers[self.tier].edition, ("tiers", self.tier, "edition"))
+        table: Table = {("dataset", "edition"): edition}
         for axis in AXES:
             self._entry_settings(table, axis, cell.axes[axis])
+        if "addon" in cell.axes:
+            self._addon_settings(table, cell.axes["addon"], cell.axes["method"])
         self._recipe_settings(table, cell.recipe)
         objective = self.params.objectives[cell.axes["objective"]]
         tags = self.tags(cell)
@@ -97,13 +118,13 @@ class Resolver:
             chosen: Mapping[str, Any] = dict(by).get(tags[field[3:]], {})  # type: ignore[call-overload]
             for key, value in chosen.items():
                 self._put(table, key, value, (*base, field, tags[field[3:]], key))
-        for path, rules in (
-            (("overrides",), self.params.overrides),
-            (("tiers", self.tier, "overrides"), self.params.tiers[self.tier].overrides),
-        ):
-            self._apply(table, path, rules, tags)
+        self._apply(table, ("overrides",), self.params.overrides, tags)
+        self._scale_down(table, cell)
+        self._apply(table, ("tiers", self.tier, "overrides"), self.params.tiers[self.tier].overrides, tags)
         for key, value in cell.variation:
             self._put(table, key, value, (*cell.origin, key))
+        self._embedded_sizes(table, cell.axes["dataset"])
+        self._pretrained(table, cell.axes["backbone"])
         return table
 
     def sections(self, cell: Cell) -> tuple[dict[str, dict[str, Any]], dict[str, Mapping[str, Any]]]:
@@ -137,10 +158,14 @@ class Resolver:
                 values = self._checked(part.model, part.source, section, values, table, cell)
                 neutral[section] = {**neutral.get(section, {}), **part.neutral}
             settings[section] = {"use": use, **values}
+        self._check_together(settings, table, cell)
         return settings, neutral
 
     def useless_rules(self) -> Iterable[str]:
-        """Yield a message for each override that matched no cell or was always overridden later."""
+        """Yield a message for each override that matched no cell, or that was always overridden later.
+
+        Likewise for what entries say of the tier among themselves; that one is in no grid is no mistake.
+        """
         for path, rules in (
             (("overrides",), self.params.overrides),
             (("tiers", self.tier, "overrides"), self.params.tiers[self.tier].overrides),
@@ -151,31 +176,103 @@ class Resolver:
                     yield f"{self.document.where(*rule)}: this override matches no cell of any grid"
                 elif rule not in self.effective:
                     yield f"{self.document.where(*rule)}: this override is fully shadowed by later ones"
+        for block in sorted(self.matched - self.effective, key=str):
+            if "at" in block:
+                yield f"{self.document.where(*block)}: these settings are fully shadowed by later ones"
 
     def _entry_settings(self, table: Table, axis: str, name: str) -> None:
         entry = self.entry(axis, name)
         path: KeyPath = (AXIS[axis].section, name)
         table[axis, "use"] = Setting(entry.use or name, (*path, "use") if entry.use else path)
-        for key, value in entry.settings.items():
+        settings = entry.settings if axis != "dataset" else facts(name, self.params.datasets[name])
+        for key, value in settings.items():
             table[axis, key] = Setting(value, (*path, key))
         relation = getattr(entry, "relation", None) or {}
         for key, value in relation.items():
             table["relation", key] = Setting(value, (*path, "relation", key))
 
+    def _addon_settings(self, table: Table, name: str, method: str) -> None:
+        base = self.params.addons[name].base
+        for owner in (base, name) if base else (name,):
+            entry = self.params.addons[owner]
+            for key, value in (("use", entry.use), *entry.settings.items()):
+                if value is not None:
+                    table["addon", key] = Setting(value, ("addons", owner, key))
+        if ("addon", "use") in table:
+            for key, value in self.params.methods[method].addon.items():
+                table["addon", key] = Setting(value, ("methods", method, "addon", key))
+
     def _recipe_settings(self, table: Table, name: str) -> None:
         recipe = self.params.recipes[name]
         table.update({("view", key): Setting(value, ("recipes", name)) for key, value in NO_VIEW.items()})
+        stem = Setting(USUAL_STEM, ("recipes", name))
         for owner in (recipe.base, name) if recipe.base else (name,):
             entry = self.params.recipes[owner]
+            if entry.stem is not None:
+                stem = Setting(entry.stem, ("recipes", owner, "stem"))
             for key, value in (entry.model_extra or {}).items():
                 table["recipe", key] = Setting(value, ("recipes", owner, key))
             for section in OF_RECIPE:
                 settings = getattr(entry, section)
-                if settings is not None:
+                if settings is None:
+                    continue
+                if "use" in settings:  # another part than the base's, of which no setting stays
                     for stale in [key for key in table if key[0] == section]:
                         del table[stale]
-                    for key, value in settings.items():
-                        table[section, key] = Setting(value, ("recipes", owner, section, key))
+                for key, value in settings.items():
+                    table[section, key] = Setting(value, ("recipes", owner, section, key))
+        backbone = read_part("backbone", table["backbone", "use"].value)
+        if backbone is not None and "stem" in backbone.model.model_fields:
+            table.setdefault(("backbone", "stem"), stem)
+
+    def _scale_down(self, table: Table, cell: Cell) -> None:
+        """Put what the cell's recipe and then its entries say of this tier."""
+        recipe = self.params.recipes[cell.recipe]
+        replaced = {section for section in OF_RECIPE if "use" in (getattr(recipe, section) or ())}
+        sources: list[tuple[str, KeyPath, ScaleDown, set[str]]] = []
+        if recipe.base:
+            base = self.params.recipes[recipe.base]
+            sources.append(("recipe", ("recipes", recipe.base), base.at, replaced))
+        sources.append(("recipe", ("recipes", cell.recipe), recipe.at, set()))
+        for axis in AXES:
+            name = cell.axes[axis]
+            sources.append((axis, (AXIS[axis].section, name), self.entry(axis, name).at, set()))
+        winners: dict[str, KeyPath] = {}
+        for section, path, blocks, left_out in sources:
+            for tiers, settings in blocks.items():
+                if self.tier not in tiers_of(tiers):
+                    continue
+                block = (*path, "at", tiers)
+                for key, value in settings.items():
+                    dotted = key if "." in key else f"{section}.{key}"
+                    if dotted.partition(".")[0] not in left_out:
+                        self._put(table, dotted, value, (*block, key))
+                        self.matched.add(block)
+                        winners[dotted] = block
+        self.effective.update(winners.values())
+
+    def _embedded_sizes(self, table: Table, name: str) -> None:
+        """Put the sizes of the embedded edition in the place of the entry's own, where it is read."""
+        if table["dataset", "edition"].value != "embedded":
+            return
+        path: KeyPath = ("datasets", name)
+        for key, value in (self.params.datasets[name].embedded or {}).items():
+            if table.get(("dataset", key), Setting(None, (*path, key))).origin == (*path, key):
+                table["dataset", key] = Setting(value, (*path, "embedded", key))
+
+    def _pretrained(self, table: Table, name: str) -> None:
+        """Put the backbone's file where a recipe wants pretrained weights."""
+        init = table.get(("recipe", "init"))
+        if init is None or init.value != PRETRAINED:
+            return
+        weights, path = self.params.backbones[name].weights, ("backbones", name)
+        if weights is None:
+            raise DmixError(
+                f"{self.document.where(*init.origin)}: wants pretrained weights, which the entry "
+                f"{self.document.where(*path)} does not have",
+                "give that backbone its `weights: weights/FILE.pth`, or choose another one or another recipe",
+            )
+        table["recipe", "init"] = Setting(weights, (*path, "weights"))
 
     def _apply(
         self, table: Table, path: KeyPath, rules: tuple[Override, ...], tags: Mapping[str, str]
@@ -223,6 +320,32 @@ class Resolver:
                 raise DmixError(f"{where}: unknown key: {source} takes {known or 'no settings'}") from error
             raise DmixError(f"{where}: {first['msg']} (checked against {source})") from error
 
+    def _check_together(self, settings: Sections, table: Table, cell: Cell) -> None:
+        """Refuse settings that do not go together, though each section is right by itself."""
+
+        def where(section: str, key: str) -> str:
+            setting = table.get((section, key))
+            return self.document.where(*(setting.origin if setting else ("recipes", cell.recipe)))
+
+        for section in NEEDED:
+            if not settings[section]:
+                raise DmixError(
+                    f"{where(section, 'use')}: the recipe has no {section}",
+                    f"write {section}: {{use: NAME}}, the name of a file in src/dmix/{ROOMS[section]}",
+                )
+        warm_up, epochs = settings["schedule"].get("warmup_epochs", 0), settings["recipe"]["epochs"]
+        if isinstance(warm_up, int | float) and warm_up >= max(epochs, 1):
+            raise DmixError(
+                f"{where('schedule', 'warmup_epochs')}: a warm-up of {warm_up} epochs never ends in {epochs}",
+                "make it shorter than recipe.epochs",
+            )
+        if twins := clash(settings):
+            first, second = twins
+            raise DmixError(
+                f"{where(*second)}: {'.'.join(second)} would be recorded under the name of {'.'.join(first)}",
+                "rename the setting in the part's signature",
+            )
+
     def _check_when(self, path: KeyPath, rules: tuple[Override, ...]) -> None:
         """Refuse a `when` that names an unknown key or a value no entry has."""
         known: dict[str, set[str]] = {axis: set(self.params.entries(axis)) for axis in AXIS}
@@ -244,6 +367,11 @@ class Resolver:
         """Seeds of this tier."""
         own = self.params.tiers[self.tier].seeds
         return self.params.seeds if own is None else own
+
+
+def tiers_of(key: str) -> list[str]:
+    """Return the tiers that a key of `at` names: "embedded", or "embedded, smoke"."""
+    return [tier.strip() for tier in key.split(",")]
 
 
 def as_list(value: Any) -> list[Any]:

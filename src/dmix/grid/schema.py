@@ -1,4 +1,4 @@
-"""What `params.yaml` may say. The schema is the source; the file is checked against it.
+"""What `params.yaml` and the files that it includes may say; they are checked against this schema.
 
 Sections whose entries are parts (`datasets`, `backbones`, `policies`, `objectives`, `methods`, the parts of a
 recipe and of a method) carry, beside the keys below, the settings of the part they `use`; those are
@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Gt
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -23,11 +24,17 @@ from pydantic_core import PydanticCustomError
 
 from dmix.errors import DmixError
 from dmix.grid.axes import AXIS
+from dmix.grid.includes import natural
 from dmix.grid.table import Table
 from dmix.grid.yaml_lines import Document
 
 Scalar = bool | int | float | str
 Settings = Mapping[str, Any]
+
+
+# Tier, or several with commas between them -> settings that hold there: plain keys are settings of the
+# entry's own section, dotted ones (augment.padding) of any section.
+ScaleDown = Mapping[str, Annotated[Settings, Field(min_length=1)]]
 
 
 class _Closed(BaseModel):
@@ -40,6 +47,7 @@ class PartEntry(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True)
     title: str
     use: str | None = Field(None, description="module of the part, where it is not the entry's name")
+    at: ScaleDown = {}
 
     @property
     def settings(self) -> Settings:
@@ -48,16 +56,20 @@ class PartEntry(BaseModel):
 
 
 class DatasetEntry(PartEntry):
-    """A data set: its facts. The bytes belong to DVC."""
+    """A data set: its facts, and in `embedded` the sizes of its embedded edition if it has one."""
+
+    embedded: Annotated[Settings, Field(min_length=1)] | None = None
 
 
 class BackboneEntry(PartEntry):
     """A network; `forward_gflop` serves `dmix plan` alone.
 
-    It maps the side of an image in pixels to the operations of a forward pass (multiply-adds x 2).
+    It maps the side of an image in pixels to the operations of a forward pass (multiply-adds x 2). Recipes
+    with `init: pretrained` start from the file `weights` below data/real/.
     """
 
     forward_gflop: Mapping[int, Annotated[float, Gt(0)]] = Field(min_length=1)
+    weights: str | None = Field(None, pattern=r"^weights/[\w.-]+\.pth$")
 
 
 class PolicyEntry(PartEntry):
@@ -92,13 +104,27 @@ class MethodEntry(PartEntry):
 
     task: Literal["supervised", "transfer", "semi"]
     passes: float = Field(3, gt=0, description="cost of a step in forward passes of its labelled images")
-    paired_passes: float = Field(0, ge=0, description="what mixed batches add to that")
+    addon_passes: float = Field(0, ge=0, description="what the mixed batches of an add-on add to that")
     losses: tuple[str, ...] = Field((), description="titles of its loss terms, for tables that show them")
     relation: Mapping[str, Any] | None = None
+    addon: Mapping[str, Any] = Field({}, description="settings of an add-on that this method changes")
+
+
+class AddonEntry(PartEntry):
+    """What a two-stream method is trained with beside its own losses: a policy and an objective that mixes.
+
+    Its title, which may be empty, stands behind the method's. With `base`, only the differences from that
+    (base-less) add-on. Without settings nothing is mixed.
+    """
+
+    title: str
+    base: str | None = None
+    policy: str = Field("", description="entry of policies")
+    objective: str = Field("", description="entry of objectives")
 
 
 class Recipe(_Closed):
-    """Optimisation and augmentation settings shared by cells.
+    """Settings of the training that cells share; its parts, such as the optimiser, are sections of their own.
 
     A default here is the option's neutral value (it changes nothing and is left out of digests).
     A neutral value may never be edited: tests/grid/neutral.json freezes them.
@@ -108,26 +134,14 @@ class Recipe(_Closed):
     steps: int = Field(0, ge=0, validate_default=True, description="and of those that count steps")
     batch_size: int = Field(gt=0, description="(labelled) rows of a step, of all processes together")
     unlabelled_ratio: int = Field(0, ge=0, description="unlabelled rows of a step, in units of batch_size")
-    optimizer: Literal["sgd", "adamw", "lamb"]
     lr: float = Field(gt=0)
-    momentum: float = Field(ge=0, lt=1, description="of sgd; of adamw and lamb the first beta")
-    nesterov: bool = Field(False, description="sgd alone")
-    beta2: float = Field(0.0, ge=0, lt=1, validate_default=True, description="adamw and lamb alone")
-    eps: float = Field(0.0, ge=0, validate_default=True, description="adamw and lamb alone")
     weight_decay: float = Field(ge=0)
     no_decay: Literal["nothing", "vectors", "vectors_and_embeddings"] = Field(
-        "nothing", description="what weight decay leaves alone; see dmix.engine.optimizer.exempt_from_decay"
+        "nothing",
+        description="what weight decay leaves alone; see dmix.engine.weight_decay.exempt_from_decay",
     )
     clip_norm: float = Field(0.0, ge=0, description="largest norm of the whole gradient; 0 is no limit")
-    schedule: Literal["cosine", "cosine_7_16", "multistep"]
-    milestones: tuple[int, ...] = Field(
-        (), validate_default=True, description="multistep alone: finished steps"
-    )
-    lr_decay: float = Field(0.0, ge=0, lt=1, validate_default=True, description="factor at each milestone")
-    lr_end: float = Field(0.0, ge=0)
     head_lr_factor: float = Field(1.0, gt=0, description="rate of new classifiers, in units of lr")
-    warmup_epochs: int = Field(0, ge=0, description="epochs in which the rate climbs to the schedule's")
-    warmup_start: float = Field(0.0, ge=0, lt=1, description="share of the schedule's rate in the first step")
     precision: Literal["fp32", "tf32", "bf16", "fp16"] = Field(
         "fp32", description="of products and convolutions in training steps; all else is float32"
     )
@@ -135,29 +149,15 @@ class Recipe(_Closed):
     std: tuple[float, float, float]
     init: str = Field(
         "random",
-        pattern=r"^(random|weights/[\w.-]+\.pth|[a-z_]+/[\w/{}.=-]+/s\d+)$",
-        description="weights a run starts from: random, a file below data/real/, or those of another run, by "
-        "its name, in which {backbone} and other axes stand for the run's own",
+        pattern=r"^(random|weights/[\w.-]+\.(?:pth|safetensors)|[a-z_]+/[\w/{}.=-]+/s\d+)$",
+        description="weights a run starts from: random, a file below data/real/ (pretrained: the backbone's) "
+        "or those of another run, by its name, in which {backbone} and other axes stand for the run's own",
     )
     ema: float = Field(0.0, ge=0, lt=1, description="of the parameters that are evaluated; 0 is none")
     score: Literal["median_last10", "median_last20", "best", "last"]
-    eval_every: int = Field(gt=0, description="epochs between readings before the last 10; or steps")
-    eval_also: tuple[int, ...] = Field((), description="further readings of recipes that count steps")
-    eval_late: int = Field(0, ge=0, description="steps between readings in the last fifth of the run")
-
-    @field_validator("nesterov", "beta2", "eps")
-    @classmethod
-    def _fits_the_optimizer(cls, value: float, info: ValidationInfo) -> float:
-        """Refuse a setting that the optimiser has not, and want those that it cannot do without."""
-        if "optimizer" not in info.data:
-            return value  # refused itself
-        optimizer = info.data["optimizer"]
-        of_sgd = info.field_name == "nesterov"
-        if value and of_sgd != (optimizer == "sgd"):
-            raise PydanticCustomError("useless", f"{optimizer} has no {info.field_name}")
-        if not value and not of_sgd and optimizer != "sgd":
-            raise PydanticCustomError("needed", f"{optimizer} needs a {info.field_name} above 0")
-        return value
+    eval_every: int = Field(gt=0, description="epochs between evaluations before the last 10; or steps")
+    eval_also: tuple[int, ...] = Field((), description="further evaluations of recipes that count steps")
+    eval_late: int = Field(0, ge=0, description="steps between evaluations in the last fifth of the run")
 
     @field_validator("steps")
     @classmethod
@@ -167,31 +167,20 @@ class Recipe(_Closed):
             raise PydanticCustomError("length", "a recipe has either epochs or steps above 0")
         return value
 
-    @field_validator("milestones", "lr_decay")
-    @classmethod
-    def _fits_the_schedule(cls, value: Any, info: ValidationInfo) -> Any:
-        """Want what steps of the rate need, and nothing of it without them."""
-        if "schedule" in info.data and bool(value) != (info.data["schedule"] == "multistep"):
-            raise PydanticCustomError("schedule", f"multistep, and it alone, has {info.field_name}")
-        if info.field_name == "milestones" and list(value) != sorted(set(value)):
-            raise PydanticCustomError("order", "milestones ascend")
-        return value
-
-    @field_validator("warmup_epochs")
-    @classmethod
-    def _leaves_something(cls, value: int, info: ValidationInfo) -> int:
-        """Refuse a warm-up that never ends."""
-        epochs = info.data.get("epochs")
-        if epochs is not None and value >= max(epochs, 1):
-            raise PydanticCustomError("endless", f"a warm-up of {value} epochs never ends in {epochs}")
-        return value
-
 
 class RecipeEntry(BaseModel):
-    """A recipe as written; with `base`, only the differences from that (base-less) recipe."""
+    """A recipe as written; with `base`, only the differences from that (base-less) recipe.
+
+    A part that says `use` replaces the base's whole, one that does not changes settings of the base's.
+    What the base says of tiers (`at`) holds too, but for settings of parts that the recipe replaces.
+    """
 
     model_config = ConfigDict(extra="allow", frozen=True)
     base: str | None = None
+    optimizer: Mapping[str, Any] | None = None
+    schedule: Mapping[str, Any] | None = None
+    at: ScaleDown = {}
+    stem: str | None = Field(None, description="that its images need, of backbones that have the setting")
     labels: Mapping[str, Any] | None = None
     augment: Mapping[str, Any] | None = None
     strong: Mapping[str, Any] | None = None
@@ -211,6 +200,7 @@ class Tier(_Closed):
 
     title: str
     note: str = Field("", description="printed in the caption of every table of this tier")
+    edition: Literal["real", "embedded"] = Field("real", description="of all data sets")
     seeds: tuple[int, ...] | None = None
     estimate_seconds: float | None = Field(None, gt=0, description="cost of a run never measured here")
     overrides: tuple[Override, ...] = ()
@@ -220,8 +210,13 @@ class Tier(_Closed):
     )
 
 
+def _by_number(tables: Mapping[str, Table]) -> Mapping[str, Table]:
+    """Order the tables by their numbers, 1 before 2 before 10 before S1, whatever file each lies in."""
+    return dict(sorted(tables.items(), key=lambda item: natural(item[1].number)))
+
+
 class Params(_Closed):
-    """The whole of `params.yaml`."""
+    """The whole of `params.yaml` and of the files that it includes."""
 
     seeds: tuple[int, ...] = Field(min_length=1)
     tiers: Mapping[str, Tier] = Field(min_length=1)
@@ -231,9 +226,10 @@ class Params(_Closed):
     policies: Mapping[str, PolicyEntry]
     objectives: Mapping[str, ObjectiveEntry]
     methods: Mapping[str, MethodEntry]
+    addons: Mapping[str, AddonEntry] = {}
     overrides: tuple[Override, ...] = ()
     grids: Mapping[str, Mapping[str, Any]] = Field(min_length=1)
-    tables: Mapping[str, Table] = {}
+    tables: Annotated[Mapping[str, Table], AfterValidator(_by_number)] = {}
 
     def entries(self, axis: str) -> Mapping[str, Any]:
         """Return the entries that `axis` chooses from, by name."""

@@ -8,10 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from dmix.grid.identity import recorded
+
 AXES = ("method", "dataset", "backbone", "policy", "objective")
 SECTIONS = (
-    *("dataset", "labels", "backbone", "recipe", "augment", "strong", "view"),
-    *("policy", "objective", "method", "pairing", "relation"),
+    *("dataset", "labels", "backbone", "recipe", "optimizer", "schedule", "augment", "strong", "view"),
+    *("policy", "objective", "method", "addon", "relation"),
 )
 DIGEST_LENGTH = 8
 
@@ -23,7 +25,8 @@ class RunSpec:
     Attributes
     ----------
     task: "supervised", "transfer" or "semi".
-    axes: name of the entry of each axis, in the order of `AXES`.
+    axes: name of the entry of each axis, in the order of `AXES`, and of two-stream methods of the `addon`
+        whose policy and objective these are.
     settings: section -> key -> value, JSON values only. The sections of parts name their module as `use`.
     variation: extra grid axes ("objective.eta" -> 0.5), which become segments of the name.
     neutral: section -> key -> the value at which an option changes nothing.
@@ -42,9 +45,13 @@ class RunSpec:
 
     @property
     def cell(self) -> str:
-        """The run's name without the seed: supervised/cifar100/resnet18/mixup/dm_ce[/eta=0.5]."""
+        """The run's name without the seed: supervised/cifar100/resnet18/mixup/dm_ce[/eta=0.5].
+
+        Of an extra axis it has the key; of one that is a choice of a part (schedule.use) the section.
+        """
         method = () if self.axes.get("method", self.task) == self.task else (self.axes["method"],)
-        extra = [f"{key.rpartition('.')[2]}={value}" for key, value in self.variation]
+        split = [(*key.split(".", 1), value) for key, value in self.variation]
+        extra = [f"{section if key == 'use' else key}={value}" for section, key, value in split]
         axes = (self.axes[axis] for axis in AXES[1:] if axis in self.axes)
         return "/".join((self.task, *method, *axes, *extra))
 
@@ -56,16 +63,12 @@ class RunSpec:
     def identity(self) -> dict[str, Any]:
         """Return what makes this run what it is: settings without neutral ones, seed, what it needs."""
         # What the relation's own section says is in the relation's identity.
-        kept: dict[str, Any] = {
-            section: {
-                key: value
-                for key, value in values.items()
-                if key not in self.neutral.get(section, {}) or value != self.neutral[section][key]
-            }
+        own = {
+            section: values
             for section, values in self.settings.items()
             if section != "relation" or self.relation is None
         }
-        whole: dict[str, Any] = {section: values for section, values in kept.items() if values}
+        whole: dict[str, Any] = {**recorded(own, self.neutral)}
         if self.source is not None:
             whole["source"] = self.source.identity()
         if self.relation is not None:

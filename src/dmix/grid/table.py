@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from dmix.grid.axes import AXIS, METHOD, OBJECTIVE, POLICY, is_setting
+from dmix.grid.axes import ADDON, AXIS, METHOD, OBJECTIVE, POLICY, is_setting
 from dmix.grid.spec import SECTIONS
 
 
@@ -17,7 +17,7 @@ class _Closed(BaseModel):
 
 
 class Gain(_Closed):
-    """Print, beside each cell of objective `of`, its difference from objective `over`."""
+    """Print, beside each cell of `of`, its difference from `over`; `Table.compared` says what they name."""
 
     of: str
     over: str
@@ -69,8 +69,8 @@ class Table(_Closed):
     """A table of the paper: which grids it reads and how they are laid out.
 
     Rows and columns are axes (the entries that the runs have) or settings such as objective.eta (the values
-    that they have). A method stands with each objective that it has ("Self-Tuning +DM"), unless the objective
-    is a row or column of its own.
+    that they have). A method stands with each add-on that it has ("Self-Tuning +DM"), unless the add-on or
+    the objective is a row or column of its own.
     """
 
     title: str
@@ -78,9 +78,6 @@ class Table(_Closed):
     grids: tuple[str, ...] = Field(min_length=1)
     rows: Level
     columns: tuple[Level, ...] = Field(min_length=1)
-    addons: Mapping[str, Annotated[str, Field(min_length=1)]] = Field(
-        {}, description="of methods with their objectives: objective -> what it adds to the method's title"
-    )
     losses: bool = Field(
         False, description="of rows by method: show their loss terms, of a mixed objective its title too"
     )
@@ -98,9 +95,14 @@ class Table(_Closed):
         return (self.rows, *self.columns)
 
     @property
-    def pairs_objectives(self) -> bool:
-        """Whether a method stands with its objective, as one row or column."""
-        return _pairs_objectives(self.levels)
+    def pairs_addons(self) -> bool:
+        """Whether a method stands with its add-on, as one row or column."""
+        return _pairs_addons(self.levels)
+
+    @property
+    def compared(self) -> str:
+        """The axis that `gain` names entries of: "addon" where rows or columns say it, else "objective"."""
+        return ADDON if self.pairs_addons or ADDON in self.levels else OBJECTIVE
 
     @field_validator("columns")
     @classmethod
@@ -113,22 +115,21 @@ class Table(_Closed):
             before.add(level)
         return value
 
-    @field_validator("addons", "losses", "row_titles", "place", "gain")
+    @field_validator("losses", "row_titles", "place", "gain")
     @classmethod
     def _has_a_use(cls, value: Any, info: ValidationInfo) -> Any:
         """Refuse words about rows and columns that the table does not have."""
         levels = _levels(info)
         if not value or not levels:
             return value
-        pairs, objective = _pairs_objectives(levels), OBJECTIVE in levels
+        pairs, objective = _pairs_addons(levels), OBJECTIVE in levels
         useful, otherwise = {
-            "addons": (pairs, "only methods with their objective, in rows or columns, have addons"),
-            "losses": (pairs and levels[0] == METHOD, "only rows by method with objective have losses"),
+            "losses": (pairs and levels[0] == METHOD, "only rows by method with add-on have losses"),
             "row_titles": (is_setting(levels[0]), "only rows by a setting have row_titles"),
             "place": (objective, "no row or column is the objective"),
             "gain": (
-                pairs or objective or any(map(is_setting, levels)),
-                "no row or column tells objectives apart",
+                pairs or objective or ADDON in levels or any(map(is_setting, levels)),
+                "no row or column tells add-ons or objectives apart",
             ),
         }[str(info.field_name)]
         if not useful:
@@ -155,11 +156,11 @@ class Table(_Closed):
         for level in levels:
             if level == "recipe" or (is_setting(level) and level != labels):
                 raise PydanticCustomError("ambiguous", f"no reported number says its {level}")
-        if METHOD in levels and {OBJECTIVE, POLICY} & set(levels):
+        if METHOD in levels and {ADDON, OBJECTIVE, POLICY} & set(levels):
             raise PydanticCustomError(
                 "ambiguous",
                 "reported numbers name a method together with what is added to it: leave "
-                "objective and policy out of rows and columns",
+                "add-on, objective and policy out of rows and columns",
             )
         if labels is not None and labels not in levels:
             raise PydanticCustomError("labels", f"no row or column says {labels}")
@@ -173,5 +174,5 @@ def _levels(info: ValidationInfo) -> tuple[str, ...]:
     return (info.data["rows"], *info.data["columns"])
 
 
-def _pairs_objectives(levels: Collection[str]) -> bool:
-    return METHOD in levels and OBJECTIVE not in levels
+def _pairs_addons(levels: Collection[str]) -> bool:
+    return METHOD in levels and ADDON not in levels and OBJECTIVE not in levels

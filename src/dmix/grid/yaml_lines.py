@@ -1,10 +1,10 @@
-"""YAML with the line of every key, so that an error can point at it."""
+"""YAML with the file and line of every key, so that an error can point at it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -13,24 +13,34 @@ from dmix.errors import DmixError
 KeyPath = tuple[str | int, ...]
 
 
+class Place(NamedTuple):
+    """A 1-based line of a file."""
+
+    path: Path
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}"
+
+
 @dataclass(frozen=True)
 class Document:
-    """Plain data of one YAML file and the 1-based line on which each key path starts."""
+    """Plain data of YAML files and the place where each key path starts; `path` is the file named first."""
 
     path: Path
     data: dict[str, Any]
-    lines: dict[KeyPath, int]
+    places: dict[KeyPath, Place]
 
     def where(self, *key: str | int) -> str:
-        """Return "file:line: dotted.key" for the deepest part of `key` that the file contains."""
+        """Return "file:line: dotted.key" for the deepest part of `key` that the files contain."""
         for end in range(len(key), 0, -1):
-            if key[:end] in self.lines:
-                return f"{self.path}:{self.lines[key[:end]]}: {'.'.join(map(str, key))}"
+            if key[:end] in self.places:
+                return f"{self.places[key[:end]]}: {'.'.join(map(str, key))}"
         return f"{self.path}: {'.'.join(map(str, key))}"
 
 
 def load(path: Path) -> Document:
-    """Read `path`.
+    """Read `path` alone; `dmix.grid.includes` reads the files that it includes too.
 
     Raises
     ------
@@ -47,29 +57,29 @@ def load(path: Path) -> Document:
         root = loader.get_single_node()
         if not isinstance(root, yaml.MappingNode):
             raise DmixError(f"{path}: the file must be a mapping of sections")
-        lines: dict[KeyPath, int] = {}
-        data = _plain(loader, path, root, (), lines)
+        places: dict[KeyPath, Place] = {}
+        data = _plain(loader, path, root, (), places)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 0
         raise DmixError(f"{path}:{line}: not valid YAML: {error.problem}") from error
     finally:
         loader.dispose()
-    return Document(path, data, lines)
+    return Document(path, data, places)
 
 
-def _plain(loader: Any, path: Path, node: yaml.Node, key: KeyPath, lines: dict[KeyPath, int]) -> Any:
-    lines.setdefault(key, node.start_mark.line + 1)
+def _plain(loader: Any, path: Path, node: yaml.Node, key: KeyPath, places: dict[KeyPath, Place]) -> Any:
+    places.setdefault(key, Place(path, node.start_mark.line + 1))
     if isinstance(node, yaml.MappingNode):
         result: dict[str, Any] = {}
         for key_node, value_node in node.value:
             name = str(loader.construct_object(key_node))
+            place = Place(path, key_node.start_mark.line + 1)
             if name in result:
-                line = key_node.start_mark.line + 1
                 dotted = ".".join(map(str, (*key, name)))
-                raise DmixError(f"{path}:{line}: {dotted}: this key is given twice")
-            lines[(*key, name)] = key_node.start_mark.line + 1
-            result[name] = _plain(loader, path, value_node, (*key, name), lines)
+                raise DmixError(f"{place}: {dotted}: this key is given twice")
+            places[(*key, name)] = place
+            result[name] = _plain(loader, path, value_node, (*key, name), places)
         return result
     if isinstance(node, yaml.SequenceNode):
-        return [_plain(loader, path, item, (*key, i), lines) for i, item in enumerate(node.value)]
+        return [_plain(loader, path, item, (*key, i), places) for i, item in enumerate(node.value)]
     return loader.construct_object(node)

@@ -10,17 +10,18 @@ import time
 import safetensors.torch
 
 from dmix.class_relation_record import Relation, read_relation
-from dmix.data.sets.marker import sha256
 from dmix.engine.class_relation import relate as learn
 from dmix.engine.device import choose_device
 from dmix.engine.parts import load_dataset, load_labels
-from dmix.files import atomic_write, write_text
+from dmix.files import atomic_write, sha256, write_text
 from dmix.grid.code import code_digest
 from dmix.grid.expand import Grid, folder
 from dmix.grid.paths import DATA, WORK, RelationPaths
+from dmix.grid.promise import refuse_edited_code
 from dmix.grid.spec import RunSpec
 from dmix.job import facts, lock
-from dmix.job.train import Options, reading, weights_of
+from dmix.job.given import weights_of
+from dmix.job.options import Options, read_options
 from dmix.methods.transfer.co_tuning import MATRIX
 
 
@@ -57,7 +58,8 @@ def _learn(grid: Grid, spec: RunSpec, paths: RelationPaths, options: Options) ->
     started = time.monotonic()
     device, weights = choose_device(options.device), weights_of(grid, spec)
     dataset = load_dataset(spec, DATA)
-    learned = learn(spec, dataset, device, reading(options, device), weights)
+    learned = learn(spec, dataset, device, read_options(options, device), weights)
+    refuse_edited_code(spec)
     assert weights is not None  # else it was refused
     blob = safetensors.torch.save({MATRIX: learned.matrix.contiguous()})
     labels = load_labels(spec, dataset)

@@ -8,13 +8,13 @@ from torch import Tensor
 
 from dmix.backbones.parameter_group import ParameterGroup, with_rest
 from dmix.data.loading.loader import Batch
-from dmix.engine.method import Ingredients, Step, Task
+from dmix.engine.method import Ingredients, Method, Step
 from dmix.part import part
 from dmix.policies.policy import Context
 
 
 @part
-class Supervised(Task):
+class Supervised(Method):
     """Minimise the objective on mixed batches, plus whatever losses the policy has of its own."""
 
     def __init__(self, ingredients: Ingredients) -> None:

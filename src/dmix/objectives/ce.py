@@ -11,6 +11,8 @@ from torch.nn import functional
 
 from dmix.part import part
 
+NO_CLASS_TERMS = "it has no second label"
+
 
 @part
 def ce(

@@ -11,6 +11,8 @@ from torch import Tensor
 from dmix.objectives.binary import binary_ce, pair_targets
 from dmix.part import part
 
+NO_CLASS_TERMS = "a row's terms are of all classes' sigmoids, not of one mixed class each"
+
 
 def rescale(lam: Tensor, t: float, xi: float) -> Tensor:
     """Return r(lam) = min(1, (lam / xi)^t), in [0, 1] (Eq. 3, truncated as in Figure 4).

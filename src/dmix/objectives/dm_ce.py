@@ -7,8 +7,10 @@ from typing import Annotated
 from annotated_types import Ge, Lt
 from torch import Tensor
 
-from dmix.objectives.decoupled import decoupled_ce
+from dmix.objectives.decoupled import decoupled_ce, decoupled_terms
+from dmix.objectives.mce import class_terms as mce_terms
 from dmix.objectives.mce import mce
+from dmix.objectives.objective import ClassTerms
 from dmix.part import part
 
 
@@ -35,3 +37,17 @@ def dm_ce(
     """
     smoothed = mce(logits, y_a, y_b, lam, label_smoothing=label_smoothing)
     return smoothed + eta * decoupled_ce(logits, y_a, y_b, lam)
+
+
+def class_terms(
+    logits: Tensor,
+    y_a: Tensor,
+    y_b: Tensor,
+    lam: Tensor,
+    *,
+    eta: float,
+    label_smoothing: float = 0.0,
+) -> ClassTerms:
+    """Return MCE's terms, and -log phi(a|b) and -log phi(b|a) of weight eta; the arguments are `dm_ce`'s."""
+    shared = mce_terms(logits, y_a, y_b, lam, label_smoothing=label_smoothing)
+    return ClassTerms(shared.mixed, decoupled_terms(logits, y_a, y_b, lam), eta)

@@ -9,8 +9,12 @@ from annotated_types import Ge
 from torch import Tensor
 
 from dmix.objectives.decoupled import decoupled_terms
+from dmix.objectives.mce import class_terms as mce_terms
 from dmix.objectives.mce import mce
+from dmix.objectives.objective import ClassTerms
 from dmix.part import part
+
+Mode = Literal["both", "less", "more"]
 
 
 @part
@@ -38,11 +42,30 @@ def dm_ce_released(
     mode: whose term is kept: both classes', that of the smaller share ("less"), of the larger ("more").
     power: exponent of a class's share in the weight of its term.
     """
+    return mce(logits, y_a, y_b, lam) + eta * _weighted(logits, y_a, y_b, lam, mode, power).sum(1)
+
+
+def class_terms(
+    logits: Tensor,
+    y_a: Tensor,
+    y_b: Tensor,
+    lam: Tensor,
+    *,
+    eta: float,
+    mode: Mode,
+    power: float,
+) -> ClassTerms:
+    """Return MCE's terms, and the weighted decoupled ones times eta; the arguments are the objective's."""
+    mixed = mce_terms(logits, y_a, y_b, lam).mixed
+    return ClassTerms(mixed, _weighted(logits, y_a, y_b, lam, mode, power), eta)
+
+
+def _weighted(logits: Tensor, y_a: Tensor, y_b: Tensor, lam: Tensor, mode: Mode, power: float) -> Tensor:
+    """Return -w_a log phi(a|b) and -w_b log phi(b|a), (N, 2)."""
     share = torch.stack([lam, 1 - lam], 1)
     weight = share.pow(power)
     if mode == "less":
         weight = torch.where(share <= share.flip(1), weight, 0.0)
     elif mode == "more":
         weight = torch.where(share >= share.flip(1), weight, 0.0)
-    terms = decoupled_terms(logits, y_a, y_b, lam)
-    return mce(logits, y_a, y_b, lam) + eta * (weight * terms).sum(1)
+    return weight * decoupled_terms(logits, y_a, y_b, lam)

@@ -9,6 +9,8 @@ from torch import Tensor
 from dmix.objectives.binary import binary_ce, pair_targets
 from dmix.part import part
 
+NO_CLASS_TERMS = "a row's terms are of all classes' sigmoids, not of one mixed class each"
+
 
 @part
 def mbce_two(

@@ -8,6 +8,7 @@ import torch
 from annotated_types import Ge, Lt
 from torch import Tensor
 
+from dmix.objectives.objective import ClassTerms
 from dmix.part import part
 
 
@@ -35,3 +36,24 @@ def mce(
     if label_smoothing == 0:
         return hard
     return (1 - label_smoothing) * hard - label_smoothing * log_p.mean(1)
+
+
+def class_terms(
+    logits: Tensor,
+    y_a: Tensor,
+    y_b: Tensor,
+    lam: Tensor,
+    *,
+    label_smoothing: float = 0.0,
+) -> ClassTerms:
+    """Return -lam log p_a and -(1 - lam) log p_b; what is spread by smoothing is shared by lam too.
+
+    The arguments are those of `mce`.
+    """
+    z = logits if logits.dtype == torch.float64 else logits.float()
+    log_p = z.log_softmax(1)
+    shares = torch.stack([lam, 1 - lam], 1)
+    mixed = -shares * log_p.gather(1, torch.stack([y_a, y_b], 1))
+    if label_smoothing:
+        mixed = (1 - label_smoothing) * mixed - label_smoothing * shares * log_p.mean(1, keepdim=True)
+    return ClassTerms(mixed)

@@ -10,6 +10,8 @@ from dmix.part import part
 from dmix.policies.learned import LearnedMixing, LearnedMixingSettings
 from dmix.policies.mixer import AutoMixer, Mixer
 
+NO_BLEND = "its mixer learns from labelled pairs, by losses of its own"
+
 
 @part
 class AutoMix(LearnedMixing):

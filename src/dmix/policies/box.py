@@ -5,12 +5,15 @@ A box is a row x0, y0, x1, y1 of an (n, 4) int64 tensor, ends excluded. All of i
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor
 
+from dmix.data.send import to_device
 from dmix.policies.draw import Floats
-from dmix.policies.policy import Mixed
+from dmix.policies.policy import Blend
 
 
 def cut_ratio(lam: Floats) -> Tensor:
@@ -66,17 +69,32 @@ def box_mask(boxes: Tensor, height: int, width: int) -> Tensor:
     return ~((rows >= y0) & (rows < y1) & (columns >= x0) & (columns < x1))
 
 
-def paste(images: Tensor, source: Tensor, y_a: Tensor, y_b: Tensor, boxes: Tensor) -> Mixed:
+def paste(images: Tensor, source: Tensor, boxes: Tensor) -> Blend:
     """Return `images` with the pixels of `source`, (N, 3, H, W) too, inside the boxes.
 
-    lam is the exact share of the own pixels; it is 1 where the box is empty.
+    lam is the exact share of the pixels of `images`; it is 1 where the box is empty.
     """
     height, width = images.shape[2:]
     mask = box_mask(boxes, height, width)
-    return Mixed(
-        images=torch.where(mask, images, source),
-        y_a=y_a,
-        y_b=y_b,
-        lam=kept_share(boxes, height, width),
-        mask=mask,
-    )
+    return Blend(torch.where(mask, images, source), kept_share(boxes, height, width), mask)
+
+
+def paste_smaller(
+    own: Tensor, partner: Tensor, lam: Floats, paste_into: Callable[[Tensor, Tensor, Floats], Blend]
+) -> Blend:
+    """Return a blend in which the image of the smaller share is pasted into the other one, row by row.
+
+    A box that is clipped at a border, or rounded to whole pixels, is smaller than wanted and never larger: so
+    pasted in this order, the true weight of the own image is on the same side of 1/2 as `lam`.
+
+    Parameters
+    ----------
+    own, partner: (N, 3, H, W). lam: (N,), wanted weight of the own image.
+    paste_into: from the images of the larger share, those of the smaller one and the larger share (N,), at
+        least 1/2, to the blend in which the former count as the own ones; its mask is bool.
+    """
+    exchanged = to_device(lam <= 0.5, own.device)
+    rows = exchanged.view(-1, 1, 1, 1)
+    larger, smaller = torch.where(rows, partner, own), torch.where(rows, own, partner)
+    found = paste_into(larger, smaller, np.maximum(lam, 1 - lam))
+    return Blend(found.images, torch.where(exchanged, 1 - found.lam, found.lam), found.mask ^ rows)

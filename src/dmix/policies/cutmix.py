@@ -11,9 +11,9 @@ from torch import Tensor
 
 from dmix.data.send import to_device
 from dmix.part import part
-from dmix.policies.box import box_around, cut_ratio, paste
-from dmix.policies.draw import draw_lam, draw_partner, group_of_row
-from dmix.policies.policy import Context, Draws, Mixed, Policy
+from dmix.policies.box import box_around, cut_ratio, paste, paste_smaller
+from dmix.policies.draw import Floats, draw_lam, draw_partner, group_of_row
+from dmix.policies.policy import Blend, Context, Draws, Mixed, Policy
 
 
 @part
@@ -33,14 +33,29 @@ class CutMix(Policy):
     def mix(self, images: Tensor, labels: Tensor, draws: Draws, context: Context) -> Mixed:
         """Paste each partner's box; lam is 1 where the box is empty."""
         n, _, height, width = images.shape
-        boxes = to_device(self.draw_boxes(draws.host, n, height, width), images.device)
-        partner = to_device(draw_partner(draws.host, n, self.lam_groups, self.derangement), images.device)
-        return paste(images, images[partner], labels, labels[partner], boxes)
+        lam = self.draw_shares(n, draws)
+        boxes = to_device(self.draw_boxes(draws.host, lam, height, width), images.device)
+        b = to_device(draw_partner(draws.host, n, self.lam_groups, self.derangement), images.device)
+        blend = paste(images, images[b], boxes)
+        return Mixed(blend.images, labels, labels[b], blend.lam, blend.mask)
 
-    def draw_boxes(self, rng: np.random.Generator, n: int, height: int, width: int) -> Tensor:
-        """Return boxes (n, 4) on the host: one draw of lam and of a uniform centre per group of rows."""
-        lam = draw_lam(rng, self.alpha, n, self.lam_groups)
-        group = group_of_row(n, self.lam_groups)
+    def draw_shares(self, n: int, draws: Draws) -> Floats:
+        """Return lam of each row before its box is clipped, (n,)."""
+        return draw_lam(draws.host, self.alpha, n, self.lam_groups)
+
+    def blend(self, own: Tensor, partner: Tensor, lam: Floats, draws: Draws, context: Context) -> Blend:
+        """Paste a box of the image of the smaller share into the other; see `paste_smaller`."""
+        height, width = own.shape[2:]
+
+        def paste_box(larger: Tensor, smaller: Tensor, share: Floats) -> Blend:
+            boxes = self.draw_boxes(draws.host, share, height, width)
+            return paste(larger, smaller, to_device(boxes, own.device))
+
+        return paste_smaller(own, partner, lam, paste_box)
+
+    def draw_boxes(self, rng: np.random.Generator, lam: Floats, height: int, width: int) -> Tensor:
+        """Return boxes (n, 4) on the host, of area 1 - lam before clipping, with a centre for each group."""
+        group = group_of_row(len(lam), self.lam_groups)
         centre_x = torch.from_numpy(rng.integers(width, size=self.lam_groups)[group])
         centre_y = torch.from_numpy(rng.integers(height, size=self.lam_groups)[group])
         return box_around(centre_x, centre_y, cut_ratio(lam), height, width)

@@ -12,7 +12,7 @@ from torch import Tensor
 from dmix.data.send import to_device
 from dmix.part import part
 from dmix.policies.draw import Floats, Ints, draw_lam, draw_partner, group_of_row
-from dmix.policies.policy import Context, Draws, Mixed, Policy
+from dmix.policies.policy import Blend, Context, Draws, Mixed, Policy
 
 
 @part
@@ -40,24 +40,40 @@ class FMix(Policy):
 
     def mix(self, images: Tensor, labels: Tensor, draws: Draws, context: Context) -> Mixed:
         """Mix by the mask of each row's group."""
-        n, _, height, width = images.shape
-        device = images.device
+        n, device = len(labels), images.device
         lam = draw_lam(draws.host, self.alpha, self.lam_groups, self.lam_groups)
-        kept = to_device(draw_kept(draws.host, lam, height * width), device)
-        soft = to_device(soft_pixels(self.soft_edge, lam, height * width), device)
-        partner = to_device(draw_partner(draws.host, n, self.lam_groups, self.derangement), device)
-        noise = torch.randn(self.lam_groups, height, width, generator=draws.device, device=device)
-        masks = keep_highest(low_frequency(noise, self.decay), kept, soft)
-
+        masks = self.draw_masks(lam, draws, images)
+        b = to_device(draw_partner(draws.host, n, self.lam_groups, self.derangement), device)
         group = group_of_row(n, self.lam_groups)
-        mask = masks.to(images.dtype).unsqueeze(1)[to_device(group, device)]
+        mask = masks[to_device(group, device)]
         return Mixed(
-            images=mask * images + (1 - mask) * images[partner],
+            images=mask * images + (1 - mask) * images[b],
             y_a=labels,
-            y_b=labels[partner],
+            y_b=labels[b],
             lam=to_device(lam[group], device),
             mask=mask,
         )
+
+    def draw_shares(self, n: int, draws: Draws) -> Floats:
+        """Return lam of each row, (n,)."""
+        return draw_lam(draws.host, self.alpha, n, self.lam_groups)
+
+    def blend(self, own: Tensor, partner: Tensor, lam: Floats, draws: Draws, context: Context) -> Blend:
+        """Mix by one mask for each group of rows; the weight is lam, which the mask's mean meets."""
+        del context
+        group = group_of_row(len(own), self.lam_groups)
+        _, first = np.unique(group, return_index=True)
+        mask = self.draw_masks(lam[first], draws, own)[to_device(group, own.device)]
+        return Blend(mask * own + (1 - mask) * partner, to_device(lam, own.device), mask)
+
+    def draw_masks(self, lam: Floats, draws: Draws, images: Tensor) -> Tensor:
+        """Return a mask for each lam (n,), (n, 1, H, W) for images (N, 3, H, W), of their dtype."""
+        height, width = images.shape[2:]
+        device = images.device
+        kept = to_device(draw_kept(draws.host, lam, height * width), device)
+        soft = to_device(soft_pixels(self.soft_edge, lam, height * width), device)
+        noise = torch.randn(len(lam), height, width, generator=draws.device, device=device)
+        return keep_highest(low_frequency(noise, self.decay), kept, soft).to(images.dtype).unsqueeze(1)
 
 
 def draw_kept(rng: np.random.Generator, lam: Floats, pixels: int) -> Ints:

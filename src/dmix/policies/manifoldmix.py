@@ -14,6 +14,8 @@ from dmix.part import part
 from dmix.policies.draw import draw_lam, draw_partner
 from dmix.policies.policy import Context, Draws, Mixed, Policy
 
+NO_BLEND = "it mixes hidden states inside the network, not images"
+
 
 @part
 class ManifoldMix(Policy):
@@ -42,7 +44,7 @@ class ManifoldMix(Policy):
         ------
         DmixError: a layer does not lie before the network's last stage.
         """
-        last = len(model.stages) - 1
+        last = len(model.channels) - 1
         if max(self.layers) > last:
             raise DmixError(
                 f"policy.layers names layer {max(self.layers)}, but the backbone has {last + 1} stages",

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from dmix.data.send import to_device
 from dmix.part import part
-from dmix.policies.draw import draw_lam, draw_partner
-from dmix.policies.policy import Context, Draws, Mixed, Policy
+from dmix.policies.draw import Floats, draw_lam, draw_partner
+from dmix.policies.policy import Blend, Context, Draws, Mixed, Policy
 
 
 @part
@@ -29,14 +29,19 @@ class Mixup(Policy):
 
     def mix(self, images: Tensor, labels: Tensor, draws: Draws, context: Context) -> Mixed:
         """Mix each image with its partner; the label weight is the drawn lam."""
-        n = len(labels)
-        lam = to_device(draw_lam(draws.host, self.alpha, n, self.lam_groups), images.device)
-        partner = to_device(draw_partner(draws.host, n, self.lam_groups, self.derangement), images.device)
-        mask = lam.to(images.dtype).view(-1, 1, 1, 1)
-        return Mixed(
-            images=mask * images + (1 - mask) * images[partner],
-            y_a=labels,
-            y_b=labels[partner],
-            lam=lam,
-            mask=mask,
-        )
+        lam = self.draw_shares(len(labels), draws)
+        partner = draw_partner(draws.host, len(labels), self.lam_groups, self.derangement)
+        b = to_device(partner, images.device)
+        blend = self.blend(images, images[b], lam, draws, context)
+        return Mixed(blend.images, labels, labels[b], blend.lam, blend.mask)
+
+    def draw_shares(self, n: int, draws: Draws) -> Floats:
+        """Return lam of each row, (n,)."""
+        return draw_lam(draws.host, self.alpha, n, self.lam_groups)
+
+    def blend(self, own: Tensor, partner: Tensor, lam: Floats, draws: Draws, context: Context) -> Blend:
+        """Return lam * own + (1 - lam) * partner; the true weight is lam."""
+        del draws, context
+        share = to_device(lam, own.device)
+        mask = share.to(own.dtype).view(-1, 1, 1, 1)
+        return Blend(mask * own + (1 - mask) * partner, share, mask)

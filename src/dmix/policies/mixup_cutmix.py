@@ -12,6 +12,8 @@ from dmix.policies.cutmix import CutMix
 from dmix.policies.mixup import Mixup
 from dmix.policies.policy import Context, Draws, Mixed, Policy
 
+NO_BLEND = "it draws one of two policies for each batch; choose one of them"
+
 
 @part
 class MixupCutMix(Policy):

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from dmix.backbones.backbone import Backbone, HiddenMix
 from dmix.backbones.parameter_group import ParameterGroup
 from dmix.objectives.objective import Objective
+from dmix.policies.draw import Floats
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,21 @@ class Mixed:
     mask: Tensor | None = None
     hidden: HiddenMix | None = None
     losses: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Blend:
+    """Given images, each mixed with a given partner.
+
+    Attributes
+    ----------
+    images: (N, 3, H, W) float. lam: (N,) float32 in [0, 1], true weight of the own image in every row.
+    mask: (N, 1, H, W) weight of the own pixels, on the scale of `images` or bool.
+    """
+
+    images: Tensor
+    lam: Tensor
+    mask: Tensor
 
 
 @dataclass(frozen=True)
@@ -78,8 +94,13 @@ class Context:
 class Policy(nn.Module):
     """Base of every policy. Settings are keyword-only arguments of the subclass's `__init__`.
 
-    Only `mix` must be written. A policy is part of the task, so parameters and buffers it owns are trained
+    Only `mix` must be written. A policy is part of the method, so parameters and buffers it owns are trained
     and saved with the run; it never keeps the model itself, which `context` brings.
+
+    A policy that mixes images, and needs neither hidden states nor gradients nor learned modules for it, also
+    writes `draw_shares` and `blend`, with which it can be an add-on of transfer and semi-supervised methods
+    (`dmix.methods.addons`). One that cannot says why in `NO_BLEND`, a string constant of its module; both are
+    read from the source, without importing it (`dmix.grid.parts`).
     """
 
     def attach(self, model: Backbone) -> None:
@@ -94,6 +115,23 @@ class Policy(nn.Module):
         labels: (N,) int64.
         """
         raise NotImplementedError(type(self).__name__)
+
+    def draw_shares(self, n: int, draws: Draws) -> Floats:
+        """Return shares of the own image for `blend`, (n,) float32 in [0, 1], drawn as `mix` draws them."""
+        raise NotImplementedError(f"{type(self).__name__} has no draw_shares")
+
+    def blend(self, own: Tensor, partner: Tensor, lam: Floats, draws: Draws, context: Context) -> Blend:
+        """Mix image i of `own` with image i of `partner`, by shares that are given and not drawn.
+
+        The true weight of the own image is on the same side of 1/2 as the wanted one: at most 1/2 where `lam`
+        is at most 1/2, at least 1/2 where it is at least 1/2.
+
+        Parameters
+        ----------
+        own, partner: (N, 3, H, W) float, normalised; never changed in place.
+        lam: (N,) on the host, wanted weights of the own image; equal in rows that share a draw of the policy.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no blend")
 
     def predict(self, model: Backbone, images: Tensor) -> Mapping[str, Tensor]:
         """Return what is evaluated, logits (N, classes) by name; tables report the first one."""

@@ -22,6 +22,8 @@ from dmix.policies.puzzle_saliency import input_saliency
 from dmix.policies.puzzle_solver import minimise
 from dmix.policies.puzzle_transport import transport, transport_plan
 
+NO_BLEND = "it needs gradients of the loss at both images, and an unlabelled one has no label"
+
 
 @part
 class PuzzleMix(Policy):

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from dmix.data.send import to_device
 from dmix.part import part
-from dmix.policies.box import box_around, box_within, paste
-from dmix.policies.draw import draw_partner, group_of_row
-from dmix.policies.policy import Context, Draws, Mixed, Policy
+from dmix.policies.box import box_around, box_within, cut_ratio, paste, paste_smaller
+from dmix.policies.draw import Floats, draw_partner, group_of_row
+from dmix.policies.policy import Blend, Context, Draws, Mixed, Policy
 
 TAU_MIN, TAU_MAX = 0.1, 0.8
 
@@ -43,21 +43,44 @@ class ResizeMix(Policy):
     def mix(self, images: Tensor, labels: Tensor, draws: Draws, context: Context) -> Mixed:
         """Paste each partner, resized to its box; lam is 1 where the box is empty."""
         n, _, height, width = images.shape
-        boxes = to_device(self.draw_boxes(draws.host, n, height, width), images.device)
-        partner = to_device(draw_partner(draws.host, n, self.lam_groups, self.derangement), images.device)
-        return paste(images, resize_into(images, partner, boxes), labels, labels[partner], boxes)
+        boxes = self.draw_boxes(draws.host, self._draw_tau(n, draws), height, width)
+        boxes = to_device(boxes, images.device)
+        b = to_device(draw_partner(draws.host, n, self.lam_groups, self.derangement), images.device)
+        blend = paste(images, resize_into(images, b, boxes), boxes)
+        return Mixed(blend.images, labels, labels[b], blend.lam, blend.mask)
 
-    def draw_boxes(self, rng: np.random.Generator, n: int, height: int, width: int) -> Tensor:
-        """Return boxes (n, 4) on the host: tau per group of rows, the centre as the placement says."""
-        group = group_of_row(n, self.lam_groups)
-        tau = torch.from_numpy(draw_tau(rng, self.alpha, self.lam_groups)[group])
+    def draw_shares(self, n: int, draws: Draws) -> Floats:
+        """Return 1 - tau^2 of each row, (n,): what a partner shrunk by tau leaves before clipping."""
+        shares: Floats = (1 - self._draw_tau(n, draws) ** 2).astype(np.float32)
+        return shares
+
+    def blend(self, own: Tensor, partner: Tensor, lam: Floats, draws: Draws, context: Context) -> Blend:
+        """Paste the image of the smaller share, whole, into the other; see `paste_smaller`."""
+        height, width = own.shape[2:]
+
+        def paste_resized(larger: Tensor, smaller: Tensor, share: Floats) -> Blend:
+            tau = cut_ratio(share).numpy()
+            boxes = to_device(self.draw_boxes(draws.host, tau, height, width), own.device)
+            rows = torch.arange(len(own), device=own.device)
+            return paste(larger, resize_into(smaller, rows, boxes), boxes)
+
+        return paste_smaller(own, partner, lam, paste_resized)
+
+    def _draw_tau(self, n: int, draws: Draws) -> npt.NDArray[np.float64]:
+        return draw_tau(draws.host, self.alpha, self.lam_groups)[group_of_row(n, self.lam_groups)]
+
+    def draw_boxes(
+        self, rng: np.random.Generator, tau: npt.NDArray[np.float64], height: int, width: int
+    ) -> Tensor:
+        """Return boxes (n, 4) on the host, with sides of tau (n,); the centre is as the placement says."""
+        n, group, scale = len(tau), group_of_row(len(tau), self.lam_groups), torch.from_numpy(tau)
         if self.placement == "clipped":
             centre_x = torch.from_numpy(rng.integers(width, size=self.lam_groups)[group])
             centre_y = torch.from_numpy(rng.integers(height, size=self.lam_groups)[group])
-            return box_around(centre_x, centre_y, tau, height, width)
+            return box_around(centre_x, centre_y, scale, height, width)
         centre_x = torch.from_numpy(rng.integers(width, size=n))
         centre_y = torch.from_numpy(rng.integers(height, size=n))
-        return box_within(centre_x, centre_y, tau, height, width)
+        return box_within(centre_x, centre_y, scale, height, width)
 
 
 def draw_tau(rng: np.random.Generator, alpha: float, size: int) -> npt.NDArray[np.float64]:

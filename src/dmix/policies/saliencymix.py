@@ -11,9 +11,9 @@ from torch import Tensor
 
 from dmix.data.send import to_device
 from dmix.part import part
-from dmix.policies.box import box_around, cut_ratio, paste
-from dmix.policies.draw import draw_lam, draw_partner, group_of_row
-from dmix.policies.policy import Context, Draws, Mixed, Policy
+from dmix.policies.box import box_around, cut_ratio, paste, paste_smaller
+from dmix.policies.draw import Floats, draw_lam, draw_partner, group_of_row
+from dmix.policies.policy import Blend, Context, Draws, Mixed, Policy
 from dmix.policies.saliency import fine_grained, opencv, opencv_fine_grained
 
 
@@ -45,18 +45,32 @@ class SaliencyMix(Policy):
 
     def mix(self, images: Tensor, labels: Tensor, draws: Draws, context: Context) -> Mixed:
         """Paste each partner's box; lam is 1 where the box is empty."""
+        n = len(labels)
+        lam = self.draw_shares(n, draws)
+        b = to_device(draw_partner(draws.host, n, self.lam_groups, self.derangement), images.device)
+        blend = self.paste_peak(images, images[b], lam, context)
+        return Mixed(blend.images, labels, labels[b], blend.lam, blend.mask)
+
+    def draw_shares(self, n: int, draws: Draws) -> Floats:
+        """Return lam of each row before its box is clipped, (n,)."""
+        return draw_lam(draws.host, self.alpha, n, self.lam_groups)
+
+    def blend(self, own: Tensor, partner: Tensor, lam: Floats, draws: Draws, context: Context) -> Blend:
+        """Paste the salient box of the image of the smaller share into the other; see `paste_smaller`."""
+        del draws
+        return paste_smaller(
+            own, partner, lam, lambda larger, smaller, share: self.paste_peak(larger, smaller, share, context)
+        )
+
+    def paste_peak(self, images: Tensor, source: Tensor, lam: Floats, context: Context) -> Blend:
+        """Paste boxes of area about 1 - lam (N,) around the most salient pixels of `source` (N, 3, H, W)."""
         n, _, height, width = images.shape
         device = images.device
-        lam = draw_lam(draws.host, self.alpha, n, self.lam_groups)
-        partner = draw_partner(draws.host, n, self.lam_groups, self.derangement)
-
         unit = np.arange(n) if self.per_image else group_of_row(n, self.lam_groups)  # rows with one box
         _, first = np.unique(unit, return_index=True)
-        source = images[to_device(partner[first], device)]
-        peak = self.peak(source, context)[to_device(unit, device)]
+        peak = self.peak(source[to_device(first, device)], context)[to_device(unit, device)]
         boxes = box_around(peak % width, peak // width, to_device(cut_ratio(lam), device), height, width)
-        b = to_device(partner, device)
-        return paste(images, images[b], labels, labels[b], boxes)
+        return paste(images, source, boxes)
 
     def peak(self, images: Tensor, context: Context) -> Tensor:
         """Return the most salient pixel of each image, row * W + column, the first of equals; (N,) int64."""

@@ -8,6 +8,8 @@ from torch import Tensor
 from dmix.part import part
 from dmix.policies.policy import Context, Draws, Mixed, Policy
 
+NO_BLEND = "it mixes nothing"
+
 
 @part
 class Vanilla(Policy):

@@ -24,7 +24,7 @@ INVALID = "invalid"
 BLOCKED = "blocked"
 NO_SETTING = ""
 
-LEADING = ("name", "task", *AXES, "recipe", "seed")
+LEADING = ("name", "task", *AXES, "addon", "recipe", "seed")
 NUMBERS = ("score", "median_last10", "best", "last")
 COSTS = ("seconds", "gpu_hours", "images_per_second")
 DIGESTS = ("spec_digest", "code_digest")
@@ -89,7 +89,7 @@ def _settings(spec: RunSpec, keys: Iterable[str]) -> dict[str, Any]:
 
 def _row(grid: Grid, name: str, runs_root: Path) -> dict[str, Any]:
     spec = grid.runs[name]
-    row: dict[str, Any] = {"name": name, "task": spec.task, **spec.axes, "seed": spec.seed}
+    row: dict[str, Any] = {"name": name, "task": spec.task, "addon": "", **spec.axes, "seed": spec.seed}
     row["recipe"] = grid.cells[name].recipe
     row |= dict.fromkeys(("problem", "primary", *DIGESTS, *TEXTS, "folder"), "")
     row["spec_digest"] = spec.digest()

@@ -1,6 +1,6 @@
 """The levels of a table, its rows and each header line: which key a run has there, in which order, its title.
 
-A level is an axis of the grid (the key is the name of an entry), a method with its objective, or a setting
+A level is an axis of the grid (the key is the name of an entry), a method with its add-on, or a setting
 (the key is its value).
 """
 
@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from dmix.errors import DmixError
-from dmix.grid.axes import AXIS, METHOD, OBJECTIVE, POLICY, is_setting
+from dmix.grid.axes import ADDON, AXIS, METHOD, OBJECTIVE, POLICY, is_setting
 from dmix.grid.schema import Params, Scalar
 from dmix.grid.spec import canonical_json
 from dmix.grid.table import Table
@@ -21,7 +21,7 @@ EQUALS = " = "
 KINDS = ("none", "recipe", "static", "dynamic")
 UNSET = "none"
 Run = Mapping[str, Any]
-# The name of an entry, the value of a setting, or a method with its objective.
+# The name of an entry, the value of a setting, or a method with its add-on.
 Key = Scalar | tuple[str, str]
 Rank = tuple[float | str, ...]
 
@@ -42,7 +42,7 @@ def named_by(levels: Collection[str]) -> str:
 
 
 def heading(level: str) -> str:
-    """Return what stands above the titles of a level: "Policy", or "Pairing rule" for pairing.rule."""
+    """Return what stands above the titles of a level: "Policy", or "Addon rule" for addon.rule."""
     if level in AXIS:
         return AXIS[level].heading
     words = level.replace(".", " ").replace("_", " ")
@@ -51,19 +51,12 @@ def heading(level: str) -> str:
 
 def key_of(run: Run, level: str, table: Table) -> Key:
     """Return the key of a run; `place` moves an objective to the row or column of another."""
-    if level == METHOD and table.pairs_objectives:
-        return run[METHOD], run[OBJECTIVE]
+    if level == METHOD and table.pairs_addons:
+        return run[METHOD], run[ADDON]
     value = run[level]
     if level == OBJECTIVE:
         value = table.place.get(value, value)
     return value if isinstance(value, bool | int | float | str) else canonical_json(value)
-
-
-def with_objective(key: Key, level: str, objective: str, table: Table) -> Key:
-    """Return the key of the same run with another objective."""
-    if isinstance(key, tuple):
-        return key[0], objective
-    return table.place.get(objective, objective) if level == OBJECTIVE else key
 
 
 def check_setting(name: str, where: str, level: str, keys: Collection[Key]) -> None:
@@ -78,14 +71,14 @@ def check_setting(name: str, where: str, level: str, keys: Collection[Key]) -> N
 def rank(key: Key, level: str, table: Table, params: Params) -> Rank:
     """Return the order of a key among those of its level.
 
-    Policies are ordered by kind, methods have their unmixed objectives first, and entries keep the order of
-    `params.yaml`. Of a setting, runs without it come first, then the rows in the order of `row_titles`, then
-    numbers by value, then text.
+    Policies are ordered by kind, and entries keep the order of `params.yaml`. Of a setting, runs without it
+    come first, then the rows in the order of `row_titles`, then numbers by value, then text.
     """
     if isinstance(key, tuple):
-        method, objective = key
-        mixed = params.objectives[objective].group != "clean"
-        return _place(params.methods, method), mixed, _place(params.objectives, objective)
+        method, addon = key
+        return _place(params.methods, method), _place(_addons(params), addon)
+    if level == ADDON:
+        return (_place(_addons(params), str(key)),)
     if is_setting(level):
         named = list(table.row_titles) if level == table.rows else []
         place = named.index(shortest(key)) if shortest(key) in named else len(named)
@@ -96,13 +89,24 @@ def rank(key: Key, level: str, table: Table, params: Params) -> Rank:
 
 
 def title_of(key: Key, level: str, table: Table, params: Params) -> str:
-    """Return the title of a key: of its entry, with what an objective adds to a method, or "eta = 0.1"."""
+    """Return the title of a key: of its entry, with what an add-on adds to a method, or "eta = 0.1"."""
     if isinstance(key, tuple):
-        method, objective = key
-        return f"{params.methods[method].title} {table.addons.get(objective, '')}".rstrip()
+        method, addon = key
+        return f"{params.methods[method].title} {addon_title(addon, params)}".rstrip()
+    if level == ADDON:
+        return GAP if key == NO_SETTING else addon_title(str(key), params) or UNSET
     if is_setting(level):
         return _value_title(key, level, table)
     return params.title(level, str(key))
+
+
+def addon_title(addon: str, params: Params) -> str:
+    """Return what an add-on adds to the title of a method, "" for none."""
+    return params.title(ADDON, addon) if addon else ""
+
+
+def _addons(params: Params) -> Collection[str]:
+    return ("", *params.addons)  # a supervised method has none
 
 
 def _place(entries: Collection[str], name: str) -> int:

@@ -6,11 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from dmix.grid.axes import POLICY, is_setting
+from dmix.grid.addons import with_base
+from dmix.grid.axes import OBJECTIVE, POLICY, is_setting
 from dmix.grid.schema import Params
 from dmix.grid.table import Table
 from dmix.report.frame import NO_SETTING
-from dmix.report.levels import Key, Run, check_setting, key_of, rank, title_of
+from dmix.report.levels import Key, Run, addon_title, check_setting, key_of, rank, title_of
 
 
 @dataclass(frozen=True)
@@ -20,8 +21,8 @@ class Row:
     Attributes
     ----------
     kind: of a policy; "" where rows are no policies.
-    group: the method, of rows by method with objective; the setting, of rows that have it; else "".
-    losses: the loss terms of a method and its objective, "" where the table does not show them.
+    group: the method, of rows by method with add-on; the setting, of rows that have it; else "".
+    losses: the loss terms of a method and its add-on, "" where the table does not show them.
     """
 
     key: Key
@@ -59,9 +60,11 @@ def _group(key: Key, table: Table) -> str:
 
 
 def _losses(key: Key, table: Table, params: Params) -> str:
-    """Return the loss terms of a method, with an objective that is added to it: "CE + CR + MCE"."""
+    """Return the loss terms of a method, with the objective that an add-on adds: "CE + CR + MCE"."""
     if not table.losses or not isinstance(key, tuple):
         return ""
-    method, objective = key
-    added = (params.objectives[objective].title,) if objective in table.addons else ()
-    return " + ".join((*params.methods[method].losses, *added))
+    method, addon = key
+    terms = params.methods[method].losses
+    if addon_title(addon, params):
+        terms = (*terms, params.title(OBJECTIVE, with_base(params, addon).objective))
+    return " + ".join(terms)

@@ -9,12 +9,14 @@ from typing import Any
 import pandas as pd
 
 from dmix.errors import DmixError
+from dmix.grid.addons import with_base
+from dmix.grid.axes import ADDON, OBJECTIVE, POLICY
 from dmix.grid.schema import Params
 from dmix.grid.table import Table
 from dmix.report.cells import Runs, TableCell, build_cell, mark_best
 from dmix.report.columns import Column, Keys, build_columns, column_keys
 from dmix.report.frame import NO_SETTING
-from dmix.report.levels import Key, Run, heading, key_of, with_objective
+from dmix.report.levels import Key, Run, addon_title, heading, key_of
 from dmix.report.rows import Row, build_rows
 
 BARE = "the bare method"
@@ -33,7 +35,7 @@ class TableData:
     rows_by: the axis or setting of the rows.
     levels: the axis or setting of each header line.
     cells: cells[row][column].
-    gain: the two objectives whose difference is shown, if any, as the rows or columns call them.
+    gain: the two objectives or add-ons whose difference is shown, if any, as the rows or columns call them.
     invalid: names of runs whose record is not used.
     deviations: ids of the deviations from the paper that concern this table.
     losses: whether a column beside the row titles has the loss terms.
@@ -95,7 +97,7 @@ def build_table(
     rows = build_rows(name, runs, table, params)
     columns = build_columns(name, runs, table, params)
     pool = _pool(name, runs, table)
-    cells = [[_cell(pool, (row.key, *column.keys), table) for column in columns] for row in rows]
+    cells = [[_cell(pool, (row.key, *column.keys), table, params) for column in columns] for row in rows]
     return TableData(
         name=name,
         number=table.number,
@@ -136,10 +138,10 @@ def _gain(table: Table, params: Params) -> tuple[str, str] | None:
     if table.gain is None:
         return None
 
-    def called(objective: str) -> str:
-        if table.pairs_objectives:
-            return table.addons.get(objective, BARE)
-        return params.objectives[objective].title
+    def called(compared: str) -> str:
+        if table.compared == ADDON:
+            return addon_title(compared, params) or BARE
+        return params.objectives[compared].title
 
     return called(table.gain.of), called(table.gain.over)
 
@@ -163,19 +165,30 @@ def _without_seed(run: Run) -> str:
     return str(run["name"]).rpartition("/")[0]
 
 
-def _cell(pool: Pool, keys: Keys, table: Table) -> TableCell:
+def _cell(pool: Pool, keys: Keys, table: Table, params: Params) -> TableCell:
     runs = pool.get(keys, {})
     gain = table.gain
-    if gain is None or {run["objective"] for run in runs.values()} != {gain.of}:
+    if gain is None or {run[table.compared] for run in runs.values()} != {gain.of}:
         return build_cell(runs, {})
+    beside = _entries_with(gain.over, table, params)
     wanted = tuple(
-        with_objective(key, level, gain.over, table) for level, key in zip(table.levels, keys, strict=True)
+        (key[0], gain.over) if isinstance(key, tuple) else beside.get(level, key)
+        for level, key in zip(table.levels, keys, strict=True)
     )
-    return build_cell(runs, _compared(pool, wanted, gain.over))
+    return build_cell(runs, _compared(pool, wanted, gain.over, table.compared))
 
 
-def _compared(pool: Pool, wanted: Keys, objective: str) -> Runs:
-    """Return the runs with `objective` at `wanted`, or else in the cell nearest to it.
+def _entries_with(over: str, table: Table, params: Params) -> Mapping[str, str]:
+    """Return axis -> key, of the axes on which the runs that a gain is over differ from those it is of."""
+    if table.compared == OBJECTIVE:
+        return {OBJECTIVE: table.place.get(over, over)}
+    addon = with_base(params, over)
+    objective = table.place.get(addon.objective, addon.objective)
+    return {ADDON: over, POLICY: addon.policy, OBJECTIVE: objective}
+
+
+def _compared(pool: Pool, wanted: Keys, over: str, axis: str) -> Runs:
+    """Return the runs with `over` on `axis` at `wanted`, or else in the cell nearest to it.
 
     Nearest is a cell that differs only by settings that its runs do not have (MCE has no eta), and by as few
     as possible. A cell may hold another objective, one that `place` put there.
@@ -184,7 +197,7 @@ def _compared(pool: Pool, wanted: Keys, objective: str) -> Runs:
         keys
         for keys, runs in pool.items()
         if all(key in (NO_SETTING, other) for key, other in zip(keys, wanted, strict=True))
-        and {run["objective"] for run in runs.values()} == {objective}
+        and {run[axis] for run in runs.values()} == {over}
     ]
     if not found:
         return {}

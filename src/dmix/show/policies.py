@@ -63,15 +63,17 @@ def build(grid: Grid, name: str, dataset: Dataset, runs_root: Path) -> Built:
     DmixError: the run's weights are not those that its record names.
     """
     trainer = assemble(grid.runs[name], dataset, torch.device("cpu"))
-    task = trainer.task
-    assert isinstance(task, Supervised)
+    method = trainer.method
+    assert isinstance(method, Supervised)
     folder = runs_root / grid.folders[name]
     trained = _finished(folder)
     if trained:
-        task.load_state_dict(safetensors.torch.load(_weights(folder)))
+        method.load_state_dict(safetensors.torch.load(_weights(folder)))
     step = trainer.total if trained else 0
     return Built(
-        task.policy, Context(task.model, task.objective, step, trainer.total, task.pixels), trained=trained
+        method.policy,
+        Context(method.model, method.objective, step, trainer.total, method.pixels),
+        trained=trained,
     )
 
 

@@ -1,1 +1,1 @@
-"""Augmentations: of batches on the device, drawn for a whole epoch at once, or of one image at a time."""
+"""Augmentations: of batches on the device, for images in memory, or of one image on disk at a time."""

@@ -1,7 +1,7 @@
-"""What an augmentation is, for images in memory and for images on disk.
+"""The interfaces of an augmentation, for images in memory and for images on disk.
 
-A part has one form or both. In both, random choices come from a generator that the caller derives from the
-run's seed, so that what an image looks like never depends on when, or in which process, it was made.
+A part implements one or both. Random choices come from a generator that the caller derives from the run's
+seed, so the result does not depend on when, or in which process, an image is augmented.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from dmix.data.augment.resize import First, Image
+from dmix.data.augment.resize import FirstResize, Image
 
 
 @runtime_checkable
 class Augment(Protocol):
-    """For images in memory: choices are drawn for a whole epoch and used in batches on the device."""
+    """Augments images in memory: choices are drawn on the host, then applied to batches on the device."""
 
     def draw(self, n: int, shape: tuple[int, int], rng: np.random.Generator) -> npt.NDArray[Any]:
-        """Return one row of choices per sample, (n, k), for images of `shape` (height, width)."""
+        """Draw the random choices of n samples, (n, k), for images of `shape` (height, width)."""
         ...
 
     def apply(self, images: torch.Tensor, draws: torch.Tensor) -> torch.Tensor:
@@ -30,17 +30,17 @@ class Augment(Protocol):
 
 @runtime_checkable
 class ImageAugment(Protocol):
-    """For images on disk, of any size: one at a time, in a worker process.
+    """Augments images on disk, of any size, one at a time in a worker process.
 
-    `first` is the deterministic resize that the augmentation begins with, or None. It changes nothing in an
-    image that already went through it, so that it may be done once for all epochs.
+    `first_resize` is the deterministic resize that the augmentation begins with, or None. It is idempotent,
+    so its result may be cached for all epochs.
     """
 
     @property
-    def first(self) -> First | None:
+    def first_resize(self) -> FirstResize | None:
         """The resize, or None."""
         ...
 
     def __call__(self, image: Image, rng: np.random.Generator) -> Image:
-        """Augment uint8 (H, W, 3), with a generator of this sample's own, into uint8 (S, S, 3)."""
+        """Augment uint8 (H, W, 3) into uint8 (S, S, 3); `rng` is this sample's own generator."""
         ...

@@ -1,4 +1,4 @@
-"""Where a random resized crop is taken from (Szegedy et al., 2015), as torchvision draws it."""
+"""Draws the boxes of random resized crops (Szegedy et al., 2015), as torchvision does."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def draw_boxes(
 ) -> npt.NDArray[np.int64]:
     """Return (n, 4): top, left, height and width of a box in an image of `shape` (height, width).
 
-    Area, uniform within `scale` of the image's, and ratio, log-uniform within RATIO, are drawn until the
-    box fits; after ten times that it did not, the box is the largest central one of a ratio within RATIO.
+    The area is uniform within `scale` times the image's area, the aspect ratio log-uniform within RATIO. The
+    first of ten draws that fits is taken; if none fits, the largest central box with a ratio within RATIO.
     """
     height, width = shape
     area = rng.uniform(*scale, (n, ATTEMPTS)) * (height * width)

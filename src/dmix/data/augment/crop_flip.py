@@ -17,7 +17,7 @@ from dmix.part import part
 class CropFlip:
     """Shift by up to `padding` pixels each way, filling by reflection, and flip with probability `flip`.
 
-    Same result as padding by reflection, cropping at (padding + dy, padding + dx) and flipping.
+    Equals padding by reflection, cropping at (padding + dy, padding + dx) and flipping.
     """
 
     def __init__(
@@ -31,7 +31,8 @@ class CropFlip:
 
         Raises
         ------
-        DmixError: `padding` is not below the images' shorter side, so nothing is left to reflect.
+        DmixError: `padding` is not less than the images' shorter side, so there are too few pixels to
+        reflect.
         """
         size = min(shape)
         if self.padding >= size:

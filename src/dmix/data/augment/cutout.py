@@ -1,4 +1,4 @@
-"""Cutout (DeVries and Taylor, 2017) of a batch, as TorchSSL has it: a grey box of random size and place."""
+"""Batched Cutout (DeVries and Taylor, 2017) as in TorchSSL: a grey box of random size and position."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FILL = (125, 123, 114)
 def draw_cutouts(
     n: int, shape: tuple[int, int], largest: float, rng: np.random.Generator
 ) -> npt.NDArray[np.float64]:
-    """Return (n, 3) in pixels: a box's side, at most `largest` of the width, and its centre, x and y."""
+    """Draw (n, 3) in pixels: a box's side, at most `largest` times the width, and its centre, x and y."""
     height, width = shape
     return rng.random((n, 3)) * (largest * width, width, height)
 
@@ -21,9 +21,8 @@ def draw_cutouts(
 def cut_out(images: Tensor, boxes: Tensor) -> Tensor:
     """Return a copy of uint8 (N, 3, H, W) with a box of each image filled.
 
-    A box begins half a side before its centre, at 0 at the least, and has both of its end points inside, so
-    it is wider by a pixel than its side; it is cut at the right and at the bottom, not moved. A side of 0 is
-    no box.
+    A box starts at centre - side / 2, but not below 0, and includes both end points, so it covers one pixel
+    more than its side. It is clipped at the right and bottom edges. A side of 0 draws no box.
 
     Parameters
     ----------
@@ -32,7 +31,7 @@ def cut_out(images: Tensor, boxes: Tensor) -> Tensor:
     side, x, y = boxes[:, :, None].unbind(1)
     filled = _within(x, side, images.shape[3])[:, None] & _within(y, side, images.shape[2])[..., None]
     filled = filled & (side > 0)[..., None]
-    # one level at a time: a tensor of the three would be copied from the host in every batch
+    # one channel at a time: a tensor of the three levels would be copied from the host for every batch
     channels = (
         channel.masked_fill(filled, level) for channel, level in zip(images.unbind(1), FILL, strict=True)
     )
@@ -40,7 +39,7 @@ def cut_out(images: Tensor, boxes: Tensor) -> Tensor:
 
 
 def _within(centre: Tensor, side: Tensor, length: int) -> Tensor:
-    """Return bool (N, length): the places of an axis that are within a box."""
+    """Return bool (N, length): which positions of an axis are inside the box."""
     place = torch.arange(length, device=centre.device)
     start = torch.floor((centre - side / 2).clamp(min=0))
     return (place >= start) & (place <= start + side)

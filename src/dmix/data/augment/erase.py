@@ -1,9 +1,9 @@
-"""Random erasing (Zhong et al., 2020): a box of an image becomes noise.
+"""Random erasing (Zhong et al., 2020): fills a box of an image with noise.
 
-Recipes that use it erase after normalisation, by noise of mean 0 and deviation 1 in every channel. Here the
-image is still made of levels 0 to 255, so the noise has ImageNet's mean and deviation in levels, which
-normalisation turns into the same up to rounding and to the 3 to 4 % of values that no level can hold;
-OpenMixup erases in this place too.
+Published recipes erase after normalisation, with noise of mean 0 and standard deviation 1 per channel. Here
+the image still has levels 0 to 255, so the noise has ImageNet's mean and standard deviation in levels. After
+normalisation both agree, except for rounding and the 3 to 4 % of values that are clipped to 0..255. OpenMixup
+also erases before normalisation.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 
 from dmix.data.augment.resize import Image
 
-AREA = (0.02, 1 / 3)  # of the box, as a share of the image's
+AREA = (0.02, 1 / 3)  # of the box, as a share of the image's area
 RATIO = (0.3, 1 / 0.3)  # height over width
 ATTEMPTS = 10
 MEAN = (123.675, 116.28, 103.53)
@@ -22,7 +22,7 @@ STD = (58.395, 57.12, 57.375)
 
 
 def erase(image: Image, probability: float, rng: np.random.Generator) -> Image:
-    """Return uint8 (H, W, 3) as it is or, with `probability`, a copy with a box of noise."""
+    """Return, with `probability`, a copy of uint8 (H, W, 3) with a box of noise, else the image itself."""
     if rng.random() >= probability:
         return image
     height, width = image.shape[:2]

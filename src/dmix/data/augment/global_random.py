@@ -1,4 +1,4 @@
-"""Randomness for libraries that draw from the global generators of Python and numpy."""
+"""Seeds the global generators of Python and numpy, for libraries that draw from them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 @contextmanager
 def seeded_from(rng: np.random.Generator) -> Iterator[None]:
-    """Seed Python's and numpy's global generators from `rng` for the block, and put their states back."""
+    """Seed Python's and numpy's global generators from `rng` for the block, then restore their states."""
     python, legacy = random.getstate(), np.random.get_state()  # noqa: NPY002 - what timm draws from
     seeds = rng.integers(2**32, size=2)
     random.seed(int(seeds[0]))

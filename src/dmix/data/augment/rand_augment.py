@@ -16,16 +16,17 @@ from dmix.data.augment.random_resized_crop import RandomResizedCrop
 from dmix.data.augment.resize import FILTERS, Image
 from dmix.part import part
 
-FILL = (124, 116, 104)  # ImageNet's mean, where an operation uncovers pixels
+FILL = (124, 116, 104)  # ImageNet's mean, for pixels that an operation uncovers
 
 
 @part
 class RandAugment:
-    """Random resized crop and flip, `operations` of timm's fifteen "increasing" ones, random erasing.
+    """Random resized crop and flip, `operations` of timm's fifteen "increasing" ops, random erasing.
 
-    An operation is drawn with replacement, used with probability 1/2, and its magnitude is normal around
-    `magnitude` (of 0..10) with deviation `magnitude_std`. There is no colour jitter: timm leaves it out where
-    it applies RandAugment, whatever `--color-jitter` says, and OpenMixup's configurations have none.
+    Operations are drawn with replacement and each is applied with probability 1/2. Its magnitude (0..10) is
+    normal with mean `magnitude` and standard deviation `magnitude_std`. There is no colour jitter: timm
+    leaves it out beside RandAugment, whatever `--color-jitter` says, and OpenMixup's configurations have
+    none.
 
     Settings: `size`, `scale`, `interpolation` (of the operations too) and `flip` as in `random_resized_crop`;
     `erasing` the probability of erasing.
@@ -35,7 +36,7 @@ class RandAugment:
     DmixError: `scale` is not a range within 0 to 1.
     """
 
-    first = None
+    first_resize = None
 
     def __init__(
         self,
@@ -68,9 +69,9 @@ class RandAugment:
 
 
 def _posterize(image: PIL.Image.Image, bits: int, **settings: object) -> PIL.Image.Image:
-    """Keep the upper `bits` of each level, also none of them, at the largest magnitude: a black image.
+    """Keep the upper `bits` of each level; 0 bits, at the largest magnitude, give a black image.
 
-    timm's operation leaves that to Pillow, which since version 13 refuses it.
+    timm passes 0 bits on to Pillow, which refuses them since version 13.
     """
     del settings
     return PIL.ImageOps.posterize(image, bits) if bits else PIL.Image.new("RGB", image.size)

@@ -20,10 +20,10 @@ from dmix.part import part
 class RandomResizedCrop:
     """Crop a box of a random area and ratio, resize it to `size` pixels square, flip with probability `flip`.
 
-    In memory and from disk the same box gives the same pixels.
+    The same box gives the same pixels in both forms, in memory and on disk.
 
-    Settings: `scale` (low, high) the crop's share of the image's area; `shorter_side` the pixels that the
-    shorter side of an image on disk is resized to before anything else, or 0 for no such resize.
+    Settings: `scale` (low, high) the crop's share of the image's area; `shorter_side` the pixels to which the
+    shorter side of an image on disk is resized first, 0 for no such resize.
 
     Raises
     ------
@@ -49,18 +49,18 @@ class RandomResizedCrop:
         self.scale = (low, high)
         self.interpolation = interpolation
         self.flip = flip
-        self.first = ShorterSide(shorter_side, interpolation) if shorter_side else None
+        self.first_resize = ShorterSide(shorter_side, interpolation) if shorter_side else None
 
     def draw(self, n: int, shape: tuple[int, int], rng: np.random.Generator) -> npt.NDArray[np.int32]:
         """Return int32 (n, 5): top, left, height and width of the box, and flip, 0 or 1.
 
         Raises
         ------
-        DmixError: images come in a size that is not the one they should first be resized to.
+        DmixError: `shorter_side` is set, and images in memory have another shorter side.
         """
-        if self.first is not None and min(shape) != self.first.size:
+        if self.first_resize is not None and min(shape) != self.first_resize.size:
             raise DmixError(
-                f"shorter_side {self.first.size} is for images on disk; these are in memory, "
+                f"shorter_side {self.first_resize.size} is for images on disk; these are in memory, "
                 f"{shape[0]} by {shape[1]} pixels",
                 "set shorter_side to 0 in params.yaml",
             )
@@ -76,8 +76,8 @@ class RandomResizedCrop:
 
     def __call__(self, image: Image, rng: np.random.Generator) -> Image:
         """Augment uint8 (H, W, 3) into uint8 (size, size, 3)."""
-        if self.first is not None:
-            image = self.first(image)
+        if self.first_resize is not None:
+            image = self.first_resize(image)
         height, width = image.shape[:2]
         top, left, tall, wide, flip = self.draw(1, (height, width), rng)[0].tolist()
         crop = resize(image[top : top + tall, left : left + wide], self.size, self.size, self.interpolation)

@@ -1,9 +1,10 @@
-"""Crops of a batch, each from its own box, resized at once on the device: Pillow's resize, bit for bit.
+"""Batched crop and resize on the device, one box per image: equals Pillow's resize bit for bit.
 
-The width is resized first, then the height. An output pixel is a weighted mean of the pixels under a kernel
-that widens with the reduction; weights are rounded to multiples of 2^-22 and each of the two results to a
-level of 0 to 255. Per sample and axis the weights are a matrix, so a batch is two batched matrix products.
-They are taken over integers in float64: every sum is exact, in whatever order and on whatever device.
+The width is resized first, then the height. An output pixel is a weighted mean of the input pixels under a
+kernel that widens with the reduction. Weights are rounded to multiples of 2^-22, and the result of each of
+the two passes to a level of 0 to 255. The weights of a sample and axis are a matrix, so a batch takes two
+batched matrix products. These are over integers in float64: every sum is exact, in any order and on any
+device.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import torch
 
 from dmix.data.augment.resize import Interpolation
 
-BITS = 22  # of a weight, behind the point; Pillow's PRECISION_BITS
+BITS = 22  # fractional bits of a weight; Pillow's PRECISION_BITS
 
 
 def resized_crop(
@@ -36,18 +37,18 @@ def resized_crop(
 def weights(
     start: torch.Tensor, length: torch.Tensor, total: int, size: int, interpolation: Interpolation
 ) -> torch.Tensor:
-    """Return float64 (N, size, total): the share of every input pixel in every output pixel of an axis.
+    """Return float64 (N, size, total): the weight of every input pixel in every output pixel of an axis.
 
     Parameters
     ----------
-    start, length: integers (N,), the part of the axis that is resized to `size` pixels.
-    total: pixels of the whole axis; those outside of the part have no share.
+    start, length: integers (N,), the interval of the axis that is resized to `size` pixels.
+    total: pixels of the whole axis; those outside the interval have weight 0.
     """
     start, length = (values.double()[:, None, None] for values in (start, length))
     output = torch.arange(size, dtype=torch.float64, device=start.device)[:, None]
     place = torch.arange(total, dtype=torch.float64, device=start.device) - start
     scale = length / size
-    # a kernel is widened to cover the pixels of a reduction, and never narrowed
+    # the kernel is widened for a reduction, and never narrowed
     distance = (place - (output + 0.5) * scale + 0.5) / scale.clamp(min=1)
     kernel = _bicubic(distance.abs()) if interpolation == "bicubic" else (1 - distance.abs()).clamp(min=0)
     kernel = kernel * ((place >= 0) & (place < length))
@@ -62,11 +63,11 @@ def _bicubic(x: torch.Tensor) -> torch.Tensor:
 
 
 def _rounded(share: torch.Tensor) -> torch.Tensor:
-    """Return the multiple of 2^-22 that is nearest to each share, times 2^22."""
+    """Round each weight to a multiple of 2^-22, and return it times 2^22."""
     scaled = share * 2**BITS
     return torch.trunc(scaled + 0.5 * scaled.sign())
 
 
 def _levels(total: torch.Tensor) -> torch.Tensor:
-    """Return the level, 0..255, of each sum of levels times weights."""
+    """Return the level, 0..255, of each sum of levels times rounded weights."""
     return torch.floor((total + 2 ** (BITS - 1)) * 2.0**-BITS).clamp(0, 255)

@@ -1,4 +1,4 @@
-"""Resizing single images by Pillow, which is what the published recipes resize with."""
+"""Resizes single images by Pillow, as the published recipes do."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ FILTERS = {
 
 
 def resize(image: Image, height: int, width: int, interpolation: Interpolation) -> Image:
-    """Return `image` in another size, its width changed first and then its height.
+    """Resize `image`, first its width and then its height.
 
-    Pillow up to 12 has this order by itself. Pillow 13 turns it round where that is faster, and as each of
-    the two results is rounded, pixels then differ; asked for one axis at a time, it has no choice.
+    Pillow up to version 12 has this order. Pillow 13 reverses it where that is faster, which changes pixels,
+    because each pass is rounded; one call for each axis fixes the order.
     """
     narrowed = PIL.Image.fromarray(image).resize((width, image.shape[0]), FILTERS[interpolation])
     return np.asarray(narrowed.resize((width, height), FILTERS[interpolation]))
@@ -34,7 +34,7 @@ def resize(image: Image, height: int, width: int, interpolation: Interpolation) 
 class ShorterSide:
     """Resize an image so that its shorter side has `size` pixels; the longer side is rounded down.
 
-    As torchvision's `Resize(size)`. An image whose shorter side has `size` pixels is returned as it is.
+    As torchvision's `Resize(size)`. An image whose shorter side has `size` pixels is returned unchanged.
     """
 
     size: int
@@ -42,7 +42,7 @@ class ShorterSide:
 
     @property
     def label(self) -> str:
-        """A name for files."""
+        """This resize in a file name."""
         return f"{self.interpolation}-{self.size}"
 
     def __call__(self, image: Image) -> Image:
@@ -58,9 +58,9 @@ class ShorterSide:
 
 @dataclass(frozen=True)
 class Square:
-    """Resize an image to `size` pixels square, whatever its aspect ratio, which is not kept.
+    """Resize an image to `size` by `size` pixels; the aspect ratio is not kept.
 
-    An image that is `size` pixels high and wide is returned as it is.
+    An image of that size is returned unchanged.
     """
 
     size: int
@@ -68,7 +68,7 @@ class Square:
 
     @property
     def label(self) -> str:
-        """A name for files."""
+        """This resize in a file name."""
         return f"{self.interpolation}-{self.size}x{self.size}"
 
     def __call__(self, image: Image) -> Image:
@@ -78,5 +78,5 @@ class Square:
         return resize(image, self.size, self.size, self.interpolation)
 
 
-First = ShorterSide | Square
-"""A resize that is the same in every epoch: done twice it is done once, so its result may be kept."""
+FirstResize = ShorterSide | Square
+"""A deterministic and idempotent resize, whose result may be cached."""

@@ -1,4 +1,4 @@
-"""A squared image, random resized crop, RandAugment, Cutout: as Self-Tuning trains (Wang et al., 2021)."""
+"""Self-Tuning's augmentation (Wang et al., 2021): square, random resized crop, RandAugment, Cutout."""
 
 from __future__ import annotations
 
@@ -16,23 +16,22 @@ from dmix.data.augment.random_resized_crop import RandomResizedCrop
 from dmix.data.augment.resize import Image, Square
 from dmix.part import part
 
-LEVELS = 10  # an operation is as strong as a level of 1 to 9, of 10
-USED = 0.5  # the probability that an operation that was drawn is applied
+LEVELS = 10  # the strength of an operation is its level, 1 to 9, over 10
+USED = 0.5  # probability that a drawn operation is applied
 GREY = 127
 
 
 @part
 class SquareRandAugment:
-    """Resize to `first_side` pixels square, random resized crop and flip, RandAugment, one box of Cutout.
+    """Resize to `first_side` pixels square, random resized crop and flip, RandAugment, one Cutout box.
 
-    The aspect ratio is lost in the first resize, which is bicubic and the same in every epoch.
+    The first resize is bicubic and deterministic, and does not keep the aspect ratio.
 
-    RandAugment is `operations` of fourteen, drawn with replacement; each has a level and is applied with
-    probability 1/2. Operations are Pillow's: those that move pixels take the nearest one, and black where
-    there is none.
+    RandAugment draws `operations` of fourteen with replacement; each has a random level and is applied with
+    probability 1/2. Operations are Pillow's: geometric ones sample the nearest pixel and fill with black.
 
     Settings: `size`, `scale`, `interpolation` and `flip` as in `random_resized_crop`; `cutout` the side of
-    the grey box in pixels, whatever the size of the image (`cut_out`). 0 operations or a side of 0 is none.
+    the grey box in pixels, 0 for no box (`cut_out`).
 
     Raises
     ------
@@ -50,14 +49,14 @@ class SquareRandAugment:
         operations: Annotated[int, Ge(0)] = 0,
         cutout: Annotated[int, Ge(0)] = 0,
     ) -> None:
-        self.first = Square(first_side, "bicubic")
+        self.first_resize = Square(first_side, "bicubic")
         self.operations = operations
         self.cutout = cutout
         self._crop = RandomResizedCrop(size=size, scale=scale, interpolation=interpolation, flip=flip)
 
     def __call__(self, image: Image, rng: np.random.Generator) -> Image:
         """Augment uint8 (H, W, 3) into uint8 (size, size, 3)."""
-        crop = self._crop(self.first(image), rng)
+        crop = self._crop(self.first_resize(image), rng)
         return cut_out(rand_augment(crop, self.operations, rng), self.cutout, rng)
 
 
@@ -66,14 +65,13 @@ Picture = PIL.Image.Image
 
 @dataclass(frozen=True)
 class Operation:
-    """One of RandAugment's operations, and how strong it is.
+    """One of RandAugment's operations, and the value of each of its levels.
 
     Parameters
     ----------
-    apply: makes an RGB image of the same size, from one and a value.
-    largest, bias: the value of level m is m / 10 of `largest`, rounded down where it is to be `whole`, and
-        `bias` more.
-    signed: the value is as often negative.
+    apply: from an RGB image and a value to an RGB image of the same size.
+    largest, bias: the value of level m is m / 10 * largest + bias; if `whole`, the product is rounded down.
+    signed: the value is negated with probability 1/2.
     """
 
     apply: Callable[[Picture, float], Picture]
@@ -114,17 +112,18 @@ OPERATIONS: dict[str, Operation] = {
         lambda picture, v: _affine(picture, (1, 0, 0, 0, 1, int(v * picture.height))), 0.3, signed=True
     ),
 }
-"""By name; an operation's number is its place here.
+"""Operations by name; an operation's number is its position here.
 
-Values are factors of enhancement, bits that are kept, degrees counter-clockwise, pixels per pixel of a shear,
-how many of the brightest levels are inverted, and a share of the side, moved by whole pixels.
+Values are the factor of an enhancement; Posterize: the bits kept; Rotate: degrees counter-clockwise; Shear:
+pixels per pixel; Solarize: how many of the brightest levels are inverted; Translate: the share of the side,
+rounded to whole pixels.
 """
 
 NAMES = tuple(OPERATIONS)
 
 
-class Drawn(NamedTuple):
-    """What is random about operations, each (operations,): number, level 1..9, whether used, sign 1 or -1."""
+class DrawnOperations(NamedTuple):
+    """Random choices of operations, each (operations,): number, level 1..9, whether used, sign 1 or -1."""
 
     numbers: npt.NDArray[np.int64]
     levels: npt.NDArray[np.int64]
@@ -132,9 +131,9 @@ class Drawn(NamedTuple):
     signs: npt.NDArray[np.int64]
 
 
-def draw_operations(operations: int, rng: np.random.Generator) -> Drawn:
-    """Draw operations with replacement, and everything about each of them, needed or not."""
-    return Drawn(
+def draw_operations(operations: int, rng: np.random.Generator) -> DrawnOperations:
+    """Draw operations with replacement; each has all four choices, whether it needs them or not."""
+    return DrawnOperations(
         rng.integers(len(NAMES), size=operations),
         rng.integers(1, LEVELS, size=operations),
         rng.random(operations) < USED,
@@ -143,7 +142,7 @@ def draw_operations(operations: int, rng: np.random.Generator) -> Drawn:
 
 
 def rand_augment(image: Image, operations: int, rng: np.random.Generator) -> Image:
-    """Return uint8 (H, W, 3) after as many operations, one after the other."""
+    """Apply `operations` drawn operations to uint8 (H, W, 3), one after the other."""
     picture = PIL.Image.fromarray(image)
     drawn = draw_operations(operations, rng)
     for number, level, used, sign in zip(*(values.tolist() for values in drawn), strict=True):
@@ -154,10 +153,11 @@ def rand_augment(image: Image, operations: int, rng: np.random.Generator) -> Ima
 
 
 def cut_out(image: Image, side: int, rng: np.random.Generator) -> Image:
-    """Return uint8 (H, W, 3) with one grey box around a uniform place, or `image` itself for a side of 0.
+    """Return a copy of uint8 (H, W, 3) with a grey box around a uniform centre; for a side of 0 `image`
+    itself.
 
-    The box begins half a side before its centre, at 0 at the least, and has both of its end points inside: it
-    is `side + 1` pixels high and wide, and cut only at the right and at the bottom.
+    The box starts at centre - side / 2, but not below 0, and includes both end points: it is `side + 1`
+    pixels high and wide, and clipped at the right and bottom edges only.
     """
     if not side:
         return image

@@ -17,9 +17,9 @@ from dmix.part import part
 
 @part
 class StrongCrop:
-    """`operations` of RandAugment's fourteen and a Cutout, then the weak view's shift and flip.
+    """Apply `operations` of RandAugment's fourteen and a Cutout, then the weak view's shift and flip.
 
-    Operations are drawn with replacement and always applied, their values uniform within their ranges. The
+    Operations are drawn with replacement and always applied, with values uniform within their ranges. The
     order is TorchSSL's; FixMatch itself shifts and flips first.
 
     Settings: `cutout` the largest side of the box as a share of the width, 0 for none; `padding` and `flip`
@@ -41,12 +41,13 @@ class StrongCrop:
     def draw(self, n: int, shape: tuple[int, int], rng: np.random.Generator) -> npt.NDArray[np.float64]:
         """Return float64 (n, 2 * operations + 6).
 
-        Numbers of the operations, their values, side and centre (x, y) of the box, and what `crop_flip`
-        draws.
+        Columns: numbers of the operations, their values, side and centre (x, y) of the box, draws of
+        `crop_flip`.
 
         Raises
         ------
-        DmixError: `padding` is not below the images' shorter side, so nothing is left to reflect.
+        DmixError: `padding` is not less than the images' shorter side, so there are too few pixels to
+        reflect.
         """
         numbers, values = draw_operations(n, self.operations, rng)
         boxes = draw_cutouts(n, shape, self.cutout, rng)

@@ -1,9 +1,9 @@
-"""Rotations, shears and translations of a batch, each by its own amount: Pillow's nearest pixel, bit for bit.
+"""Batched rotations, shears and translations, one per image, by nearest pixel: equals Pillow bit for bit.
 
-An affine map says where in the image an output pixel is taken from; black where that is outside. Pillow walks
-through the image in integers, a pixel being 2^16 of them, so once the map is rounded to these, every place is
-exact, in whatever order and on whatever device it is computed. Only translations it takes from unrounded
-numbers. Images have to be below 2^15 pixels high and wide.
+An affine map gives the input position of each output pixel; positions outside the image give black. Pillow
+computes positions in fixed point, in units of 2^-16 pixels, so once the map is rounded to these units, every
+position is exact, in any order and on any device. Only translations start from unrounded numbers. Images must
+be less than 2^15 pixels high and wide.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ DIGITS = 1e15  # Pillow rounds sine and cosine to 15 decimals
 
 
 def transformed(images: Tensor, kinds: dict[str, Tensor], value: Tensor) -> Tensor:
-    """Return each image of uint8 (N, 3, H, W) moved by one of five kinds.
+    """Rotate, shear or translate each image of uint8 (N, 3, H, W).
 
     Parameters
     ----------
-    kinds: bool (N,) by name, which images are moved how; one in none of them stays as it is.
-    value: float64 (N,), degrees of a rotation counter-clockwise, pixels per pixel of a shear, a share of the
+    kinds: bool (N,) by name of the transform, the images it applies to; images in none stay unchanged.
+    value: float64 (N,), degrees counter-clockwise of a rotation, pixels per pixel of a shear, share of the
         side of a translation.
     """
     height, width = images.shape[2:]
@@ -42,14 +42,14 @@ def transformed(images: Tensor, kinds: dict[str, Tensor], value: Tensor) -> Tens
 
 
 def _integers(kinds: dict[str, Tensor], value: Tensor, height: int, width: int) -> Tensor:
-    """Return int32 (N, 6): of x and then y, the shares of an output pixel's column and row, and the start."""
+    """Return int32 (N, 6), for x and then y: the factors of the output column and row, and the offset."""
     rotate, zero, one = kinds[ROTATE], torch.zeros_like(value), torch.ones_like(value)
     angle = -(torch.remainder(value, 360.0) * (math.pi / 180))
     cosine, sine = (torch.round(part * DIGITS) / DIGITS for part in (angle.cos(), angle.sin()))
     straight = torch.where(rotate, cosine, one)
     x_y = torch.where(rotate, sine, torch.where(kinds[SHEAR_X], value, zero))
     y_x = torch.where(rotate, -sine, torch.where(kinds[SHEAR_Y], value, zero))
-    # a rotation is around the centre; additions are in Pillow's order, and pixels are taken at their middle
+    # rotations are around the centre; sums are in Pillow's order, and pixels are sampled at their centres
     centre_x, centre_y = width / 2, height / 2
     x_0 = torch.where(rotate, (cosine * -centre_x + sine * -centre_y) + centre_x, zero)
     y_0 = torch.where(rotate, (-sine * -centre_x + cosine * -centre_y) + centre_y, zero)
@@ -62,10 +62,10 @@ def _integers(kinds: dict[str, Tensor], value: Tensor, height: int, width: int) 
 
 
 def _fixed(number: Tensor) -> Tensor:
-    """Return the nearest multiple of 2^-16, times 2^16."""
+    """Round to fixed point: the nearest multiple of 2^-16, times 2^16."""
     return torch.floor(number * PIXEL + 0.5)
 
 
 def _whole(shift: Tensor) -> Tensor:
-    """Return the middle of the pixel that the middle of pixel 0 comes from, times 2^16."""
+    """Return in fixed point the centre of the input pixel of output pixel 0."""
     return torch.floor(shift + 0.5) * PIXEL + PIXEL / 2

@@ -1,13 +1,13 @@
-"""RandAugment's fourteen operations as TorchSSL has them, on a batch in which every sample has its own.
+"""RandAugment's fourteen operations as in TorchSSL, batched, with an operation per sample.
 
-Every operation is Pillow's, bit for bit: integers where Pillow has integers, and where it multiplies and adds
-real numbers, the same ones in the same width and order. Nothing depends on the other samples of a batch.
+Every operation equals Pillow's bit for bit: integers where Pillow has integers, else floats of the same
+width, multiplied and added in the same order. A sample's result does not depend on the rest of the batch.
 
-Where an operation is computed depends on the device, what comes out does not. On a GPU every image goes
-through every operation and the chosen one is kept: shapes are then the same in every batch, and the host
-never waits to be told how many samples chose what. That is more arithmetic than necessary, on images so small
-that launching a kernel costs more than running it. On a CPU nothing is waited for and arithmetic is what
-costs, so there an operation is computed for the samples that chose it.
+The device changes how operations are computed, but no result. On a GPU every image goes through every
+operation and the drawn one is kept: shapes are the same in every batch, so the host never waits for the
+number of samples per operation. The extra arithmetic is cheap, because for such small images launching a
+kernel costs more than running it. On a CPU arithmetic is what costs, so an operation is computed only for the
+samples that drew it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from torch import Tensor
 from dmix.data.augment import strong_geometry as geometry
 
 RANGES: dict[str, tuple[float, float]] = {
-    "AutoContrast": (0.0, 0.0),  # has no value, like Equalize and Identity
+    "AutoContrast": (0.0, 0.0),  # takes no value, like Equalize and Identity
     "Brightness": (0.05, 0.95),
     "Color": (0.05, 0.95),
     "Contrast": (0.05, 0.95),
@@ -37,7 +37,7 @@ RANGES: dict[str, tuple[float, float]] = {
     geometry.TRANSLATE_X: (-0.3, 0.3),
     geometry.TRANSLATE_Y: (-0.3, 0.3),
 }
-"""Of each operation, the values it is drawn from. An operation's number is its place here."""
+"""Range of each operation's value. An operation's number is its position here."""
 
 NUMBERS = {name: number for number, name in enumerate(RANGES)}
 MOVES = (
@@ -52,14 +52,14 @@ MOVES = (
 def draw_operations(
     n: int, operations: int, rng: np.random.Generator
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """Return numbers of operations, drawn with replacement, and their values, both (n, operations)."""
+    """Draw numbers of operations, with replacement, and their values, both (n, operations)."""
     numbers = rng.integers(len(RANGES), size=(n, operations))
     low, high = np.array(list(RANGES.values())).T
     return numbers, low[numbers] + (high - low)[numbers] * rng.random((n, operations))
 
 
 def rand_augment(images: Tensor, numbers: Tensor, values: Tensor) -> Tensor:
-    """Return uint8 (N, 3, H, W), each image after its own operations, in the order of columns.
+    """Apply to each image of uint8 (N, 3, H, W) its own operations, in the order of columns.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def rand_augment(images: Tensor, numbers: Tensor, values: Tensor) -> Tensor:
 
 
 def _where(chosen: Tensor, images: Tensor, operation: Callable[..., Tensor], *settings: Tensor) -> Tensor:
-    """Return `images` with those that are chosen replaced by what `operation` makes of them.
+    """Apply `operation` to the `chosen` images, bool (N,), and return all images.
 
     On a CPU this happens in place.
     """
@@ -97,19 +97,19 @@ def autocontrast(images: Tensor, value: Tensor) -> Tensor:
     """Stretch each channel so that its darkest level becomes 0 and its brightest 255."""
     del value
     low, high = images.amin((2, 3), keepdim=True).double(), images.amax((2, 3), keepdim=True).double()
-    # 255 as a tensor: a number over a tensor is computed by the tensor's reciprocal, and rounded twice
+    # 255 as a tensor: torch divides a number by a tensor through its reciprocal, which rounds twice
     scale = torch.full_like(high, 255.0) / (high - low).clamp(min=1)
     stretched = (images * scale + -low * scale).clamp(0, 255).to(torch.uint8)
     return torch.where(high > low, stretched, images)
 
 
 def equalize(images: Tensor, value: Tensor) -> Tensor:
-    """Map the levels of each channel so that they are about equally frequent."""
+    """Equalise the histogram of each channel."""
     del value
     n, channels, height, width = images.shape
     level = images.reshape(n * channels, height * width).long()
     first = torch.arange(n * channels, device=images.device)[:, None] * 256
-    # one axis, because adding up by an index is then deterministic on every device
+    # over one axis, because scatter_add is then deterministic on every device
     count = torch.zeros(n * channels * 256, dtype=torch.int64, device=images.device)
     count.scatter_add_(0, (level + first).flatten(), torch.ones_like(level).flatten())
     count = count.view(n * channels, 256)
@@ -122,14 +122,14 @@ def equalize(images: Tensor, value: Tensor) -> Tensor:
 
 
 def posterize(images: Tensor, value: Tensor) -> Tensor:
-    """Keep the upper bits of each level, as many as `value` rounded down."""
+    """Keep the upper bits of each level: `value` rounded down, 1 to 8."""
     dropped = 8 - value.long().clamp(1, 8)
     kept = 256 - torch.bitwise_left_shift(torch.ones_like(dropped), dropped)
     return images & kept.to(torch.uint8)[:, None, None, None]
 
 
 def solarize(images: Tensor, value: Tensor) -> Tensor:
-    """Invert levels that are not below `value`."""
+    """Invert levels of at least `value`."""
     return torch.where(images < value[:, None, None, None], images, 255 - images)
 
 
@@ -139,23 +139,23 @@ def brightness(images: Tensor, value: Tensor) -> Tensor:
 
 
 def colour(images: Tensor, value: Tensor) -> Tensor:
-    """Blend with the image in grey."""
+    """Blend with the greyscale image."""
     return _blended(_grey(images), images, value)
 
 
 def contrast(images: Tensor, value: Tensor) -> Tensor:
-    """Blend with the mean level of the image in grey."""
+    """Blend with the mean level of the greyscale image."""
     pixels = images.shape[2] * images.shape[3]
     total = _grey(images).sum((2, 3), keepdim=True, dtype=torch.int64)
     return _blended((2 * total + pixels) // (2 * pixels), images, value)
 
 
 def sharpness(images: Tensor, value: Tensor) -> Tensor:
-    """Blend with the image smoothed by 3 by 3 pixels, the middle one weighing 5 of 13; borders stay."""
+    """Blend with the image smoothed by a 3 by 3 kernel whose centre weighs 5 of 13; borders stay."""
     levels = images.short()
     rows = levels[:, :, :-2] + levels[:, :, 1:-1] + levels[:, :, 2:]
     total = rows[..., :-2] + rows[..., 1:-1] + rows[..., 2:] + 4 * levels[:, :, 1:-1, 1:-1]
-    # to the nearest level; a thirteenth is never half way between two, so float32 cannot be wrong
+    # to the nearest level; a thirteenth is never halfway between two, so float32 rounds it correctly
     smooth = torch.floor(total.float() * (1 / 13) + 0.5)
     result = images.clone()
     result[:, :, 1:-1, 1:-1] = _blended(smooth, images[:, :, 1:-1, 1:-1], value)
@@ -163,15 +163,15 @@ def sharpness(images: Tensor, value: Tensor) -> Tensor:
 
 
 def _grey(images: Tensor) -> Tensor:
-    """Return int32 (N, 1, H, W): Rec. 601's luma, in 2^-16."""
+    """Return int32 (N, 1, H, W), 0..255: Rec. 601's luma, computed in units of 2^-16."""
     red, green, blue = images.int().chunk(3, 1)
     return (red * 19595 + green * 38470 + blue * 7471 + 0x8000) >> 16
 
 
 def _blended(base: Tensor, images: Tensor, share: Tensor) -> Tensor:
-    """Return the levels on the way from `base` to `images` after `share`, 0..1, of it, rounded down.
+    """Return base + share * (images - base), rounded down, for `share` in 0..1.
 
-    In float32 and without the fused multiply-add of `torch.lerp`, because so does Pillow.
+    Like Pillow, in float32 and without the fused multiply-add of `torch.lerp`.
     """
     base = base.float()
     return (base + share.float()[:, None, None, None] * (images.float() - base)).to(torch.uint8)
@@ -187,7 +187,7 @@ OPERATIONS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "Sharpness": sharpness,
     "Solarize": solarize,
 }
-"""All but Identity, which is to do nothing, and the moves, which are computed together.
+"""All operations but Identity and the geometric ones, which are computed together.
 
 Each takes uint8 (N, 3, H, W) and float64 (N,) and returns uint8 (N, 3, H, W).
 """

@@ -1,4 +1,4 @@
-"""FixMatch's strong view made by Pillow, one image at a time on the host: the reference of `strong`."""
+"""FixMatch's strong view by Pillow, one image at a time on the host: the reference for `strong`."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ Pixels = npt.NDArray[np.uint8]
 
 @part
 class StrongPillow:
-    """As `strong`, with the same settings, draws and pixels, by the library that published code uses.
+    """Same settings, draws and pixels as `strong`, by the library that published code uses.
 
-    It is slow: a batch comes back from the device, and every image goes through Pillow in this process.
+    It is slow: each batch is copied to the host, and every image goes through Pillow in this process.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class StrongPillow:
 
         Raises
         ------
-        DmixError: see there.
+        DmixError: `padding` is not less than the images' shorter side.
         """
         return self._batched.draw(n, shape, rng)
 
@@ -88,7 +88,7 @@ NAMES = tuple(OPERATIONS)
 
 
 def cut_out(picture: Picture, side: float, x: float, y: float) -> Picture:
-    """Return a copy with a box filled; Pillow's rectangles have both of their end points inside."""
+    """Return a copy with a box filled; Pillow's rectangles include both end points."""
     if side <= 0:
         return picture
     left, top = int(max(0, x - side / 2)), int(max(0, y - side / 2))

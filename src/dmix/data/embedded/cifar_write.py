@@ -29,7 +29,7 @@ def write_batch(
 
 
 def write_cifar10(folder: Path, train: Split, test: Split, names: Sequence[str]) -> None:
-    """Write the CIFAR-10 layout; the train images are cut into five equal batches, in order."""
+    """Write the CIFAR-10 layout; the train images are split into five equal batches, in order."""
     images, labels = np.split(train.images, 5), np.split(train.labels, 5)
     for number, name in enumerate(CIFAR10.train):
         batch = Split(images[number], labels[number])
@@ -46,7 +46,7 @@ def write_cifar10(folder: Path, train: Split, test: Split, names: Sequence[str])
 def write_cifar100(
     folder: Path, train: Split, test: Split, names: Sequence[str], groups: Sequence[str]
 ) -> None:
-    """Write the CIFAR-100 layout; coarse labels are runs of equally many fine labels."""
+    """Write the CIFAR-100 layout; each coarse label covers equally many consecutive fine labels."""
     share = len(names) // len(groups)
     for name, split, title in (
         ("train", train, "training batch 1 of 1"),

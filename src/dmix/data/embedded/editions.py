@@ -40,7 +40,7 @@ class Written:
 
 @dataclass(frozen=True)
 class Edition:
-    """Where an embedded edition goes, and the function that fills that (empty) folder."""
+    """The folder of an embedded edition, and the function that fills it from empty."""
 
     folder: str
     write: Callable[[Path], Written]
@@ -117,7 +117,7 @@ EDITIONS: dict[str, Edition] = {
 
 
 def embed(root: Path, names: Sequence[str] | None = None) -> list[Path]:
-    """Write the named embedded editions (all by default) under `root/embedded`; whole ones are left alone.
+    """Write the named embedded editions (all by default) under `root/embedded`; complete ones stay.
 
     Every call writes the same bytes. An edition appears under its name only when it is complete.
 
@@ -150,7 +150,7 @@ def embed(root: Path, names: Sequence[str] | None = None) -> list[Path]:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Let one process embed at a time, so that a leftover temporary folder is surely nobody's."""
+    """Let one process embed at a time, so that a leftover temporary folder can be removed."""
     with open(path, "w") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
         yield
@@ -198,7 +198,7 @@ def _rank_in_class(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
 
 
 def enlarge(images: npt.NDArray[np.int64], factor: int, top: int) -> npt.NDArray[np.uint8]:
-    """Enlarge int64 (N, S, S), 0..top, to uint8 (N, 3, factor*S, factor*S), bilinearly, in whole numbers.
+    """Enlarge int64 (N, S, S), 0..top, to uint8 (N, 3, factor*S, factor*S), bilinearly, in integers.
 
     Pixel centres are aligned, edges are repeated outwards, halves are rounded up; `top` becomes 255.
     """

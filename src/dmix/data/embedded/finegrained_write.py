@@ -1,4 +1,4 @@
-"""Writes small fine-grained sets, drawn by `procedural`, as the archives of the genuine ones unpack."""
+"""Writes small procedural data sets in the layouts of the genuine fine-grained archives."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from dmix.data.embedded import procedural
-from dmix.data.embedded.drawn_files import encode
+from dmix.data.embedded.procedural_files import encode
 
 SEED = 20110101
-CLASSES = 20  # of each set; the three share sixty classes of one recipe, so that each has hues of its own
+CLASSES = 20  # of each set; the three share sixty procedural classes, so that each has its own hues
 TRAIN, VAL, TEST = 10, 5, 10  # images of a class; only FGVC-Aircraft tells train and val apart
 CUB, AIRCRAFT, CARS = range(3)
 MAT_TEXT = 116  # bytes of free text at the head of a .mat file
@@ -62,7 +62,7 @@ def write_cub(folder: Path) -> None:
 
 
 def write_aircraft(folder: Path) -> None:
-    """Write the layout of FGVC-Aircraft 2013b; the variants' names hold a blank or a "/", in turn."""
+    """Write the layout of FGVC-Aircraft 2013b; variants' names have a blank or a "/", alternately."""
     variants = [name.replace("_", " /"[label % 2]) for label, name in enumerate(_class_names(AIRCRAFT))]
     lists: dict[str, list[str]] = {"train": [], "val": [], "trainval": [], "test": []}
     for number, picture in enumerate(_draw(AIRCRAFT), start=1):
@@ -122,10 +122,10 @@ def _write_lines(path: Path, lines: Sequence[str]) -> None:
 
 
 def _write_mat(path: Path, variables: Mapping[str, npt.NDArray[np.object_]]) -> None:
-    """Write a MATLAB 5 file of the same bytes every time.
+    """Write a MATLAB 5 file with the same bytes every time.
 
-    The date that scipy puts into its head is replaced, and nothing is compressed, because builds of zlib
-    differ in what they make of the same data.
+    The date in scipy's header is replaced, and nothing is compressed, because builds of zlib compress
+    differently.
     """
     from scipy.io import savemat  # type: ignore[import-untyped]
 

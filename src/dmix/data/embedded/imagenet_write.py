@@ -1,4 +1,4 @@
-"""Writes a small drawn set in class folders, as ImageNet's archives are commonly unpacked."""
+"""Writes a small procedural set in class folders, as ImageNet's archives are commonly unpacked."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from dmix.data.embedded import procedural
-from dmix.data.embedded.drawn_files import encode, wnid
+from dmix.data.embedded.procedural_files import encode, wnid
 
 CLASSES, TRAIN, VAL = 20, 20, 5  # images of each class
 SEED = 20120601
@@ -28,7 +28,7 @@ def write_imagenet(folder: Path) -> None:
 
 
 def _write_images(folder: Path, names: Sequence[str], label: int, rng: np.random.Generator) -> None:
-    """Draw square images of one class, cut each to a size of its own around the middle, and write them."""
+    """Draw square images of one class, centre crop each to a random size, and write them."""
     folder.mkdir(parents=True)
     images, _ = procedural.render(np.full(len(names), label), MOST, CLASSES, rng)
     sides = rng.integers(LEAST, MOST, (len(names), 2), endpoint=True)

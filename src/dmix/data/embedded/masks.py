@@ -1,4 +1,4 @@
-"""The object masks of the procedural set, one bit a pixel, beside the images they belong to."""
+"""Reads and writes the object masks of procedural sets, one bit per pixel."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from dmix.data.sets import marker
 from dmix.errors import DmixError
+from dmix.files import sha256
 
 
 def write(path: Path, masks: npt.NDArray[np.bool_]) -> None:
@@ -31,7 +32,7 @@ def read(folder: Path, split: str) -> npt.NDArray[np.bool_]:
     expected = marker.read(folder).files.get(path.name)
     if expected is None:
         raise DmixError(f"{folder} has no masks: its objects' places are not known")
-    if not path.is_file() or marker.sha256(path) != expected:
+    if not path.is_file() or sha256(path) != expected:
         raise DmixError(f"{path} is missing or damaged", marker.WAY_OUT)
     packed = np.load(io.BytesIO(path.read_bytes()), allow_pickle=False)
     return np.unpackbits(packed, axis=-1).astype(np.bool_)

@@ -1,7 +1,7 @@
-"""Images drawn from a recipe: one object of the class's shape and hue, whose exact mask is known.
+"""Draws procedural images: one object of the class's shape and hue, with its exact mask.
 
-Only +, -, *, /, sqrt and floor touch the pixels: these are exact to the last bit everywhere, while sine and
-exponential differ between processors. So the same seed gives the same bytes on every machine.
+Pixels are computed by +, -, *, /, sqrt and floor only, which round alike on every processor, while sine and
+exponential do not: the same seed gives the same bytes on every machine.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
-CHUNK = 500  # images drawn at once: bounds memory, and is part of the recipe (it orders the draws)
+CHUNK = 500  # images drawn at once: bounds memory, and fixes the order of the random draws
 HUE_JITTER = 0.04  # either way, where neighbouring hues of a hundred classes are 0.1 apart
-SHARE = (0.12, 0.22)  # of the picture that the object covers
+SHARE = (0.12, 0.22)  # of the picture's area that the object covers
 DISTRACTORS = 3
 MAX_CLASSES = 1000
 

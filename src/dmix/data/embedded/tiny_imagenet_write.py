@@ -1,4 +1,4 @@
-"""Writes a small drawn set in the layout of Tiny-ImageNet-200."""
+"""Writes a small procedural set in the layout of Tiny-ImageNet-200."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from dmix.data.embedded import masks, procedural
-from dmix.data.embedded.drawn_files import encode, wnid
+from dmix.data.embedded.procedural_files import encode, wnid
 from dmix.data.sets.tiny_imagenet import ANNOTATIONS, SIZE, WNIDS
 
 CLASSES, TRAIN, VAL = 20, 25, 10  # images of each class
 SEED = 20150301
-FIRST = 7  # the class on top of wnids.txt, which is not sorted in the genuine set either
+FIRST = 7  # the first class of wnids.txt, which is not sorted in the genuine set either
 
 
 def write_tiny_imagenet(folder: Path) -> None:
@@ -53,11 +53,11 @@ def _rng(number: int) -> np.random.Generator:
 def _write_images(
     folder: Path, split: str, paths: Sequence[str], labels: npt.NDArray[np.int64], rng: np.random.Generator
 ) -> list[str]:
-    """Write one image for each path, and their masks in the order of the paths, which is the reader's.
+    """Write one image per path, and their masks in the sorted order of the paths, which is the reader's.
 
     Returns
     -------
-    The objects' bounding boxes, as they stand in the lists.
+    The objects' bounding boxes, in the format of the lists.
     """
     images, objects = procedural.render(labels, SIZE, CLASSES, rng)
     for serial, (path, image) in enumerate(zip(paths, images, strict=True)):

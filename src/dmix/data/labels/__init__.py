@@ -1,1 +1,1 @@
-"""Which training images have labels: draws by rule or by generator, and lists that others published."""
+"""Which training images have labels: drawn by a rule or a generator, or read from published lists."""

@@ -1,4 +1,4 @@
-"""Equally many labels of each class as TorchSSL draws them (Zhang et al., 2021): published label sets."""
+"""Draws equally many labels per class as TorchSSL does (Zhang et al., 2021): published label sets."""
 
 from __future__ import annotations
 
@@ -15,11 +15,10 @@ from dmix.part import part
 
 @part
 def balanced(dataset: Dataset, seed: int, *, count: Annotated[int, Gt(0)]) -> LabelSplit:
-    """Keep `count` labels, equally many of each class; all images are read without labels, these included.
+    """Keep `count` labels, equally many per class; all images, labelled ones too, are unlabelled data.
 
-    The draw is TorchSSL's, by NumPy's legacy generator seeded with the run's seed, so that seeds 0, 1 and 2
-    have the labels of the published trials, and differ in them. What draws by a modern generator is
-    `balanced_pcg`.
+    The draw is TorchSSL's, by NumPy's legacy generator seeded with the run's seed: seeds 0, 1 and 2 have the
+    different labels of the published trials. `balanced_pcg` is the same rule by a modern generator.
 
     Parameters
     ----------
@@ -29,5 +28,5 @@ def balanced(dataset: Dataset, seed: int, *, count: Annotated[int, Gt(0)]) -> La
     ------
     DmixError: the classes cannot have equally many labels, or one has too few training images.
     """
-    # The same stream as that of the global generator, which TorchSSL seeds and which nothing advances before.
+    # The same stream as NumPy's global generator, which TorchSSL seeds and then draws the labels from first.
     return equal_split(dataset, count, np.random.RandomState(seed))

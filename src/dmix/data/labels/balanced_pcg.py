@@ -1,4 +1,4 @@
-"""Equally many labels of each class by a modern generator: a variant of `balanced`, of no published set."""
+"""Draws equally many labels per class by a modern generator: `balanced` without published label sets."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dmix.part import part
 
 @part
 def balanced_pcg(dataset: Dataset, seed: int, *, count: Annotated[int, Gt(0)]) -> LabelSplit:
-    """Keep `count` labels, equally many of each class; all images are read without labels, these included.
+    """Keep `count` labels, equally many per class; all images, labelled ones too, are unlabelled data.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""A share of every class, drawn by the hashes of paths: for transfer learning, where no list can be had."""
+"""Draws a share of every class by the hashes of paths: transfer learning without a published list."""
 
 from __future__ import annotations
 
@@ -26,8 +26,7 @@ def hash_rule(
 
     Parameters
     ----------
-    seed: of the run; not used. The published lists are fixed, so published trials differ in all but their
-        labels, and so do ours: what tells draws apart is `draw`.
+    seed: of the run; not used. All seeds share the labels, as published trials do; vary `draw` instead.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What a draw of labels is, whatever rule it is made by."""
+"""The labelled and unlabelled images of a run."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class LabelSplit:
-    """Which images of a train split a run may know the labels of, and which it reads without.
+    """The images of a train split that a run reads with labels, and those it reads without.
 
-    Together the two parts are the whole split. Whether they overlap is the draw's affair: in transfer
-    learning they are disjoint (`hash_rule`, `published`); in semi-supervised learning `unlabelled` is the
-    whole split, the labelled images included (`balanced`).
+    Their union is the whole split. In transfer learning they are disjoint (`hash_rule`, `published`); in
+    semi-supervised learning `unlabelled` is the whole split, labelled images included (`balanced`).
 
     Attributes
     ----------

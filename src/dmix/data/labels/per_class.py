@@ -1,4 +1,4 @@
-"""Drawing equally many labelled images of each class, all training images being read without labels too."""
+"""Draws equally many labelled images per class; all training images are unlabelled data too."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def draw(labels: Ints, classes: int, each: int, rng: Rng) -> Ints:
     Parameters
     ----------
     labels: (N,) in 0..classes-1. each: at most the number of images of the rarest class.
-    rng: advanced by one draw without replacement for each class, from 0 on, among its images in their order.
+    rng: makes one draw without replacement per class, from class 0 on, among its images in their order.
     """
     of_class = (np.flatnonzero(labels == label) for label in range(classes))
     return np.concatenate([rng.choice(images, each, replace=False) for images in of_class])

@@ -1,9 +1,9 @@
-"""The labelled images that BSS published for fine-grained sets (Chen et al., 2019), and Self-Tuning's rule.
+"""Reads the lists of labelled images that BSS published for fine-grained sets (Chen et al., 2019).
 
 The lists are fetched, not shipped: their repository (thuml/Batch-Spectral-Shrinkage, ft-datalist) has no
-licence. They cannot be computed either, because the order within a class is nobody's rule. That Self-Tuning
-trained on these very lists is likely, and was not published: its sizes and its rule, ceil(percent / 100 * n)
-of each class, are theirs.
+licence. They cannot be computed, because no published rule gives the order within a class. Self-Tuning
+probably trained on these lists, but did not say so: they have its sizes and its rule, ceil(percent / 100 * n)
+per class.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import numpy as np
 
 from dmix.data.labels.label_split import LabelSplit
 from dmix.data.labels.splits import label_split, names_of
-from dmix.data.line_digest import line_digest
 from dmix.data.sets.dataset import Dataset
 from dmix.errors import DmixError
+from dmix.files import line_digest
 from dmix.grid.paths import DATA
 from dmix.grid.presence import LABEL_LISTS
 from dmix.part import part
@@ -32,7 +32,7 @@ class Lists(NamedTuple):
 
     Attributes
     ----------
-    stem: what their file names begin with.
+    stem: the start of their file names.
     path: from a line, "train/<class>/<image>.jpg", to the image's path in our data set.
     digests: percentage -> `line_digest` of the list.
     """
@@ -51,12 +51,12 @@ def _bird(line: str) -> str:
 
 
 def _aircraft(line: str) -> str:
-    # A folder of theirs is a variant; the archive has one folder, and its lists say the variant.
+    # The lists have a folder per variant; the archive has one folder of images.
     return f"data/images/{line.rpartition('/')[2]}"
 
 
 def _car(line: str) -> str:
-    # A folder of theirs is a class. Images are numbered through both splits, as in the merged form alone.
+    # The lists have a folder per class; images are numbered through both splits, as only in the merged form.
     return f"car_ims/{line.rpartition('/')[2]}"
 
 
@@ -97,7 +97,7 @@ def published(dataset: Dataset, seed: int, *, percent: Literal[15, 30, 50]) -> L
 
     Parameters
     ----------
-    seed: of the run; not used. There is one list for each percentage, so published trials share their labels.
+    seed: of the run; not used. There is one list per percentage, so all seeds share the labels.
 
     Raises
     ------

@@ -19,16 +19,16 @@ from dmix.errors import DmixError
 
 
 def label_split(dataset: Dataset, labelled: Ints, unlabelled: Ints) -> LabelSplit:
-    """Return the split that two sets of distinct training images make, in whatever order they come."""
+    """Return the `LabelSplit` of two arrays of distinct indices of training images, in any order."""
     labelled, unlabelled = np.sort(labelled), np.sort(unlabelled)
     names = tuple(sorted(names_of(dataset, labelled)))
     return LabelSplit(labelled, unlabelled, names, digest_of(names))
 
 
 def names_of(dataset: Dataset, rows: Ints) -> list[str]:
-    """Return what the training images `rows` are called in lists of labelled ones.
+    """Return the names of the training images `rows` in lists of labelled images.
 
-    It is their path relative to the data set; of images in memory "train/" and their place in six digits.
+    A name is the path relative to the data set; for images in memory, "train/" and the index in six digits.
     """
     train = dataset.splits["train"]
     if isinstance(train, FileSplit):
@@ -42,7 +42,7 @@ def quota(images: npt.ArrayLike, percent: int) -> Ints:
 
 
 def digest_of(names: Iterable[str]) -> str:
-    """Return the SHA-256 (64 hex digits) of the names, one a line, whatever order they come in."""
+    """Return the SHA-256 (64 hex digits) of the sorted names, one per line."""
     return hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()
 
 
@@ -52,7 +52,7 @@ def hash_draw(dataset: str, seed: int, names: Sequence[str], labels: Ints, quota
     Parameters
     ----------
     dataset: what params.yaml calls the data set. names: N paths relative to its folder.
-    labels: (N,) in 0..C-1. quotas: (C,), how many are drawn of each class; of a smaller class all are.
+    labels: (N,) in 0..C-1. quotas: (C,), how many are drawn per class; of a smaller class all are.
     """
     if not names:
         return np.zeros(0, np.int64)

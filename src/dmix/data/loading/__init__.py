@@ -1,1 +1,1 @@
-"""From a split to the batches of a run."""
+"""Loaders: from the images of a split to the batches of a run."""

@@ -1,8 +1,8 @@
-"""Images kept after a recipe's first, deterministic resize, so that later epochs and runs start from there.
+"""Caches images after a recipe's first, deterministic resize, for later epochs and runs.
 
-One file: the pixels of all images, uint8 (H, W, 3) one after the other, then their heights and widths as
-little-endian int32 (N, 2). Worker processes and other runs read it through the page cache of the system.
-Its name carries a digest of the images and of what made the pixels, and it appears when it is whole.
+A cache is one file: the pixels of all images, uint8 (H, W, 3) one after the other, then their heights and
+widths as little-endian int32 (N, 2). Worker processes and other runs read it through the system's page cache.
+Its name has a digest of the images and of what made the pixels, and it is written atomically.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import PIL
 import torch
 from torch import Tensor
 
-from dmix.data.augment.resize import First, Image
-from dmix.data.loading.workers import ordered
+from dmix.data.augment.resize import FirstResize, Image
+from dmix.data.loading.workers import parallel_map
 from dmix.data.sets.dataset import FileSplit, fingerprint
 from dmix.errors import DmixError
 from dmix.files import atomic_write
@@ -35,7 +35,7 @@ class CachedSplit:
     ----------
     path: the file described above.
     labels: int64 (N,), 0..classes-1.
-    shapes: int64 (N, 2), heights and widths. starts: int64 (N,), places of the images in the file, in bytes.
+    shapes: int64 (N, 2), heights and widths. starts: int64 (N,), offsets of the images in the file, in bytes.
     """
 
     path: Path
@@ -58,10 +58,10 @@ class CachedSplit:
         return pixels.reshape(height, width, 3)
 
 
-def cached(split: FileSplit, first: First, folder: Path, *, workers: int) -> CachedSplit:
-    """Return `split` with `first` applied to its images, from `folder`, where it is made when it is missing.
+def cached(split: FileSplit, first: FirstResize, folder: Path, *, workers: int) -> CachedSplit:
+    """Return `split` after the resize `first`, from its cache in `folder`, which is made if it is missing.
 
-    Of several runs that want it at once, one makes it.
+    If several runs need it at once, one makes it.
 
     Raises
     ------
@@ -84,27 +84,27 @@ def cached(split: FileSplit, first: First, folder: Path, *, workers: int) -> Cac
         ) from error
 
 
-def _digest(split: FileSplit, first: First) -> str:
+def _digest(split: FileSplit, first: FirstResize) -> str:
     made_by = (FORMAT, PIL.__version__, first, fingerprint({"images": split}))
     return hashlib.sha256(repr(made_by).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
 class _Resized:
-    """What worker processes do: one image, uint8 (H, W, 3)."""
+    """The work of a worker process: one resized image, uint8 (H, W, 3)."""
 
     split: FileSplit
-    first: First
+    first: FirstResize
 
     def __call__(self, index: int) -> Tensor:
         return torch.from_numpy(self.first(self.split.image(index)).copy())  # Pillow's memory is read-only
 
 
-def _make(path: Path, split: FileSplit, first: First, workers: int) -> None:
+def _make(path: Path, split: FileSplit, first: FirstResize, workers: int) -> None:
     shapes = np.empty((len(split), 2), "<i4")
     with atomic_write(path) as stream:
         work = _Resized(split, first)
-        images = ordered(work, range(len(split)), workers=workers, ahead=0, pin=False)
+        images = parallel_map(work, range(len(split)), workers=workers, ahead=0, pin=False)
         for index, image in enumerate(images):
             shapes[index] = image.shape[:2]
             stream.write(image.numpy().data)

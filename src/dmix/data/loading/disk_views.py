@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import count, islice
+from functools import partial
+from itertools import count
 
 import numpy as np
 import torch
@@ -12,25 +13,24 @@ from torch import Tensor
 
 from dmix.data.augment.contract import ImageAugment
 from dmix.data.loading import epochs
+from dmix.data.loading.chunks import Images, StepImages, chunk_slices
 from dmix.data.loading.loader import Normaliser
-from dmix.data.loading.sampling import Drawn, Ints, Sampler
-from dmix.data.loading.stream import BATCHES_AHEAD, CHUNK, Images
+from dmix.data.loading.sampling import Ints, Sampler
 from dmix.data.loading.two_streams import Views
-from dmix.data.loading.workers import ordered
 from dmix.data.send import to_device
 
 
 class DiskViews:
-    """Samples by step number, each in one view for each of `augments`.
+    """Batches by step number; each sample has one view per augmentation.
 
-    What an image looks like is a function of (seed, use of the sample, view) alone: there is no state to
+    A view is a function of (seed, the sample's random key, number of the view) alone: there is no state to
     save, and results depend neither on the number of workers nor on where a run was resumed.
 
     Parameters
     ----------
-    split: all images. sampler: which of them a step has. augments: one for each view.
+    split: all images. sampler: which of them a step has. augments: one per view.
     mean, std: per channel, of pixels scaled to 0..1.
-    seed: 0 or more. workers: processes beside this one; with 0, this process does it all.
+    seed: 0 or more. workers: processes beside this one; with 0, this process makes the images.
     """
 
     def __init__(
@@ -48,12 +48,10 @@ class DiskViews:
     ) -> None:
         self.images_per_step = batch_size
         self._sampler = sampler
-        self._work = _Made(split, tuple(augments), seed)
+        work = _Chunk(split, tuple(augments), seed)
+        self._images = StepImages(work, partial(_tasks, sampler), workers, device)
         self._labels = torch.from_numpy(split.labels).to(device)
         self._normalise = Normaliser(mean, std, device)
-        self._workers = workers
-        self._parts: Iterator[Tensor] = iter(())
-        self._next = -1
 
     def batch(self, step: int) -> Views:
         """Return the samples of `step`, counted from 0.
@@ -62,52 +60,41 @@ class DiskViews:
         ------
         DmixError: an image is damaged or cannot be read.
         """
-        drawn, device = self._sampler(step), self._labels.device
-        chunks = -(-len(drawn.index) // CHUNK)
-        if step != self._next:
-            self._parts = ordered(
-                self._work,
-                _tasks(self._sampler, step),
-                workers=self._workers,
-                ahead=BATCHES_AHEAD * chunks,
-                pin=device.type == "cuda",
-            )
-        self._next = -1  # until the batch is whole: after an error, everything starts anew
-        made = [part.to(device, non_blocking=True) for part in islice(self._parts, chunks)]
-        self._next = step + 1
-        views = torch.cat(made).permute(1, 0, 4, 2, 3).unbind(0)
-        index = to_device(drawn.index, device)
-        return Views(tuple(self._normalise(view) for view in views), self._labels[index], index)
+        samples, device = self._sampler(step), self._labels.device
+        images = self._images.batch(step, len(samples.index)).permute(1, 0, 4, 2, 3)
+        index = to_device(samples.index, device)
+        return Views(tuple(self._normalise(view) for view in images.unbind(0)), self._labels[index], index)
 
 
 @dataclass(frozen=True)
-class _Made:
-    """What worker processes do: a chunk's images, uint8 (n, views, S, S, 3)."""
+class _Chunk:
+    """The work of a worker process: all views of a chunk, uint8 (n, views, S, S, 3)."""
 
     split: Images
     augments: tuple[ImageAugment, ...]
     seed: int
 
     def __call__(self, task: tuple[Ints, Ints]) -> Tensor:
+        indices, keys = task
         made = [
-            self._views(index, (use[0], use[1]))
-            for index, use in zip(task[0].tolist(), task[1].tolist(), strict=True)
+            self._views(index, (key[0], key[1]))
+            for index, key in zip(indices.tolist(), keys.tolist(), strict=True)
         ]
         return torch.from_numpy(np.stack(made))
 
-    def _views(self, index: int, use: tuple[int, int]) -> np.ndarray:
+    def _views(self, index: int, key: tuple[int, int]) -> np.ndarray:
         image = self.split.image(index)
         return np.stack(
             [
-                augment(image, epochs.view_rng(self.seed, use, view))
+                augment(image, epochs.view_rng(self.seed, key, view))
                 for view, augment in enumerate(self.augments)
             ]
         )
 
 
 def _tasks(sampler: Sampler, first: int) -> Iterator[tuple[Ints, Ints]]:
-    """Yield the chunks of all steps from `first` on: places and uses of their samples."""
+    """Yield the chunks of all steps from `first` on: indices and random keys of their samples."""
     for step in count(first):
-        drawn: Drawn = sampler(step)
-        for start in range(0, len(drawn.index), CHUNK):
-            yield drawn.index[start : start + CHUNK], drawn.use[start : start + CHUNK]
+        samples = sampler(step)
+        for chunk in chunk_slices(len(samples.index)):
+            yield samples.index[chunk], samples.rng_key[chunk]

@@ -1,7 +1,7 @@
-"""What an epoch of training is: which samples, in which order, with which random numbers.
+"""The order of samples and the random generators of each epoch or step.
 
-All of it is a function of (seed, epoch) and, where samples are made one by one, of the sample's index: there
-is no state to save, and results depend neither on where a run was resumed nor on the number of processes.
+All are functions of (seed, epoch or step) and, where samples are made one by one, of the sample: there is no
+state to save, and results depend neither on where a run was resumed nor on the number of processes.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ import numpy.typing as npt
 
 from dmix.errors import DmixError
 
-# What random numbers are for; changing a number changes every run.
+# Purposes of random numbers; changing one changes every run.
 ORDER, AUGMENT, SAMPLE, STEP, VIEW, BATCH_VIEW = 0, 1, 2, 3, 4, 5
 
 
 def steps_per_epoch(samples: int, batch_size: int) -> int:
-    """Return how many whole batches the samples make.
+    """Return the number of full batches in an epoch.
 
     Raises
     ------
-    DmixError: they do not fill one.
+    DmixError: the samples do not fill one batch.
     """
     if samples < batch_size:
         raise DmixError(
@@ -36,27 +36,27 @@ def order(samples: int, seed: int, epoch: int) -> npt.NDArray[np.int64]:
 
 
 def augment_rng(seed: int, epoch: int) -> np.random.Generator:
-    """Return the generator from which the augmentation of all samples of an epoch is drawn at once."""
+    """Return the generator that draws the augmentation of all samples of an epoch at once."""
     return _rng(seed, epoch, AUGMENT)
 
 
 def sample_rng(seed: int, epoch: int, index: int) -> np.random.Generator:
-    """Return one sample's own generator in an epoch."""
+    """Return the generator of one sample in an epoch."""
     return _rng(seed, epoch, SAMPLE, index)
 
 
 def step_rng(seed: int, step: int) -> np.random.Generator:
-    """Return the generator from which the samples of a step are drawn, where there are no epochs."""
+    """Return the generator that draws the samples of a step, where there are no epochs."""
     return _rng(seed, step, STEP)
 
 
-def view_rng(seed: int, use: tuple[int, int], view: int) -> np.random.Generator:
-    """Return the generator of one view (from 0) of one use of a sample (`dmix.data.loading.sampling`)."""
-    return _rng(seed, *use, VIEW, view)
+def view_rng(seed: int, key: tuple[int, int], view: int) -> np.random.Generator:
+    """Return the generator of one view (from 0) of the sample with this random key (`sampling.Samples`)."""
+    return _rng(seed, *key, VIEW, view)
 
 
 def batch_view_rng(seed: int, step: int, view: int) -> np.random.Generator:
-    """Return the generator from which one view (from 0) of all samples of a step is drawn at once."""
+    """Return the generator that draws one view (from 0) of all samples of a step at once."""
     return _rng(seed, step, BATCH_VIEW, view)
 
 

@@ -1,4 +1,4 @@
-"""From a split to the loaders that feed a run: images in memory are resident, images on disk are streamed."""
+"""Chooses a run's loaders: images in memory are copied to the device once, images on disk are streamed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from dmix.data.augment.contract import Augment, ImageAugment
-from dmix.data.augment.resize import First
+from dmix.data.augment.resize import FirstResize
 from dmix.data.loading.cached import CachedSplit, cached
 from dmix.data.loading.loader import EvaluationSet, ResidentLoader
 from dmix.data.loading.stream import StreamEvaluation, StreamLoader
@@ -20,14 +20,13 @@ from dmix.errors import DmixError
 
 
 @dataclass(frozen=True)
-class Reading:
-    """How images on disk are read. None of it changes a pixel.
+class ReadOptions:
+    """How images on disk are read; none of it changes a pixel.
 
     Parameters
     ----------
     workers: processes that decode and augment, beside the one that trains.
-    cache: a folder for images after their first resize, where augmentation and test-time transform begin
-        with one; None keeps nothing.
+    cache: a folder for images after the first resize of an augmentation or test-time transform, or None.
     """
 
     workers: int = 0
@@ -37,7 +36,7 @@ class Reading:
 def train_loader(
     split: AnySplit,
     augment: Augment | ImageAugment,
-    reading: Reading,
+    read_options: ReadOptions,
     *,
     batch_size: int,
     mean: Sequence[float],
@@ -50,7 +49,7 @@ def train_loader(
 
     Raises
     ------
-    DmixError: the augmentation has no form for such images, or the split does not fill one batch.
+    DmixError: the augmentation cannot take such images, or the split does not fill one batch.
     """
     if isinstance(split, Split):
         if not isinstance(augment, Augment):
@@ -61,14 +60,14 @@ def train_loader(
     if not isinstance(augment, ImageAugment):
         raise unfit("augmentation", augment, "on disk")
     return StreamLoader(
-        kept(split, augment.first, reading),
+        from_cache(split, augment.first_resize, read_options),
         augment,
         batch_size=batch_size,
         mean=mean,
         std=std,
         seed=seed,
         device=device,
-        workers=reading.workers,
+        workers=read_options.workers,
         rows=rows,
     )
 
@@ -76,7 +75,7 @@ def train_loader(
 def evaluation(
     split: AnySplit,
     view: View,
-    reading: Reading,
+    read_options: ReadOptions,
     *,
     batch_size: int,
     mean: Sequence[float],
@@ -88,7 +87,7 @@ def evaluation(
 
     Raises
     ------
-    DmixError: the test-time transform has no form for such images.
+    DmixError: the test-time transform cannot take such images.
     """
     if isinstance(split, Split):
         if not isinstance(view, Unchanged):
@@ -97,26 +96,28 @@ def evaluation(
             split, batch_size=batch_size, mean=mean, std=std, device=device, share=share, view=view
         )
     return StreamEvaluation(
-        kept(split, view.first, reading),
+        from_cache(split, view.first_resize, read_options),
         view,
         batch_size=batch_size,
         mean=mean,
         std=std,
         device=device,
-        workers=reading.workers,
+        workers=read_options.workers,
         share=share,
     )
 
 
-def kept(split: FileSplit, first: First | None, reading: Reading) -> FileSplit | CachedSplit:
-    """Return `split` with its images after `first`, where that may be kept."""
-    if first is None or reading.cache is None:
+def from_cache(
+    split: FileSplit, first: FirstResize | None, read_options: ReadOptions
+) -> FileSplit | CachedSplit:
+    """Return `split` after its first resize, from the cache; without a resize or a cache, `split` itself."""
+    if first is None or read_options.cache is None:
         return split
-    return cached(split, first, reading.cache, workers=reading.workers)
+    return cached(split, first, read_options.cache, workers=read_options.workers)
 
 
 def unfit(what: str, part: object, where: str) -> DmixError:
-    """Return the error that `part` has no form for images `where` those of the data set are."""
+    """Return the error that `part` cannot take images `where` the data set has them, such as "on disk"."""
     module = type(part).__module__.rpartition(".")[2]
     return DmixError(
         f"the {what} {module} is not for images {where}, as those of this data set are",

@@ -1,4 +1,4 @@
-"""Batches from a split that lives on the device: shuffled, augmented, normalised there."""
+"""Batches of images that stay on the device: shuffled, augmented and normalised there."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Batch:
     ----------
     images: float32 (B, 3, H, W), normalised, channels_last in memory.
     labels: int64 (B,).
-    index: int64 (B,), the samples' places in the split.
+    index: int64 (B,), indices of the samples in the split.
     """
 
     images: Tensor
@@ -32,7 +32,7 @@ class Batch:
 
 
 class Normaliser:
-    """(x / 255 - mean) / std per channel, in float32 and channels_last memory."""
+    """Computes (x / 255 - mean) / std per channel, in float32 and channels_last memory."""
 
     def __init__(self, mean: Sequence[float], std: Sequence[float], device: torch.device) -> None:
         self._mean = torch.tensor(mean, dtype=torch.float32, device=device).view(1, -1, 1, 1)
@@ -57,7 +57,7 @@ class ResidentLoader:
     augment: drawn per sample and epoch, applied to uint8 batches.
     mean, std: per channel, of pixels scaled to 0..1.
     seed: 0 or more.
-    rows: the rows of each batch that are given; for a batch shared by several processes.
+    rows: which rows of each batch are returned; for a batch shared by several processes.
 
     Raises
     ------
@@ -115,8 +115,8 @@ class EvaluationSet:
 
     Parameters
     ----------
-    share: which of the batches are given; for a reading shared by several processes.
-    view: says which crops of the images are evaluated; nothing else of it is applied to them.
+    share: which batches are returned; for an evaluation shared by several processes.
+    view: gives the crops to evaluate; nothing else of it is applied to the images.
     """
 
     def __init__(

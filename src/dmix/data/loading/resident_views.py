@@ -1,4 +1,4 @@
-"""Streams of images in memory: they live on the device, where every view of a batch is made."""
+"""Streams of images that stay on the device, where every view of a batch is made."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from dmix.data.sets.dataset import Split
 
 @dataclass(frozen=True, eq=False)
 class Resident:
-    """A split on the device, once for all streams that read it.
+    """A split on the device, shared by all streams that read it.
 
     Attributes
     ----------
@@ -36,16 +36,15 @@ class Resident:
 
 
 class ResidentViews:
-    """Samples by step number, each in one view for each of `augments`; the counterpart of `DiskViews`.
+    """Batches by step number; each sample has one view per augmentation. Counterpart of `DiskViews`.
 
-    What view v of a step looks like is drawn for all of its samples at once, from a generator that is a
-    function of (seed, step, v) alone: there is no state to save, and a step is the same whichever others were
-    asked for before, and wherever a run was resumed. The host sends a step's places and draws to the device
-    and does not wait for it.
+    View v of a step is drawn for all of its samples at once, from a generator that is a function of (seed,
+    step, v) alone: there is no state to save, and a step depends neither on the steps before it nor on where
+    a run was resumed. The host sends a step's indices and draws to the device without waiting for it.
 
     Parameters
     ----------
-    resident: all images. sampler: which of them a step has. augments: one for each view.
+    resident: all images. sampler: which of them a step has. augments: one per view.
     mean, std: per channel, of pixels scaled to 0..1.
     seed: 0 or more.
     """

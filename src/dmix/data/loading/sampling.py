@@ -1,4 +1,4 @@
-"""Which samples each step of an endless stream trains on, and with which random numbers they are made."""
+"""Which samples each step of an endless stream has, and the keys of their random numbers."""
 
 from __future__ import annotations
 
@@ -15,34 +15,34 @@ Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
-class Drawn:
+class Samples:
     """One step's samples.
 
     Attributes
     ----------
-    index: (B,) int64, places in the split; one may occur several times.
-    use: (B, 2) int64, what tells this use of a sample from every other: its random numbers are a function of
-        the stream's seed and of this.
+    index: int64 (B,), indices into the split; one may occur several times.
+    rng_key: int64 (B, 2), unique to each use of a sample; its random numbers are a function of the stream's
+        seed and of this key.
     """
 
     index: Ints
-    use: Ints
+    rng_key: Ints
 
 
 class Sampler(Protocol):
-    """Gives the samples of any step, without a state."""
+    """Returns the samples of any step; has no state."""
 
-    def __call__(self, step: int) -> Drawn:
+    def __call__(self, step: int) -> Samples:
         """Return the samples of `step`, counted from 0."""
         ...
 
 
 class Shuffled:
-    """Every sample once, in a new order each time; what does not fill a batch is left out of that round.
+    """Takes every sample once per epoch, in a new order each epoch; a last partial batch is dropped.
 
     Parameters
     ----------
-    rows: places in the split. seed: 0 or more.
+    rows: indices into the split. seed: 0 or more.
 
     Raises
     ------
@@ -55,19 +55,19 @@ class Shuffled:
         self._steps = epochs.steps_per_epoch(len(rows), batch_size)
         self._order = lru_cache(maxsize=2)(partial(epochs.order, len(rows), seed))
 
-    def __call__(self, step: int) -> Drawn:
+    def __call__(self, step: int) -> Samples:
         """Return the samples of `step`."""
         epoch, place = divmod(step, self._steps)
         index = self._rows[self._order(epoch)[place * self._batch_size : (place + 1) * self._batch_size]]
-        return Drawn(index, np.stack([np.full_like(index, epoch), index], axis=1))
+        return Samples(index, np.stack([np.full_like(index, epoch), index], axis=1))
 
 
 class WithReplacement:
-    """Uniform draws, each step's from a generator of its own: there is no list of indices to come.
+    """Draws samples uniformly with replacement, each step from its own generator, so there is no state.
 
     Parameters
     ----------
-    rows: places in the split. seed: 0 or more.
+    rows: indices into the split. seed: 0 or more.
     """
 
     def __init__(self, rows: Ints, batch_size: int, seed: int) -> None:
@@ -75,8 +75,8 @@ class WithReplacement:
         self._batch_size = batch_size
         self._seed = seed
 
-    def __call__(self, step: int) -> Drawn:
+    def __call__(self, step: int) -> Samples:
         """Return the samples of `step`."""
         chosen = epochs.step_rng(self._seed, step).integers(len(self._rows), size=self._batch_size)
         place = np.arange(self._batch_size)
-        return Drawn(self._rows[chosen], np.stack([np.full_like(place, step), place], axis=1))
+        return Samples(self._rows[chosen], np.stack([np.full_like(place, step), place], axis=1))

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from itertools import islice
-from typing import Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -14,34 +12,12 @@ import torch
 from torch import Tensor
 
 from dmix.data.augment.contract import ImageAugment
-from dmix.data.augment.resize import Image
-from dmix.data.loading import epochs
+from dmix.data.loading import chunks, epochs
+from dmix.data.loading.chunks import Images, StepImages
 from dmix.data.loading.loader import Batch, Normaliser
-from dmix.data.loading.workers import ordered
 from dmix.data.views.contract import View
 
-# Images of one task. Processes share the work on a batch, so that the first one is soon there and what is
-# made ahead takes little memory, however large the batch.
-CHUNK = 32
-BATCHES_AHEAD = 2
-
 Indices = npt.NDArray[np.int64]
-Task = TypeVar("Task")
-
-
-class Images(Protocol):
-    """A split whose images are read one by one. Picklable and small, because worker processes get a copy."""
-
-    @property
-    def labels(self) -> npt.NDArray[np.int64]:
-        """Labels, int64 (N,), 0..classes-1."""
-        ...
-
-    def image(self, index: int) -> Image:
-        """Return one image, uint8 (H, W, 3) RGB."""
-        ...
-
-    def __len__(self) -> int: ...
 
 
 class StreamLoader:
@@ -57,8 +33,8 @@ class StreamLoader:
     augment: applied to each image in a worker process.
     mean, std: per channel, of pixels scaled to 0..1.
     seed: 0 or more.
-    workers: processes beside this one; with 0, this process does it all.
-    rows: the rows of each batch that are given, and made at all; for a batch shared by several processes.
+    workers: processes beside this one; with 0, this process makes the images.
+    rows: which rows of each batch are made and returned; for a batch shared by several processes.
 
     Raises
     ------
@@ -80,15 +56,12 @@ class StreamLoader:
     ) -> None:
         self.steps_per_epoch = epochs.steps_per_epoch(len(split), batch_size)
         self.images_per_step = batch_size
-        # two epochs: that of the batch, and that of what is made ahead
+        # two epochs: that of the batch, and that of the batches made ahead
         order = lru_cache(maxsize=2)(partial(epochs.order, len(split), seed))
         self._plan = _Plan(order, self.steps_per_epoch, batch_size, rows)
-        self._work = _Augmented(split, augment, seed)
+        self._images = StepImages(_Augmented(split, augment, seed), self._plan.tasks, workers, device)
         self._labels = torch.from_numpy(split.labels).to(device)
         self._normalise = Normaliser(mean, std, device)
-        self._workers = workers
-        self._parts: Iterator[Tensor] = iter(())
-        self._next = -1
 
     def batch(self, step: int) -> Batch:
         """Return the batch of `step`, counted from 0 over the whole run; a last partial batch is dropped.
@@ -97,13 +70,9 @@ class StreamLoader:
         ------
         DmixError: an image of the batch is damaged or cannot be read.
         """
-        indices, device = self._plan.indices(step), self._labels.device
-        if step != self._next:
-            self._parts = _parts(self._work, self._plan.tasks(step), len(indices), self._workers, device)
-        self._next = -1  # until the batch is whole: after an error, everything starts anew
-        images = _gather(self._parts, len(indices), device)
-        self._next = step + 1
-        index = torch.from_numpy(indices).to(device)
+        indices = self._plan.indices(step)
+        images = self._images.batch(step, len(indices)).permute(0, 3, 1, 2)
+        index = torch.from_numpy(indices).to(self._labels.device)
         return Batch(self._normalise(images), self._labels[index], index)
 
 
@@ -116,10 +85,10 @@ class StreamEvaluation:
     Parameters
     ----------
     split: the samples.
-    view: applied to each image in a worker process; says which crops of the result are evaluated.
+    view: applied to each image in a worker process; gives the crops of the result to evaluate.
     mean, std: per channel, of pixels scaled to 0..1.
-    workers: processes beside this one; with 0, this process does it all.
-    share: which of the batches are given, and made at all; for a reading shared by several processes.
+    workers: processes beside this one; with 0, this process makes the images.
+    share: which batches are made and returned; for an evaluation shared by several processes.
     """
 
     def __init__(
@@ -149,18 +118,19 @@ class StreamEvaluation:
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         everything, device = np.arange(len(self._labels)), self._labels.device
-        tasks = (chunk for batch in self._batches for chunk in _chunks(everything[batch]))
-        parts = _parts(self._work, tasks, self._batch_size, self._workers, device)
+        tasks = (task for batch in self._batches for task in _chunks(everything[batch]))
+        made = chunks.start(self._work, tasks, self._batch_size, self._workers, device)
         for batch in self._batches:
             labels = self._labels[batch]
-            yield self._normalise(_gather(parts, len(labels), device)), labels
+            images = chunks.next_batch(made, len(labels), device).permute(0, 3, 1, 2)
+            yield self._normalise(images), labels
 
 
 @dataclass(frozen=True)
 class _Plan:
     """Which samples each step trains on.
 
-    An object of its own: tasks that held the loader would keep its processes alive when it is dropped.
+    Separate from the loader: tasks that refer to the loader would keep its processes alive.
     """
 
     order: Callable[[int], Indices]
@@ -183,7 +153,7 @@ class _Plan:
 
 @dataclass(frozen=True)
 class _Augmented:
-    """What worker processes do for training: a chunk's images, uint8 (n, S, S, 3)."""
+    """The work of a worker process in training: a chunk of augmented images, uint8 (n, S, S, 3)."""
 
     split: Images
     augment: ImageAugment
@@ -200,7 +170,7 @@ class _Augmented:
 
 @dataclass(frozen=True)
 class _Viewed:
-    """What worker processes do for evaluation: a chunk's images, uint8 (n, S, S, 3)."""
+    """The work of a worker process in evaluation: a chunk of test images, uint8 (n, S, S, 3)."""
 
     split: Images
     view: View
@@ -210,23 +180,5 @@ class _Viewed:
 
 
 def _chunks(indices: Indices) -> Iterator[Indices]:
-    for start in range(0, len(indices), CHUNK):
-        yield indices[start : start + CHUNK]
-
-
-def _parts(
-    work: Callable[[Task], Tensor],
-    tasks: Iterator[Task],
-    batch_size: int,
-    workers: int,
-    device: torch.device,
-) -> Iterator[Tensor]:
-    ahead = BATCHES_AHEAD * -(-batch_size // CHUNK)
-    return ordered(work, tasks, workers=workers, ahead=ahead, pin=device.type == "cuda")
-
-
-def _gather(parts: Iterator[Tensor], batch_size: int, device: torch.device) -> Tensor:
-    """Return the next chunks as one batch on the device: uint8 (batch_size, 3, S, S), channels_last."""
-    chunks = islice(parts, -(-batch_size // CHUNK))
-    images = torch.cat([chunk.to(device, non_blocking=True) for chunk in chunks])
-    return images.permute(0, 3, 1, 2)
+    for part in chunks.chunk_slices(len(indices)):
+        yield indices[part]

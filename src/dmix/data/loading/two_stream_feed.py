@@ -12,21 +12,21 @@ import torch
 from dmix.data.augment.contract import Augment, ImageAugment
 from dmix.data.labels.label_split import LabelSplit
 from dmix.data.loading.disk_views import DiskViews
-from dmix.data.loading.feed import Reading, kept, unfit
+from dmix.data.loading.feed import ReadOptions, from_cache, unfit
 from dmix.data.loading.resident_views import Resident, ResidentViews
 from dmix.data.loading.sampling import Ints, Sampler, Shuffled, WithReplacement
-from dmix.data.loading.two_streams import PairLoader
+from dmix.data.loading.two_streams import TwoStreamLoader
 from dmix.data.sets.dataset import AnySplit, FileSplit, Split
 from dmix.errors import DmixError
 
 Sampling = Literal["shuffled", "replacement"]
 
 
-def pair_loader(
+def two_stream_loader(
     split: AnySplit,
     labels: LabelSplit | None,
     augments: Mapping[str, Augment | ImageAugment],
-    reading: Reading,
+    read_options: ReadOptions,
     *,
     labelled: tuple[str, ...],
     unlabelled: tuple[str, ...],
@@ -37,7 +37,7 @@ def pair_loader(
     std: Sequence[float],
     seed_of: Callable[[str], int],
     device: torch.device,
-) -> PairLoader:
+) -> TwoStreamLoader:
     """Return the training batches of `split` in a labelled stream and, if there is one, an unlabelled stream.
 
     Parameters
@@ -64,9 +64,9 @@ def pair_loader(
     streams = (
         _streams_in_memory(split, plans, mean, std, device)
         if isinstance(split, Split)
-        else _streams_on_disk(split, plans, reading, mean, std, device)
+        else _streams_on_disk(split, plans, read_options, mean, std, device)
     )
-    return PairLoader(streams[0], streams[1] if len(streams) > 1 else None)
+    return TwoStreamLoader(streams[0], streams[1] if len(streams) > 1 else None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,13 +126,13 @@ def _streams_in_memory(
 def _streams_on_disk(
     split: FileSplit,
     plans: Sequence[_Plan],
-    reading: Reading,
+    read_options: ReadOptions,
     mean: Sequence[float],
     std: Sequence[float],
     device: torch.device,
 ) -> list[DiskViews]:
     streams = []
-    workers = shares_of(reading.workers, [plan.size * len(plan.views) for plan in plans])
+    workers = shares_of(read_options.workers, [plan.size * len(plan.views) for plan in plans])
     for plan, own in zip(plans, workers, strict=True):
         views = []
         for augment in plan.views:
@@ -140,8 +140,8 @@ def _streams_on_disk(
                 raise unfit("augmentation", augment, "on disk")
             views.append(augment)
         # An image is read once for all of its views, so they can only share what they all begin with.
-        first, *others = (augment.first for augment in views)
-        images = kept(split, first if all(other == first for other in others) else None, reading)
+        first, *others = (augment.first_resize for augment in views)
+        images = from_cache(split, first if all(other == first for other in others) else None, read_options)
         streams.append(
             DiskViews(
                 images,

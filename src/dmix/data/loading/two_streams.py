@@ -28,7 +28,7 @@ class Views:
 
 
 @dataclass(frozen=True, eq=False)
-class Pair:
+class TwoStreamBatch:
     """One step's samples of both streams; `unlabelled` is None where a method has no use for them."""
 
     labelled: Views
@@ -45,7 +45,7 @@ class Stream(Protocol):
         ...
 
 
-class PairLoader:
+class TwoStreamLoader:
     """The batches of a run on two streams, by step number. No epoch is defined."""
 
     steps_per_epoch = 0
@@ -55,10 +55,10 @@ class PairLoader:
         self._unlabelled = unlabelled
         self.images_per_step = labelled.images_per_step + (unlabelled.images_per_step if unlabelled else 0)
 
-    def batch(self, step: int) -> Pair:
+    def batch(self, step: int) -> TwoStreamBatch:
         """Return both streams' samples of `step`."""
         labelled = self._labelled.batch(step)
         if self._unlabelled is None:
-            return Pair(labelled, None)
+            return TwoStreamBatch(labelled, None)
         drawn = self._unlabelled.batch(step)
-        return Pair(labelled, replace(drawn, labels=torch.full_like(drawn.labels, NO_LABEL)))
+        return TwoStreamBatch(labelled, replace(drawn, labels=torch.full_like(drawn.labels, NO_LABEL)))

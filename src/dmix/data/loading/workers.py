@@ -1,8 +1,7 @@
-"""Tasks done ahead by worker processes, their results in order: torch's DataLoader, tamed.
+"""An ordered parallel map over forked worker processes, by torch's DataLoader.
 
-The processes are forked. A fresh interpreter would import torch for seconds, and a run that was itself
-forked from the preloaded helper has everything at hand. Forked processes inherit a CUDA context they must
-not use, and do not: tasks are made of files, Pillow and numpy.
+Processes are forked, because a fresh interpreter would import torch for seconds. They inherit a CUDA context
+that they must not use, and do not: tasks use files, Pillow and numpy only.
 """
 
 from __future__ import annotations
@@ -24,15 +23,15 @@ from dmix.errors import DmixError
 Task = TypeVar("Task")
 
 _unfinished: WeakSet[Generator[Tensor]] = WeakSet()
-# Iterators of torch with processes. They are held here, because one that is found in a cycle of garbage
-# loses its queues before it can tell its processes to end.
+# Iterators of torch with processes. They are held here, because an iterator that is collected in a reference
+# cycle loses its queues before it can tell its processes to end.
 _started: set[object] = set()
 
 
-def ordered(
+def parallel_map(
     work: Callable[[Task], Tensor], tasks: Iterable[Task], *, workers: int, ahead: int, pin: bool
 ) -> Iterator[Tensor]:
-    """Yield `work(task)` for each task, in their order.
+    """Yield `work(task)` for each task, in the order of the tasks.
 
     Nothing is started before the first result is asked for; the processes end with the last result, or when
     the iterator is dropped. Results do not depend on `workers`, and no global generator is advanced.
@@ -42,12 +41,12 @@ def ordered(
     work: a function of its task alone.
     tasks: read in this process, ahead of the results; may be endless.
     workers: processes beside this one; with 0, this process does the tasks, when they are asked for.
-    ahead: how many tasks may be done ahead, in all; each process has at least two.
+    ahead: how many tasks all processes together may do ahead; at least two per process.
     pin: put results in page-locked memory, for copies to a GPU that do not wait.
 
     Raises
     ------
-    DmixError: what `work` raised, in the place of its result; or a file could not be read.
+    DmixError: `work` raised it, at the position of its result; or a file could not be read.
     """
     results = _results(work, tasks, workers, ahead, pin)
     _unfinished.add(results)
@@ -62,7 +61,7 @@ def _results(
         options = {
             "multiprocessing_context": "fork",
             "prefetch_factor": max(2, -(-ahead // workers)),
-            "worker_init_fn": _settle,
+            "worker_init_fn": _init_worker,
         }
     with warnings.catch_warnings():
         # more processes than cores: the caller's choice
@@ -72,10 +71,10 @@ def _results(
                 _Tasks(work),
                 batch_size=None,
                 sampler=tasks,
-                collate_fn=_as_it_is,
+                collate_fn=_unchanged,
                 num_workers=workers,
                 pin_memory=pin,
-                generator=torch.Generator(),  # else torch's global one is advanced, at every start
+                generator=torch.Generator(),  # otherwise every start advances torch's global one
                 **options,
             )
         )
@@ -88,19 +87,19 @@ def _results(
     finally:
         _started.discard(results)
         if workers:
-            # torch would wait for the last reference, which a traceback may hold until Python ends
+            # torch ends them with the last reference, which a traceback may hold until Python ends
             results._shutdown_workers()
 
 
 @atexit.register
-def _end() -> None:
-    """End what is left when Python ends: it would send SIGTERM, which is ignored, and wait for ever."""
+def _close_unfinished() -> None:
+    """Close what is left when Python ends: it would send SIGTERM, which workers ignore, and wait forever."""
     for results in list(_unfinished):
         results.close()
 
 
 class _Tasks(Dataset[Tensor | DmixError]):
-    """Hands errors over as results: one that crosses processes as an exception arrives as a traceback."""
+    """Returns errors as results: an exception that crosses processes arrives as a traceback."""
 
     def __init__(self, work: Callable[[Any], Tensor]) -> None:
         self._work = work
@@ -118,16 +117,15 @@ class _Tasks(Dataset[Tensor | DmixError]):
             )
 
 
-def _as_it_is(result: Any) -> Any:
+def _unchanged(result: Any) -> Any:
     return result
 
 
-def _settle(worker: int) -> None:
-    """Make a forked process a good worker."""
+def _init_worker(worker: int) -> None:
+    """Prepare a forked worker process."""
     del worker
-    # A terminal or a scheduler signals every process; the run wants to finish its step and save itself.
+    # Terminals and schedulers signal every process, and the run still needs its workers to finish its step.
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
         signal.signal(number, signal.SIG_IGN)
-    # What was inherited is not to be collected here: it may hold another loader, whose end here would be
-    # the end of that loader's processes too.
+    # Inherited objects must not be collected here: closing an inherited loader would end its processes.
     gc.freeze()

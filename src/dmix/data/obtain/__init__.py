@@ -1,1 +1,1 @@
-"""Getting genuine data sets and pretrained weights: download, check, unpack, read once, put in place."""
+"""Getting genuine data sets and pretrained weights: download, check, unpack, load once, install."""

@@ -1,4 +1,4 @@
-"""The members of an archive, one after the other, whatever its kind; nothing is written."""
+"""Iterates over the members of a tar or zip archive; writes nothing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, BinaryIO, NamedTuple
 
-BLOCK = 512  # bytes of a tar archive's header, and of each half of its end
+BLOCK = 512  # bytes of a tar header; two blocks of zeros end an archive
 CHUNK = 1 << 20  # bytes
 TAR_KINDS = {
     tarfile.DIRTYPE: "folder",
@@ -20,13 +20,13 @@ TAR_KINDS = {
     tarfile.BLKTYPE: "a device",
     tarfile.FIFOTYPE: "a pipe",
 }
-ENCRYPTED = 1  # of a zip member's flags
+ENCRYPTED = 1  # bit of a zip member's flags
 
 
 class Member(NamedTuple):
     """A member of an archive; `content` of a file is readable until the next member is asked for.
 
-    `kind` is "file", "folder", or says in words what else it is.
+    `kind` is "file", "folder", or the name of anything else.
     """
 
     name: str
@@ -56,7 +56,7 @@ def members(archive: Path) -> Iterator[Member]:
 
 
 def _tar_members(stream: BinaryIO | gzip.GzipFile) -> Iterator[Member]:
-    """Yield the members; tarfile takes whatever is no header for the end, here only a block of zeros is."""
+    """Yield the members; only a block of zeros is the end, while tarfile takes any invalid header for it."""
     behind = 0
     with tarfile.open(fileobj=stream, mode="r:", encoding="utf-8") as archive:
         for member in archive:
@@ -68,7 +68,7 @@ def _tar_members(stream: BinaryIO | gzip.GzipFile) -> Iterator[Member]:
     stream.seek(behind)
     if stream.read(BLOCK) != bytes(BLOCK):
         raise tarfile.ReadError(f"neither a member nor its end is at byte {behind:,}")
-    while stream.read(CHUNK):  # to the checksum at the end of a compressed one
+    while stream.read(CHUNK):  # up to the checksum at the end of a compressed archive
         pass
 
 

@@ -1,20 +1,20 @@
-"""Whether a file is the published one: its size, then its digest."""
+"""Compares a file with the published one: its size, then its digest."""
 
 from __future__ import annotations
 
 import hashlib
 from pathlib import Path
 
-from dmix.data.line_digest import line_digest
 from dmix.data.obtain.progress import progress
 from dmix.data_items import File
 from dmix.errors import DmixError
+from dmix.files import line_digest
 
 CHUNK = 1 << 20  # bytes
 
 
 def check(path: Path, file: File, way_out: str) -> None:
-    """Compare `path` with what is known of `file`; a file without a known checksum is not refused here.
+    """Check that `path` has the size and the checksum of `file`, each if it is known.
 
     Raises
     ------
@@ -35,8 +35,8 @@ def check(path: Path, file: File, way_out: str) -> None:
         )
 
 
-def right(path: Path, file: File) -> bool:
-    """Return whether `path` is there and is `file`."""
+def matches(path: Path, file: File) -> bool:
+    """Return whether `path` exists and is `file`."""
     try:
         check(path, file, "")
     except DmixError:

@@ -1,4 +1,4 @@
-"""One file from one address, continued where an earlier attempt ended."""
+"""Downloads one file from one address, and resumes where an earlier attempt ended."""
 
 from __future__ import annotations
 
@@ -7,20 +7,24 @@ import time
 from collections.abc import Callable
 
 from dmix.data.obtain.progress import Advance, progress
-from dmix.data.obtain.request import Answer, BrokenError, Part, SourceError, ask, reason
+from dmix.data.obtain.request import Answer, BrokenError, PartialFile, SourceError, open_download, reason
 from dmix.errors import DmixError
 
 CHUNK = 1 << 18  # bytes
-PATIENCE = 5  # broken connections in a row that bring nothing new
+PATIENCE = 5  # broken connections in a row without a new byte
 
 
 def download(
-    url: str, part: Part, name: str, expected: int | None, pause: Callable[[float], None] = time.sleep
+    url: str,
+    partial: PartialFile,
+    name: str,
+    expected: int | None,
+    pause: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Bring `part` to the whole content of `url`.
+    """Download the rest of `url` into `partial`.
 
-    A connection that breaks is tried again for as long as that brings anything. What has arrived stays when
-    this fails, and is continued the next time if the server can do that and its file is still the same.
+    A broken connection is retried as long as new bytes arrive. If this fails, what has arrived stays, and the
+    next call resumes it if the server supports that and its file is unchanged.
 
     Parameters
     ----------
@@ -33,48 +37,48 @@ def download(
     SourceError: the server cannot be reached, refuses, or offers a file of another size.
     DmixError: the disk cannot be written.
     """
-    most, came, fruitless = part.size(), False, 0
-    while expected is None or part.size() != expected:
+    most, arrived, fruitless = partial.size(), False, 0
+    while expected is None or partial.size() != expected:
         try:
-            with_rest = ask(url, part)
-            with with_rest.response:
-                _take(with_rest, part, name, expected)
+            answer = open_download(url, partial)
+            with answer.response:
+                _take(answer, partial, name, expected)
         except BrokenError:
-            came = came or part.size() > most
-            fruitless = 0 if part.size() > most else fruitless + 1
-            most = max(most, part.size())
-            # Where nothing has come at all, the next source is the better idea.
-            if fruitless > (PATIENCE if came else 0):
+            arrived = arrived or partial.size() > most
+            fruitless = 0 if partial.size() > most else fruitless + 1
+            most = max(most, partial.size())
+            # If nothing has arrived at all, the caller tries the next source.
+            if fruitless > (PATIENCE if arrived else 0):
                 raise
             pause(2.0**fruitless)
         else:
             return
 
 
-def _take(answer: Answer, part: Part, name: str, expected: int | None) -> None:
-    """Append what the server sends to `part`, or write `part` anew where it sends the whole file."""
+def _take(answer: Answer, partial: PartialFile, name: str, expected: int | None) -> None:
+    """Append what the server sends to `partial`, or write `partial` anew where it sends the whole file."""
     total = answer.total
     if expected is not None and total is not None and total != expected:
-        part.discard()
+        partial.discard()
         raise SourceError(f"it offers {total:,} bytes, not {expected:,}")
     if answer.begin == 0:
-        part.remember(answer.response)
+        partial.restart(answer.response)
     with progress(f"getting {name}", "MB", total, answer.begin) as advance:
-        _write(answer, part, advance)
-    if total is not None and part.size() < total:  # http.client says nothing about an early end
-        raise BrokenError(f"the connection ended after {part.size():,} of {total:,} bytes")
+        _write(answer, partial, advance)
+    if total is not None and partial.size() < total:  # http.client says nothing about an early end
+        raise BrokenError(f"the connection ended after {partial.size():,} of {total:,} bytes")
 
 
-def _write(answer: Answer, part: Part, advance: Advance) -> None:
+def _write(answer: Answer, partial: PartialFile, advance: Advance) -> None:
     try:
-        with open(part.path, "ab" if answer.begin else "wb") as stream:
+        with open(partial.path, "ab" if answer.begin else "wb") as stream:
             while chunk := _read(answer):
                 stream.write(chunk)
                 stream.flush()  # so that a kill loses nothing that was counted
                 advance(len(chunk))
     except OSError as error:
         raise DmixError(
-            f"cannot write {part.path}: {error.strerror or error}",
+            f"cannot write {partial.path}: {error.strerror or error}",
             "free some disk space, then run the same command again: it continues",
             exit_code=1,
         ) from error

@@ -1,4 +1,4 @@
-"""`dmix data fetch`: what can be had without an account, from the first source that gives it."""
+"""`dmix data fetch`: downloads what needs no account, from the first source that works."""
 
 from __future__ import annotations
 
@@ -8,38 +8,42 @@ from pathlib import Path
 
 from dmix.data.obtain import checksum, weights
 from dmix.data.obtain.download import download
-from dmix.data.obtain.lay import UNPACKED, Load, checked, lay
-from dmix.data.obtain.place import (
+from dmix.data.obtain.install import UNPACKED, Load, check_by_loading, install
+from dmix.data.obtain.request import PartialFile, SourceError
+from dmix.data.obtain.staging import (
     Tell,
     downloads,
-    draft,
     locked,
     require_absent,
     require_space,
+    staging,
     writable,
 )
-from dmix.data.obtain.request import Part, SourceError
 from dmix.data_items import File, Item
 from dmix.errors import DmixError
 
-RIGHT = "the checksum is right, so look at datasets.{} in params.yaml"
+CHECKSUM_IS_RIGHT = "the checksum is right, so look at datasets.{} in params.yaml"
 
 
 def fetch(item: Item, data: Path, load: Load | None, tell: Tell) -> None:
-    """Get an item, unless it is there.
+    """Download and install an item, unless it is there.
 
-    Archives and what has arrived of them stay in `data`/downloads, so that nothing is downloaded twice.
+    Archives, also incomplete ones, stay in `data`/downloads, so that nothing is downloaded twice.
 
     Parameters
     ----------
     data: the folder that holds the editions.
-    load: the data set's loader with the genuine sizes; None for weights, whose checksum says all.
-    tell: takes a line for people.
+    load: the data set's loader with the genuine sizes; None for weights, whose checksum is enough.
+    tell: prints a line for the user.
 
     Raises
     ------
-    DmixError: it needs an account or is gone; no source gives it; it is damaged; the disk is full.
+    DmixError: it needs an account or is gone; no source works; it is damaged; the disk is full.
     """
+    if not item.files:
+        raise DmixError(
+            f"no row of reference/datasets.csv says where {item.name} is from", item.way_out(data)
+        )
     if not item.fetchable:
         raise _by_hand(item)
     with locked(data, item, tell):
@@ -50,10 +54,12 @@ def fetch(item: Item, data: Path, load: Load | None, tell: Tell) -> None:
         _require_space(item, data)
         folder = downloads(data)
         files = {file: _file(item, file, folder, tell) for file in item.files}
-        with draft(data, item) as made:
-            lay(item, files, made, tell)
+        with staging(data, item) as staged:
+            install(item, files, staged, tell)
             if load is not None:
-                checked(item, made, load, folder / item.files[0].name, RIGHT.format(item.name), tell)
+                check_by_loading(
+                    item, staged, load, folder / item.files[0].name, CHECKSUM_IS_RIGHT.format(item.name), tell
+                )
     tell(f"{item.name}: {item.target(data)}")
 
 
@@ -67,7 +73,7 @@ def _by_hand(item: Item) -> DmixError:
 
 
 def _require_space(item: Item, data: Path) -> None:
-    """Check that the disk has room for what is still to be downloaded, and to be unpacked."""
+    """Check that the disk has room for what is still to be downloaded and unpacked."""
     folder = downloads(data)
     there = sum(path.stat().st_size for file in item.files for path in folder.glob(f"*{file.name}*"))
     size = sum(file.bytes or 0 for file in item.files)
@@ -81,27 +87,27 @@ def _require_space(item: Item, data: Path) -> None:
 
 
 def _file(item: Item, file: File, folder: Path, tell: Tell) -> Path:
-    """Return the file in `folder`, from the first source that gives it."""
+    """Return the file in `folder`, downloaded from the first source that works."""
     if item.kind == "weights":
-        return weights.get(item, file, folder)
+        return weights.download(item, file, folder)
     target = folder / file.name
     if target.exists():
-        if checksum.right(target, file):
+        if checksum.matches(target, file):
             return target
         tell(f"{target} is not {file.name}, or damaged; it is downloaded anew")
         target.unlink()
     failures = []
     for source in file.sources:
-        part = Part(folder / f".{file.name}.{hashlib.sha256(source.encode()).hexdigest()[:8]}.part")
+        partial = PartialFile(folder / f".{file.name}.{hashlib.sha256(source.encode()).hexdigest()[:8]}.part")
         try:
-            _take(source, part, file)
+            _take(source, partial, file)
         except SourceError as error:
             failures.append(f"{source}: {error}")
             tell(f"{file.name}: no success with {failures[-1]}")
             continue
         with writable(folder):
-            os.replace(part.path, target)
-            part.discard()
+            os.replace(partial.path, target)
+            partial.discard()
         return target
     raise DmixError(
         f"no source gave {file.name}: {'; '.join(failures)}",
@@ -111,10 +117,10 @@ def _file(item: Item, file: File, folder: Path, tell: Tell) -> Path:
     )
 
 
-def _take(source: str, part: Part, file: File) -> None:
-    download(source, part, file.name, file.bytes)
+def _take(source: str, partial: PartialFile, file: File) -> None:
+    download(source, partial, file.name, file.bytes)
     try:
-        checksum.check(part.path, file, "")
+        checksum.check(partial.path, file, "")
     except DmixError as error:
-        part.discard()
+        partial.discard()
         raise SourceError(error.message) from error

@@ -1,4 +1,4 @@
-"""How far something long has come: a bar on a terminal, a plain line now and then anywhere else."""
+"""Progress of long operations: a bar on a terminal, a plain line now and then anywhere else."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Unit = Literal["MB", "images"]
 
 @contextmanager
 def progress(what: str, unit: Unit, total: int | None, done: int = 0) -> Iterator[Advance]:
-    """Show progress on stderr while the block runs; it calls what this yields with what was added.
+    """Show progress on stderr while the block runs; yield a function that takes each amount added.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Asking a server for a file, or for the rest of it, and seeing which of the two it sends."""
+"""HTTP requests for a file, or for the rest of a partial download."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dmix.files import write_text
 
 TIMEOUT = 60.0  # seconds without a byte
 RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
-PASSING = (http.HTTPStatus.REQUEST_TIMEOUT, http.HTTPStatus.TOO_MANY_REQUESTS)
+TRANSIENT = (http.HTTPStatus.REQUEST_TIMEOUT, http.HTTPStatus.TOO_MANY_REQUESTS)
 
 
 class SourceError(Exception):
@@ -24,7 +24,7 @@ class SourceError(Exception):
 
 
 class BrokenError(SourceError):
-    """The connection failed, or the server did, which may pass."""
+    """The connection or the server failed; trying again may help."""
 
 
 class Answer(NamedTuple):
@@ -36,8 +36,8 @@ class Answer(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Part:
-    """What has arrived of a file from one address, and beside it what identifies the file on that server."""
+class PartialFile:
+    """A partial download from one address, with a tag beside it that identifies the server's file."""
 
     path: Path
 
@@ -51,12 +51,12 @@ class Part:
         return self.path.stat().st_size if self.path.exists() else 0
 
     def discard(self) -> None:
-        """Forget what has arrived."""
+        """Remove what has arrived."""
         self.path.unlink(missing_ok=True)
         self.tag.unlink(missing_ok=True)
 
-    def remember(self, response: Any) -> None:
-        """Keep the tag of a file that is about to be written from its first byte."""
+    def restart(self, response: Any) -> None:
+        """Start from the first byte: remove what has arrived, and save the tag of the response."""
         self.discard()
         tag = response.headers.get("ETag", "")
         if not tag or tag.startswith("W/"):  # a weak one does not promise the same bytes
@@ -65,26 +65,26 @@ class Part:
             write_text(self.tag, tag)
 
 
-def ask(url: str, part: Part) -> Answer:
-    """Ask for what `part` lacks, or for the whole file where it cannot be continued.
+def open_download(url: str, partial: PartialFile) -> Answer:
+    """Request the rest of `partial`, or the whole file if `partial` cannot be resumed.
 
-    It cannot without a tag: nothing then says that the server's file is still the same.
+    It cannot be resumed without a tag, because the server's file may have changed.
 
     Raises
     ------
     BrokenError: the connection or the server failed.
     SourceError: the server refuses.
     """
-    start = part.size() if part.tag.exists() else 0
+    start = partial.size() if partial.tag.exists() else 0
     if start:
-        tag = part.tag.read_text(encoding="utf-8")
+        tag = partial.tag.read_text(encoding="utf-8")
         response = _open(url, {"Range": f"bytes={start}-", "If-Range": tag})
         answer = None if response is None else _answer(response)
         if answer is not None and answer.begin in (0, start):
             return answer
         if response is not None:
             response.close()
-        part.discard()
+        partial.discard()
     answer = _answer(_open(url, {}))
     if answer.begin:
         answer.response.close()
@@ -99,7 +99,7 @@ def reason(error: Exception) -> str:
 
 
 def _open(url: str, headers: dict[str, str]) -> Any:
-    """Return the open response, or None where a range lies behind the end of the server's file."""
+    """Return the open response, or None if the range begins beyond the end of the server's file."""
     own = {"User-Agent": f"dmix/{__version__}", "Accept-Encoding": "identity"}
     request = urllib.request.Request(url, headers=own | headers)  # noqa: S310 (http and https, by the table)
     try:
@@ -108,7 +108,7 @@ def _open(url: str, headers: dict[str, str]) -> Any:
         with error:
             if headers and error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
                 return None
-            kind = BrokenError if error.code >= 500 or error.code in PASSING else SourceError
+            kind = BrokenError if error.code >= 500 or error.code in TRANSIENT else SourceError
             raise kind(f"HTTP {error.code} {error.reason}") from error
     except (OSError, http.client.HTTPException) as error:
         raise BrokenError(reason(error)) from error

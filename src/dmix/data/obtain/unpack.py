@@ -1,4 +1,4 @@
-"""Unpacking archives that nobody is trusted to have made: files and folders that stay inside, and no more."""
+"""Unpacks untrusted archives: only files and folders that stay inside, up to a limit."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from dmix.data.obtain.archive import CHUNK, Member, members
-from dmix.data.obtain.place import writable
+from dmix.data.obtain.staging import writable
 from dmix.errors import DmixError
 
 WAY_OUT = "compare its size and checksum with its source's, and get it again"
-EXPANSION = 10  # images hardly shrink in an archive; text does, and is little
+EXPANSION = 10  # most content per byte of archive; images hardly shrink, and there is little text
 # ValueError: a name that no path can have. NotImplementedError: a compression that zipfile does not know.
 DAMAGE = (
     tarfile.TarError,
@@ -29,7 +29,7 @@ DAMAGE = (
 
 @dataclass(frozen=True)
 class Limit:
-    """How much may come out of one archive: content in bytes, and members, folders included."""
+    """The most that one archive may hold: content in bytes, and members, folders included."""
 
     bytes: int
     members: int = 500_000
@@ -39,7 +39,7 @@ class _MemberError(Exception):
     """A member that must not be unpacked."""
 
 
-def usual(archive: Path) -> Limit:
+def usual_limit(archive: Path) -> Limit:
     """Return the limit for an archive of a data set of images."""
     return Limit(EXPANSION * archive.stat().st_size + (64 << 20))
 
@@ -47,8 +47,8 @@ def usual(archive: Path) -> Limit:
 def unpack(archive: Path, folder: Path, limit: Limit) -> None:
     """Write the files of a tar (plain or gzipped) or zip archive below `folder`.
 
-    Ownership, permissions, times and empty folders are not taken over. Where this fails, files are left in
-    `folder`; it is a draft that the caller removes.
+    Ownership, permissions, times and empty folders are not kept. If this fails, files are left in `folder`,
+    which the caller removes.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def _inside(member: Member) -> PurePosixPath:
 
 
 def _write(path: Path, content: IO[bytes]) -> None:
-    """Write a new file; errors of the disk are told apart from those of the archive."""
+    """Write a new file; errors of the disk are not taken for errors of the archive."""
     with writable(path.parent):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""`dmix data verify`: every image is read and decoded, and everything else is as the settings say."""
+"""`dmix data verify`: decodes every image, and compares all else with the settings."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from dmix.data.loading.workers import ordered
+from dmix.data.loading.workers import parallel_map
 from dmix.data.obtain import checksum
 from dmix.data.obtain.progress import progress
 from dmix.data.sets import tiny_imagenet
@@ -36,7 +36,7 @@ def verify(name: str, folder: Path, load: Callable[[], Dataset], workers: int) -
     DmixError: the loader's; or with all damaged images counted, and the first of them named.
     """
     if folder.name == tiny_imagenet.FOLDER:
-        # Its loader decodes the images itself, and ends at the first that is damaged.
+        # Its loader decodes the images itself, and stops at the first damaged one.
         loose = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.JPEG"))
         _require_whole(name, folder, [LooseFiles(folder, tuple(loose))], workers)
     found = load()
@@ -72,7 +72,7 @@ def _require_whole(name: str, folder: Path, groups: Sequence[ImageFiles], worker
             count = len(files.names)
             tasks = [range(start, min(start + TASK, count)) for start in range(0, count, TASK)]
             work = functools.partial(_damaged, files)
-            results = ordered(work, tasks, workers=workers, ahead=2 * workers, pin=False)
+            results = parallel_map(work, tasks, workers=workers, ahead=2 * workers, pin=False)
             for task, found in zip(tasks, results, strict=True):
                 damaged += [(files, index) for index in found.tolist()]
                 advance(len(task))

@@ -1,4 +1,4 @@
-"""Pretrained weights, through torchvision's own loader."""
+"""Downloads pretrained weights by torchvision's own loader."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from dmix.data_items import File, Item
 from dmix.errors import DmixError
 from dmix.vision import torchvision
 
-SCHEME = "torchvision:"  # of a source: the name of an entry of torchvision's weights
+SCHEME = "torchvision:"  # of a source: prefix of an entry of torchvision's weights
 
 
-def get(item: Item, file: File, folder: Path) -> Path:
-    """Return the file in `folder`, downloaded there unless it is there already and whole.
+def download(item: Item, file: File, folder: Path) -> Path:
+    """Return the file in `folder`, downloaded unless it is there and whole.
 
     Raises
     ------
     DmixError: there is no connection, or what came is not the file.
     """
     target = folder / file.name
-    if target.exists() and not checksum.right(target, file):
-        target.unlink()  # torchvision takes a file that exists for whole
+    if target.exists() and not checksum.matches(target, file):
+        target.unlink()  # torchvision does not check a file that exists
     name = file.sources[0].removeprefix(SCHEME)
     try:
         entry = torchvision().models.get_weight(name)

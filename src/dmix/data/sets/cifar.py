@@ -13,6 +13,8 @@ from dmix.data.sets.dataset import Dataset
 from dmix.errors import DmixError
 from dmix.part import part
 
+FOLDER = {"cifar10": "cifar-10-batches-py", "cifar100": "cifar-100-python"}
+
 
 @part
 def cifar(

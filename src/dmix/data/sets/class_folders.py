@@ -1,42 +1,90 @@
-"""What data sets with one folder of images for each class share: their listing and their sizes."""
+"""Any data set with one folder of images for each class, as most of one's own are, from its folder."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Literal
 
-from dmix.data.sets.listed import Place
+from annotated_types import Gt
+
+from dmix.data.sets.dataset import Dataset
+from dmix.data.sets.image_folders import readable
+from dmix.data.sets.listed import Place, Row, dataset, locate
+from dmix.part import part
+
+ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff")  # and in capitals
+JUNK = ("thumbs.db", "desktop.ini")  # beside hidden files, which macOS and Jupyter leave
 
 
-def class_folders(place: Place, folder: str) -> list[str]:
-    """Return the names of the subfolders of `folder` (relative to the data set), sorted."""
-    return sorted(path.name for path in (place.folder / folder).iterdir() if path.is_dir())
+@part
+def class_folders(
+    root: Path,
+    *,
+    folder: str,
+    edition: Literal["real", "embedded"],
+    classes: Annotated[int, Gt(1)],
+    train_size: Annotated[int, Gt(0)],
+    test_size: Annotated[int, Gt(0)],
+) -> Dataset:
+    """Find the images in `root/<edition>/<folder>`: train/<class>/*, and val/<class>/* or test/<class>/*.
 
+    Labels are the places of the classes' names in sorted order, and each split is in the order of its paths,
+    both as in torchvision's ImageFolder. Hidden files and folders, Thumbs.db and desktop.ini are passed over.
 
-def images_in(place: Place, folder: str) -> list[str]:
-    """Return the names of the .JPEG files of `folder` (relative to the data set), sorted.
+    Parameters
+    ----------
+    root: the folder that holds the editions.
+    folder: by default the name of the entry in params.yaml.
+    train_size, test_size: the images each split must hold.
 
     Raises
     ------
-    DmixError: there are none.
+    DmixError: the data are missing, there are two test splits or none, the splits have different classes, a
+        class has no images, something is no image, or the sizes are not as the settings say.
     """
-    names = sorted(path.name for path in (place.folder / folder).iterdir() if path.suffix == ".JPEG")
-    if not names:
-        raise place.fault(f"{place.folder / folder} holds no images (*.JPEG)")
-    return names
+    target = root / edition / folder
+    place = locate(root, folder, folder, edition, f"put it there: {target}/{{train,val}}/<class>/<image>")
+    place = replace(place, way_out=f"correct {target}")
+    with readable(place):
+        held_out = [name for name in ("val", "test") if (target / name).is_dir()]
+        if len(held_out) != 1:
+            found = "both val and test" if held_out else "neither val nor test"
+            raise place.fault(f"{target} holds {found}: it needs the one that is evaluated")
+        named = {split: _classes(place, split) for split in ("train", held_out[0])}
+        for one, other in (("train", held_out[0]), (held_out[0], "train")):
+            if lacking := sorted(set(named[one]) - set(named[other])):
+                raise place.fault(f"{target}: the class {lacking[0]} of {one} is not among those of {other}")
+        splits = {"train": _rows(place, "train", named["train"])}
+        splits["test"] = _rows(place, held_out[0], named["train"])
+    sizes = {"classes": classes, "train_size": train_size, "test_size": test_size}
+    return dataset(place, splits, len(named["train"]), **sizes)
 
 
-@contextmanager
-def readable(place: Place) -> Iterator[None]:
-    """Turn a file or folder of the data set that cannot be read into an error for people.
+def _classes(place: Place, split: str) -> list[str]:
+    classes = []
+    for path in _visible(place.folder / split):
+        if not path.is_dir():
+            raise place.fault(f"{path} is not the folder of a class")
+        classes.append(path.name)
+    return classes
 
-    Raises
-    ------
-    DmixError: in place of OSError.
-    """
-    try:
-        yield
-    except FileNotFoundError as error:
-        raise place.fault(f"{error.filename} is missing") from error
-    except OSError as error:
-        raise place.fault(f"cannot read {error.filename}: {error.strerror or error}") from error
+
+def _rows(place: Place, split: str, classes: list[str]) -> list[Row]:
+    rows = []
+    for label, name in enumerate(classes):
+        images = list(_visible(place.folder / split / name))
+        if not images:
+            raise place.fault(f"{place.folder / split / name} holds no images")
+        for path in images:
+            if path.suffix.lower() not in ENDINGS or not path.is_file():
+                raise place.fault(f"{path} is no image: those end in {', '.join(ENDINGS)}")
+            rows.append((f"{split}/{name}/{path.name}", label))
+    return rows
+
+
+def _visible(folder: Path) -> Iterator[Path]:
+    for path in sorted(folder.iterdir()):
+        if not path.name.startswith(".") and path.name.lower() not in JUNK:
+            yield path

@@ -13,9 +13,9 @@ import numpy.typing as npt
 from annotated_types import Gt
 
 from dmix.data.sets import imagenet_devkit, tar_index
-from dmix.data.sets.class_folders import class_folders, images_in, readable
 from dmix.data.sets.dataset import Dataset, FileSplit
 from dmix.data.sets.image_files import ImageFiles, LooseFiles
+from dmix.data.sets.image_folders import images_in, readable, subfolders
 from dmix.data.sets.listed import Place, locate, require_sizes
 from dmix.data.sets.tar_files import TarFiles
 from dmix.part import part
@@ -109,13 +109,13 @@ def _val(place: Place) -> ImageFiles:
     if not (place.folder / "val").is_dir():
         index = _index(place, VAL_ARCHIVE, "val")
         return _in_archive(place.folder / VAL_ARCHIVE, index, _by_class(place, index.names))
-    if class_folders(place, "val"):
+    if subfolders(place, "val"):
         return _in_class_folders(place, "val")
     return FlatFiles(place.folder / "val", tuple(sorted(_by_class(place, images_in(place, "val")))))
 
 
 def _in_class_folders(place: Place, split: str) -> LooseFiles:
-    folders = [f"{split}/{wnid}" for wnid in class_folders(place, split)]
+    folders = [f"{split}/{wnid}" for wnid in subfolders(place, split)]
     names = [f"{folder}/{name}" for folder in folders for name in images_in(place, folder)]
     return LooseFiles(place.folder, tuple(sorted(names)))
 

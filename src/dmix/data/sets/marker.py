@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dmix.errors import DmixError
+from dmix.files import sha256
 
 NAME = "DMIX_EMBEDDED.json"
 WAY_OUT = "run: dmix data embed"
@@ -26,12 +26,6 @@ class Marker(BaseModel):
     train: int = Field(gt=0)
     test: int = Field(gt=0)
     classes: int = Field(gt=1)
-
-
-def sha256(path: Path) -> str:
-    """Return the SHA-256 (64 hex digits) of a file."""
-    with open(path, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def write(folder: Path, source: str, version: int, train: int, test: int, classes: int) -> None:

@@ -9,9 +9,9 @@ import numpy as np
 from annotated_types import Gt
 
 from dmix.data.sets.block_means import reduced, require_divisor
-from dmix.data.sets.class_folders import class_folders, images_in, readable
 from dmix.data.sets.dataset import Dataset, Split
 from dmix.data.sets.image_files import LooseFiles, decode
+from dmix.data.sets.image_folders import images_in, readable, subfolders
 from dmix.data.sets.listed import Place, Rows, locate, read_lines, read_pairs, require_sizes
 from dmix.part import part
 
@@ -80,7 +80,7 @@ def _wnids(place: Place) -> list[str]:
 
 
 def _train(place: Place, wnids: list[str]) -> Rows:
-    folders = class_folders(place, "train")
+    folders = subfolders(place, "train")
     if absent := sorted(set(wnids) - set(folders)):
         raise place.fault(f"{place.folder / 'train'} has no folder for the class {absent[0]} of {WNIDS}")
     if foreign := sorted(set(folders) - set(wnids)):

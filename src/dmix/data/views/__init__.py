@@ -1,1 +1,1 @@
-"""What test images go through before normalisation."""
+"""Test-time transforms of images."""

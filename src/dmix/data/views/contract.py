@@ -1,4 +1,4 @@
-"""What a test-time transform is: a pure function of one image, and what is evaluated of its result."""
+"""The interface of a test-time transform: a pure function of one image, then the crops to evaluate."""
 
 from __future__ import annotations
 
@@ -7,25 +7,24 @@ from typing import Protocol
 
 from torch import Tensor
 
-from dmix.data.augment.resize import First, Image
+from dmix.data.augment.resize import FirstResize, Image
 
 
 class View(Protocol):
-    """How test images are seen: by the call on the host, once for each image, then by `crops` on the device.
+    """A test-time transform: the call on the host, once per image, then `crops` on the device.
 
-    `first` is the resize that it begins with, or None; it changes nothing in an image that already went
-    through it, so that it may be done once for all readings. `centre` is the number of the crop in the middle
-    among those of `crops`, counted from 0.
+    `first_resize` is the deterministic resize that it begins with, or None. It is idempotent, so its result
+    may be cached for all evaluations. `centre` is the index, from 0, of the central crop in `crops`.
     """
 
     @property
-    def first(self) -> First | None:
+    def first_resize(self) -> FirstResize | None:
         """The resize, or None."""
         ...
 
     @property
     def centre(self) -> int:
-        """The number of the crop in the middle."""
+        """The index of the central crop."""
         ...
 
     def __call__(self, image: Image) -> Image:
@@ -33,15 +32,15 @@ class View(Protocol):
         ...
 
     def crops(self, images: Tensor) -> Iterator[Tensor]:
-        """Yield what is evaluated of normalised (N, 3, S, S), which stay as they are, as (N, 3, S', S').
+        """Yield the crops, (N, 3, S', S'), of normalised images (N, 3, S, S), which are not changed.
 
-        A prediction is the sum of the logits of all crops. Their number is one for every batch.
+        A prediction is the sum of the logits of all crops. Every batch has the same number of crops.
         """
         ...
 
 
 class OneCrop:
-    """The device's part of views whose images are evaluated as they come."""
+    """Base of transforms whose only crop is the whole image."""
 
     centre = 0
 

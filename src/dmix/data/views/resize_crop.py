@@ -1,4 +1,4 @@
-"""Resize, then crop the centre: how ImageNet and the fine-grained sets are tested."""
+"""Resize and centre crop: the test-time transform of ImageNet and the fine-grained sets."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dmix.part import part
 
 @part
 class ResizeCrop(OneCrop):
-    """Resize the shorter side to `shorter_side` pixels and cut `size` pixels square out of the middle.
+    """Resize the shorter side to `shorter_side` pixels and crop the centre, `size` pixels square.
 
     As torchvision's `Resize(shorter_side)` and `CenterCrop(size)`.
 
@@ -36,11 +36,11 @@ class ResizeCrop(OneCrop):
                 f"set size to at most {shorter_side} in params.yaml",
             )
         self.size = size
-        self.first = ShorterSide(shorter_side, interpolation)
+        self.first_resize = ShorterSide(shorter_side, interpolation)
 
     def __call__(self, image: Image) -> Image:
         """Turn uint8 (H, W, 3) into uint8 (size, size, 3)."""
-        image = self.first(image)
-        # of an odd margin, the half goes to the even side, as torchvision's round() has it
+        image = self.first_resize(image)
+        # half margins are rounded to even, as by torchvision's round()
         top, left = (round((length - self.size) / 2) for length in image.shape[:2])
         return image[top : top + self.size, left : left + self.size]

@@ -1,4 +1,4 @@
-"""Ten crops of a squared image, whose logits are added up: how transfer learning is tested."""
+"""Ten crops with summed logits: the test-time transform of transfer learning."""
 
 from __future__ import annotations
 
@@ -15,19 +15,20 @@ from dmix.part import part
 
 @part
 class TenCrop:
-    """Resize to `side` pixels square; evaluate five crops of `size` pixels, of the image and of its mirror.
+    """Resize to `side` pixels square; evaluate five crops of `size` pixels, of the image and of its mirror
+    image.
 
-    Four crops lie in the corners and the fifth in the middle, and what counts is the sum of the ten logits,
-    not of probabilities. The far corners begin at `side - size - 1`: at 31 for 224 pixels out of 256, where
-    there is room for 32, so that no crop has the last row, or the last column of the image or of its mirror.
-    Self-Tuning's published code has it so, and readings are to be comparable with those made by it.
+    The crops are the four corners and the centre. The prediction is the sum of the ten logits, not of
+    probabilities. The far corners begin at `side - size - 1` (at 31 for 224 of 256 pixels, where 32 would
+    fit), so no crop has the last row or column. Self-Tuning's published code does the same, and scores are to
+    be comparable with its scores.
 
     Raises
     ------
     DmixError: `size` is not less than `side`.
     """
 
-    centre = 4  # the image's own, not its mirror's
+    centre = 4  # the image's, not its mirror image's
 
     def __init__(
         self,
@@ -42,19 +43,20 @@ class TenCrop:
                 f"set size to less than {side} in params.yaml",
             )
         self.size = size
-        self.first = Square(side, interpolation)
+        self.first_resize = Square(side, interpolation)
         far, middle = side - size - 1, round((side - size) / 2)
         # left and top of each crop
         self.places = ((0, 0), (far, far), (far, 0), (0, far), (middle, middle))
 
     def __call__(self, image: Image) -> Image:
         """Turn uint8 (H, W, 3) into uint8 (side, side, 3)."""
-        return self.first(image)
+        return self.first_resize(image)
 
     def crops(self, images: Tensor) -> Iterator[Tensor]:
-        """Yield ten (N, 3, size, size) of (N, 3, side, side): those of the images, then of their mirrors.
+        """Yield ten crops (N, 3, size, size) of (N, 3, side, side): five of the images, five of the mirror
+        images.
 
-        Those of the images share their memory.
+        The first five share the memory of `images`.
         """
         for seen in (images, images.flip(3)):
             for left, top in self.places:

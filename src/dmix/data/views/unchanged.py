@@ -1,4 +1,4 @@
-"""Test images as they are."""
+"""The test-time transform that changes nothing."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from dmix.part import part
 
 @part
 class Unchanged(OneCrop):
-    """Leave images as they are; those of a batch must have one size."""
+    """Leave images as they are; all images of a batch must have the same size."""
 
-    first = None
+    first_resize = None
 
     def __call__(self, image: Image) -> Image:
         """Return `image`."""

@@ -1,4 +1,4 @@
-"""What mixes rows beside a method's clean ones: its contract, on which methods depend and not on the part."""
+"""What an add-on of a two-stream method is: the contract on which methods depend."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from torch import Tensor, nn
 
 from dmix.engine.method import Step
 from dmix.methods.addons.pseudo import PseudoLabels
-from dmix.policies.policy import Draws
+from dmix.objectives.objective import ByClass
+from dmix.policies.policy import Context, Draws, Policy
 
 
 @dataclass(frozen=True)
-class MixedPairs:
+class MixedBatches:
     """The mixed batches of a step; neither depends on a pseudo-class.
 
     Attributes
@@ -21,7 +22,7 @@ class MixedPairs:
     images: (B, 3, H, W) for labelled with labelled rows, and for labelled with unlabelled ones where there
         are any, (B', 3, H, W) with B' the smaller of both batches.
     y, partner: (B,) int64, labels of the rows and of their labelled partners.
-    lam, share: (B,) and (B',) float32, weight of the row's own label in the two batches.
+    lam, share: (B,) and (B',) float32, true weight of the row's own label in the two batches.
     """
 
     images: tuple[Tensor, ...]
@@ -31,19 +32,21 @@ class MixedPairs:
     share: Tensor
 
 
-class Pairing(nn.Module):
-    """Base of the parts of this room, of which there is one: `pairs`.
+class Addon(nn.Module):
+    """Base of the add-ons: batches mixed by the run's policy, with losses of the run's objective.
 
     Attributes
     ----------
-    eta, w_ll, w_lu: weights of the decoupled terms, of labelled with labelled rows, and with unlabelled ones.
+    policy: mixes the rows. class_terms: the objective, taken apart by class.
+    w_ll, w_lu: weights of labelled with labelled rows, and of labelled with unlabelled ones.
     unlabelled: whether unlabelled rows are read. view: which of their views, from 0.
     joint: whether mixed rows share a pass with the clean ones. freeze: whether those with unlabelled rows
         leave running statistics alone.
     own: the classifier of mixed rows, where they have one of their own.
     """
 
-    eta: float
+    policy: Policy
+    class_terms: ByClass
     w_ll: float
     w_lu: float
     unlabelled: bool
@@ -56,7 +59,9 @@ class Pairing(nn.Module):
         """Make what depends on the clean classifier. Called once."""
         raise NotImplementedError(type(self).__name__)
 
-    def mix(self, images: Tensor, y: Tensor, unlabelled: Tensor | None, draws: Draws) -> MixedPairs:
+    def mix(
+        self, images: Tensor, y: Tensor, unlabelled: Tensor | None, draws: Draws, context: Context
+    ) -> MixedBatches:
         """Mix a labelled batch with a permutation of itself and with the first unlabelled rows.
 
         Parameters
@@ -70,7 +75,7 @@ class Pairing(nn.Module):
         raise NotImplementedError(type(self).__name__)
 
     def losses(
-        self, logits: tuple[Tensor, ...], mixed: MixedPairs, pseudo: PseudoLabels | None, step: Step
+        self, logits: tuple[Tensor, ...], mixed: MixedBatches, pseudo: PseudoLabels | None, step: Step
     ) -> Mapping[str, Tensor]:
         """Return named scalar losses with their weights.
 

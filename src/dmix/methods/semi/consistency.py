@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from dmix.data.loading.two_streams import Pair
+from dmix.data.loading.two_streams import TwoStreamBatch
 from dmix.engine.method import Ingredients, Step
 from dmix.methods.addons.pseudo import pseudo_labels
 from dmix.methods.passes import together
-from dmix.methods.semi.host import SemiHost
+from dmix.methods.semi.method import SemiMethod
 from dmix.methods.semi.row_losses import masked_ce
 
 
@@ -22,7 +22,7 @@ class Lesson(NamedTuple):
     mask: Tensor
 
 
-class Consistency(SemiHost):
+class Consistency(SemiMethod):
     """Labelled, weak and strong rows in one pass, with one set of statistics, mixed rows with them or apart.
 
     The trained network teaches itself, not its moving average. Of the weak rows only the statistics have a
@@ -34,7 +34,7 @@ class Consistency(SemiHost):
     """
 
     unlabelled = ("augment", "strong")
-    takes_pairs = True
+    takes_addon = True
 
     def __init__(self, ingredients: Ingredients, weight: float) -> None:
         super().__init__(ingredients)
@@ -54,7 +54,7 @@ class Consistency(SemiHost):
         del step
         return masked_ce(logits, y)
 
-    def losses(self, batch: Pair, step: Step) -> Mapping[str, Tensor]:
+    def losses(self, batch: TwoStreamBatch, step: Step) -> Mapping[str, Tensor]:
         """Return `ce`, `consistency`, and the losses of mixed rows."""
         assert batch.unlabelled is not None
         mixed = self.mixed(batch, step)

@@ -8,7 +8,7 @@ import torch
 from annotated_types import Ge
 from torch import Tensor
 
-from dmix.data.loading.two_streams import PairLoader
+from dmix.data.loading.two_streams import TwoStreamLoader
 from dmix.engine.method import Feeding, Ingredients
 from dmix.errors import DmixError
 from dmix.methods.addons.pseudo import confident, pseudo_labels
@@ -47,7 +47,7 @@ class FlexMatch(Consistency):
         images = len(ingredients.dataset.splits["train"])
         self.register_buffer("last", torch.full((images,), UNUSED, dtype=torch.int64))
 
-    def loader(self, feeding: Feeding) -> PairLoader:
+    def loader(self, feeding: Feeding) -> TwoStreamLoader:
         """Return what every method's does.
 
         Raises

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from dmix.methods.passes import apart
 
 
 def chunks(rows: int, groups: int) -> list[int]:
@@ -30,3 +32,18 @@ def interleave(groups: Sequence[Tensor]) -> list[Tensor]:
     for i in range(1, len(groups)):
         parts[0][i], parts[i][i] = parts[i][i], parts[0][i]
     return [torch.cat(group) for group in parts]
+
+
+def dealt_out(encoder: nn.Module, rows: Tensor, group: int) -> Tensor:
+    """Return the features (N, d) of rows (N, 3, H, W) in passes of `group` rows, of all kinds each.
+
+    The groups are interleaved; the first one alone moves the running statistics (MixMatch).
+
+    Parameters
+    ----------
+    group: a divisor of N.
+    """
+    first, *others = interleave(rows.chunk(len(rows) // group))
+    features = [apart(encoder, first, freeze=False)]
+    features += [apart(encoder, other, freeze=True) for other in others]
+    return torch.cat(interleave(features))

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from dmix.data.send import to_device
-from dmix.methods.addons.mix_rows import mix_rows
 from dmix.policies.draw import draw_lam, draw_partner
 from dmix.policies.policy import Draws
 
@@ -48,3 +47,14 @@ def mix_at_random(images: Tensor, targets: Tensor, alpha: float, draws: Draws) -
     drawn = to_device(draw_lam(draws.host, alpha, n, 1), device)
     partner = to_device(draw_partner(draws.host, n, 1, derangement=False), device)
     return mix_with_partners(images, targets, partner, torch.maximum(drawn, 1 - drawn))
+
+
+def mix_rows(own: Tensor, partner: Tensor, lam: Tensor) -> Tensor:
+    """Return lam * own + (1 - lam) * partner, row by row.
+
+    Parameters
+    ----------
+    own, partner: (N, ...) floating. lam: (N,) in [0, 1].
+    """
+    share = lam.to(own.dtype).view(-1, *[1] * (own.ndim - 1))
+    return share * own + (1 - share) * partner

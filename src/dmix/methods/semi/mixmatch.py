@@ -10,21 +10,23 @@ import torch
 from annotated_types import Ge, Gt, Le
 from torch import Tensor
 
-from dmix.data.loading.two_streams import Pair
+from dmix.data.loading.two_streams import TwoStreamBatch
 from dmix.engine.method import Ingredients, Step
+from dmix.errors import DmixError
+from dmix.methods.addons.contract import Addon
 from dmix.methods.addons.pseudo import PseudoLabels
-from dmix.methods.semi.dealt_out import dealt_out
-from dmix.methods.semi.host import SemiHost
-from dmix.methods.semi.kinds import decoupled_by_kinds
+from dmix.methods.semi.interleave import dealt_out
+from dmix.methods.semi.method import SemiMethod
 from dmix.methods.semi.mixed_rows import mix_at_random
 from dmix.methods.semi.ramps import linear
 from dmix.methods.semi.row_losses import masked_ce, squared_error
 from dmix.methods.semi.targets import certain, guess, sharpen
 from dmix.part import part
+from dmix.policies.mixup import Mixup
 
 
 @part
-class MixMatch(SemiHost):
+class MixMatch(SemiMethod):
     """Mix labelled rows and two views of unlabelled ones with each other; targets are mixed alike.
 
     As in TorchSSL there is one lam for the batch, and the running statistics are moved by one group of rows
@@ -32,14 +34,19 @@ class MixMatch(SemiHost):
 
     Settings: `temperature` at which both views' mean distribution is sharpened to the target of unlabelled
     rows; `alpha` of lam = max(l, 1 - l), l ~ Beta(alpha, alpha); `weight` of the squared error of unlabelled
-    rows; `ramp` the share of the run in which it grows from 0, linearly; `dm` what a pairing adds, if any.
-    With "kinds" these are decoupled terms of MixMatch's own rows, by the kinds of what they are mixed of: of
-    the pairing eta, w_ll, w_lu and unlabelled count, and the terms of unlabelled rows have this ramp. With
-    "batches" they are the pairing's own mixed batches, each in a pass by itself.
+    rows; `ramp` the share of the run in which it grows from 0, linearly; `dm` what an add-on adds, if any.
+    With "kinds" it is the decoupled terms of its objective for MixMatch's own rows, which Mixup mixes, by the
+    kinds of what they are mixed of: of its settings w_ll, w_lu and unlabelled count, and the terms of
+    unlabelled rows have this ramp. With "batches" it is the add-on's own mixed batches, each in a pass by
+    itself.
+
+    Raises
+    ------
+    DmixError: with "kinds", the add-on mixes by another policy than Mixup.
     """
 
     unlabelled = ("augment", "augment")
-    takes_pairs = True
+    takes_addon = True
 
     def __init__(
         self,
@@ -51,16 +58,23 @@ class MixMatch(SemiHost):
         ramp: Annotated[float, Ge(0), Le(1)],
         dm: Literal["kinds", "batches"] = "kinds",
     ) -> None:
-        pairing = ingredients.pairing
-        self_mixed = pairing is not None and dm == "kinds"
+        addon: Addon | None = ingredients.addon
+        by_kinds = addon is not None and dm == "kinds"
+        if by_kinds and not isinstance(ingredients.policy, Mixup):
+            raise DmixError(
+                "MixMatch mixes its rows by Mixup; with dm: kinds an add-on's policy is never called, and "
+                f"{type(ingredients.policy).__name__} would not be what the run's name says",
+                "choose an add-on whose policy is mixup, or set method.dm to batches, in params.yaml",
+            )
         # By kinds, there are no mixed rows beside MixMatch's own, so no head for them either.
-        super().__init__(replace(ingredients, pairing=None) if self_mixed else ingredients)
+        super().__init__(replace(ingredients, addon=None) if by_kinds else ingredients)
         self.temperature, self.alpha, self.weight, self.ramp = temperature, alpha, weight, ramp
-        self.eta_ll = pairing.eta * pairing.w_ll if self_mixed else 0.0
-        self.eta_lu = pairing.eta * pairing.w_lu * pairing.unlabelled if self_mixed else 0.0
+        self.by_kinds = addon.class_terms if addon is not None and by_kinds else None
+        self.w_ll = addon.w_ll if addon is not None else 0.0
+        self.w_lu = addon.w_lu * addon.unlabelled if addon is not None else 0.0
 
-    def losses(self, batch: Pair, step: Step) -> Mapping[str, Tensor]:
-        """Return `ce` and `squared`; with a pairing also `decoupled_ll` and `decoupled_lu`, or its own."""
+    def losses(self, batch: TwoStreamBatch, step: Step) -> Mapping[str, Tensor]:
+        """Return `ce` and `squared`; with an add-on also `decoupled_ll` and `decoupled_lu`, or its own."""
         assert batch.unlabelled is not None
         views, y = batch.unlabelled.images, batch.labelled.labels
         p = guess([self.look(view) for view in views])
@@ -71,10 +85,17 @@ class MixMatch(SemiHost):
         ramp = linear(step.number, self.ramp * step.total)
         ce, squared = mixmatch_losses(logits, mixed.targets, len(y))
         losses = {"ce": ce, "squared": self.weight * ramp * squared}
-        if self.eta_ll or self.eta_lu:
+        if self.by_kinds is not None:
             classes = torch.cat([y, *[q.argmax(1)] * len(views)])
-            terms = decoupled_by_kinds(logits, classes, mixed.partner, mixed.lam, len(y))
-            losses |= {"decoupled_ll": self.eta_ll * terms[0], "decoupled_lu": self.eta_lu * ramp * terms[1]}
+            terms = self.by_kinds(logits, classes, classes[mixed.partner], mixed.lam)
+            if terms.decoupled is None:
+                raise DmixError(
+                    "with dm: kinds MixMatch adds the decoupled terms of an objective, and this one has none",
+                    "choose an add-on whose objective is dm_ce, or set method.dm to batches, in params.yaml",
+                )
+            ll, lu = decoupled_by_kinds(terms.decoupled, mixed.partner, len(y))
+            losses["decoupled_ll"] = terms.weight * self.w_ll * ll
+            losses["decoupled_lu"] = terms.weight * self.w_lu * ramp * lu
         confidence, classes = p.max(1)
         pseudo = PseudoLabels(classes, confidence)
         return {**losses, **self.mixed_losses(self.mixed(batch, step), (), pseudo, step)}
@@ -90,3 +111,20 @@ def mixmatch_losses(logits: Tensor, targets: Tensor, labelled: int) -> tuple[Ten
     return masked_ce(logits[:labelled], targets[:labelled]), squared_error(
         logits[labelled:], targets[labelled:]
     )
+
+
+def decoupled_by_kinds(decoupled: Tensor, partner: Tensor, labelled: int) -> tuple[Tensor, Tensor]:
+    """Return the mean decoupled terms of the labelled rows and of the others, two scalars.
+
+    A row counts if its partner is labelled: a labelled row with both terms, an unlabelled one with its
+    partner's alone. As its own share is at least a half, that is the asymmetrical strategy (the paper,
+    section 3.2): the labelled image is the fainter one. A labelled row with an unlabelled partner would be
+    the opposite, and two unlabelled ones have no label to decouple. The means are over all rows of the kind.
+
+    Parameters
+    ----------
+    decoupled: (N, 2), terms of the own class and of the partner's; the first `labelled` rows are labelled.
+    partner: (N,) int64.
+    """
+    terms = decoupled * (partner < labelled).to(decoupled.dtype).unsqueeze(1)
+    return terms[:labelled].sum(1).mean(), terms[labelled:, 1].mean()

@@ -8,18 +8,18 @@ from typing import Annotated
 from annotated_types import Ge, Le
 from torch import Tensor
 
-from dmix.data.loading.two_streams import Pair
+from dmix.data.loading.two_streams import TwoStreamBatch
 from dmix.engine.method import Ingredients, Step
 from dmix.methods.addons.pseudo import confident, pseudo_labels
 from dmix.methods.passes import apart
-from dmix.methods.semi.host import SemiHost
+from dmix.methods.semi.method import SemiMethod
 from dmix.methods.semi.ramps import linear
 from dmix.methods.semi.row_losses import masked_ce
 from dmix.part import part
 
 
 @part
-class PseudoLabel(SemiHost):
+class PseudoLabel(SemiMethod):
     """Add the cross-entropy of unlabelled rows with their own pseudo-classes; their pass moves no statistics.
 
     Settings: `threshold` the least confidence of a row that counts; `weight` of the addition; `ramp` the
@@ -39,7 +39,7 @@ class PseudoLabel(SemiHost):
         super().__init__(ingredients)
         self.threshold, self.weight, self.ramp = threshold, weight, ramp
 
-    def losses(self, batch: Pair, step: Step) -> Mapping[str, Tensor]:
+    def losses(self, batch: TwoStreamBatch, step: Step) -> Mapping[str, Tensor]:
         """Return `ce` and `pseudo`."""
         assert batch.unlabelled is not None
         labelled = self.head(self.encoder(batch.labelled.images[0]))

@@ -10,12 +10,12 @@ import torch
 from annotated_types import Ge, Gt, Le, Lt
 from torch import Tensor, nn
 
-from dmix.data.loading.two_streams import Pair, PairLoader
+from dmix.data.loading.two_streams import TwoStreamBatch, TwoStreamLoader
 from dmix.data.send import to_device
 from dmix.engine.method import Feeding, Ingredients, Step
 from dmix.methods.passes import apart
-from dmix.methods.semi.dealt_out import dealt_out
-from dmix.methods.semi.host import SemiHost
+from dmix.methods.semi.interleave import dealt_out
+from dmix.methods.semi.method import SemiMethod
 from dmix.methods.semi.mixed_rows import mix_at_random
 from dmix.methods.semi.quarter_turns import TURNS, turned
 from dmix.methods.semi.ramps import linear
@@ -25,7 +25,7 @@ from dmix.part import part
 
 
 @part
-class ReMixMatch(SemiHost):
+class ReMixMatch(SemiMethod):
     """Mix labelled rows with two strong views and the weak view of unlabelled ones; add one view by itself.
 
     Targets are the weak view's distributions, aligned with the frequencies of labels and sharpened. As in
@@ -69,7 +69,7 @@ class ReMixMatch(SemiHost):
         self.register_buffer("predicted", torch.full((classes,), 1 / classes))
         self.register_buffer("wanted", torch.full((classes,), 1 / classes))
 
-    def loader(self, feeding: Feeding) -> PairLoader:
+    def loader(self, feeding: Feeding) -> TwoStreamLoader:
         """Return what every method's does, and keep the frequencies of the labels."""
         labels = (
             feeding.split.labels if feeding.labels is None else feeding.split.labels[feeding.labels.labelled]
@@ -78,7 +78,7 @@ class ReMixMatch(SemiHost):
         self.wanted.copy_(torch.from_numpy(counts / len(labels)))
         return super().loader(feeding)
 
-    def losses(self, batch: Pair, step: Step) -> Mapping[str, Tensor]:
+    def losses(self, batch: TwoStreamBatch, step: Step) -> Mapping[str, Tensor]:
         """Return `ce`, `match`, `strong` and `rotation`."""
         assert batch.unlabelled is not None
         weak, first, second = batch.unlabelled.images

@@ -6,21 +6,21 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from dmix.data.loading.two_streams import Pair
+from dmix.data.loading.two_streams import TwoStreamBatch
 from dmix.engine.method import Ingredients, Step
-from dmix.methods.semi.host import SemiHost
+from dmix.methods.semi.method import SemiMethod
 from dmix.methods.semi.row_losses import masked_ce
 from dmix.part import part
 
 
 @part
-class SupervisedOnly(SemiHost):
+class SupervisedOnly(SemiMethod):
     """The cross-entropy of the labelled rows, from the same labels and the same stream of them."""
 
     def __init__(self, ingredients: Ingredients) -> None:
         super().__init__(ingredients)
 
-    def losses(self, batch: Pair, step: Step) -> Mapping[str, Tensor]:
+    def losses(self, batch: TwoStreamBatch, step: Step) -> Mapping[str, Tensor]:
         """Return `ce`."""
         del step
         logits = self.head(self.encoder(batch.labelled.images[0]))

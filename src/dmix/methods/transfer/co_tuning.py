@@ -12,19 +12,19 @@ from annotated_types import Ge
 from torch import Tensor
 
 from dmix.backbones.pretrained import source_classifier
-from dmix.data.loading.two_streams import Pair
+from dmix.data.loading.two_streams import TwoStreamBatch
 from dmix.engine.method import Ingredients
 from dmix.errors import DmixError
 from dmix.methods.addons.pseudo import PseudoLabels
 from dmix.methods.transfer.class_relation import relation_loss
-from dmix.methods.transfer.host import Host
+from dmix.methods.transfer.method import TransferMethod
 from dmix.part import part
 
 MATRIX = "relationship"
 
 
 @part
-class CoTuning(Host):
+class CoTuning(TransferMethod):
     """Add `relation_weight` times the cross-entropy of the source classifier with R[y], clean rows only.
 
     R, the class relation, is learned before the run (`dmix.engine.class_relation`).
@@ -40,7 +40,7 @@ class CoTuning(Host):
                 "set recipe.init and relation.use for it in params.yaml",
             )
         self.relation_weight = relation_weight
-        self.source = source_classifier(ingredients.weights, from_run=ingredients.from_run)
+        self.source = source_classifier(ingredients.model, ingredients.weights, from_run=ingredients.from_run)
         matrix = read_matrix(ingredients.relation)
         wanted = (self.head.out_features, self.source.out_features)
         if tuple(matrix.shape) != wanted:
@@ -50,7 +50,9 @@ class CoTuning(Host):
             )
         self.register_buffer("relationship", matrix.float())
 
-    def own_losses(self, features: Tensor, batch: Pair) -> tuple[Mapping[str, Tensor], PseudoLabels | None]:
+    def own_losses(
+        self, features: Tensor, batch: TwoStreamBatch
+    ) -> tuple[Mapping[str, Tensor], PseudoLabels | None]:
         """Return `relation`, a scalar."""
         rows = relation_loss(self.source(features), self.relationship, batch.labelled.labels)
         return {"relation": self.relation_weight * rows.mean()}, None

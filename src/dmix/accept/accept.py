@@ -1,0 +1,131 @@
+"""`dmix accept`: from an edit that is meant to change no number to lines that say so, or to a refusal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from dmix.accept.affected import REPLAYED_TIER, RUN, Affected, affected, covering
+from dmix.accept.replay import TRAIN, Command, Outcome, first_difference, other_product, replay, with_needs
+from dmix.accept.tree import Runs, Tree, both_trees, full_hash
+from dmix.errors import DmixError
+from dmix.grid.equivalent import TABLE, Line, add_equivalences
+
+Tell = Callable[[str], None]
+
+
+def accept(since: str, because: str, tell: Tell) -> int:
+    """Replay runs by the code of `since` and by today's; write their equivalence where all bits are equal.
+
+    Weights after every step, final weights, history and scores are compared, on the CPU, over smoke runs that
+    together use everything that affected runs are made of; one of them is stopped and resumed as well.
+
+    Parameters
+    ----------
+    since: a commit, whose code finished runs were trained with.
+    because: why the code was edited, for the file. tell: gets every line for people.
+
+    Returns
+    -------
+    The exit status: 0 where lines were written or none was needed.
+
+    Raises
+    ------
+    DmixError: a run differs, with its first differing step; or what changed cannot be replayed.
+    """
+    commit = full_hash(since)
+    with both_trees(commit) as (old, new):
+        before, today = old.runs(), new.runs()
+        found = affected(before, today)
+        if found.other:
+            tell(f"{len(found.other)} runs have other settings too and are left out, as {found.other[0]}")
+        if not found.changes:
+            tell(f"no run is made of other code than at {commit[:10]}: there is nothing to accept")
+            return 0
+        chosen = _chosen(found, today)
+        tell(f"{_counted(found)} are made of other code than at {commit[:10]}")
+        tell(f"replaying {len(chosen)} runs of the {REPLAYED_TIER} tier on the CPU, by both")
+        commands = with_needs(chosen, today[REPLAYED_TIER])
+        _compare(old, new, commands, today, tell)
+    lines = [
+        Line(change.part, change.new, change.old, " ".join(chosen), because, commit)
+        for change in found.changes
+    ]
+    add_equivalences(TABLE, lines)
+    tell(f"all bits are equal: {len(lines)} lines added to {TABLE}; commit it with the edit")
+    tell("this was shown on the CPU: what a GPU computes cannot be replayed bit for bit")
+    return 0
+
+
+def _chosen(found: Affected, today: Runs) -> list[str]:
+    """Return the smoke runs that are replayed.
+
+    Raises
+    ------
+    DmixError: a change is used by no smoke run.
+    """
+    here = found.runs.get(REPLAYED_TIER, {})
+    uses = {name: frozenset(today[REPLAYED_TIER][name]["parts"]) for name in here}
+    replayed = frozenset().union(*uses.values())
+    wanted = {
+        part
+        for tier, runs in found.runs.items()
+        for name in runs
+        for part in _to_show(found, tier, name, today)
+    }
+    if lost := sorted(wanted - replayed):
+        raise DmixError(
+            f"not replayed: no run of the {REPLAYED_TIER} tier uses {', '.join(lost)}",
+            "add such a run to a grid of the smoke tier, or let the runs that use it train again",
+        )
+    return covering(uses)
+
+
+def _to_show(found: Affected, tier: str, name: str, today: Runs) -> set[str]:
+    """Return what of a run has to be shown equal: parts that changed, or all where it did as a whole."""
+    changed = {change.part for change in found.runs[tier][name]}
+    parts = set(today[tier][name]["parts"])
+    return parts if RUN in changed else parts & changed
+
+
+def _compare(old: Tree, new: Tree, commands: Sequence[Command], today: Runs, tell: Tell) -> None:
+    """Refuse where the two trees differ in a command, or today's code after a stop in the last of them."""
+    datasets = [today[REPLAYED_TIER][c.name]["dataset"] for c in commands if c.verb == TRAIN]
+    before, after = replay([(old, commands), (new, commands)], datasets)
+    if problem := first_difference(before, after, commands):
+        raise _refused(problem)
+    for command in commands:
+        tell(f"  equal: {command.name}")
+    last = len(commands) - 1
+    stopped = replace(commands[last], stop_at=max(1, len(before.steps[last]) // 2))
+    _forget(new, stopped)
+    (resumed,) = replay([(new, [stopped])], datasets)
+    if problem := _other_after_stop(before, resumed, stopped):
+        raise _refused(problem)
+    tell(f"  equal: {stopped.name}, stopped after step {stopped.stop_at} and resumed")
+
+
+def _other_after_stop(before: Outcome, resumed: Outcome, stopped: Command) -> str | None:
+    problem = other_product(before.products[stopped.name], resumed.products[stopped.name])
+    return problem and f"{stopped.name}, stopped after step {stopped.stop_at} and resumed: {problem}"
+
+
+def _forget(tree: Tree, command: Command) -> None:
+    """Remove the products of a run, and what puts them back, so that it trains again."""
+    for root in ("results", "work"):
+        for folder in (tree.path / root).glob(f"**/{command.name}-*"):
+            for path in sorted(folder.rglob("*"), reverse=True):
+                path.unlink() if path.is_file() else path.rmdir()
+
+
+def _refused(problem: str) -> DmixError:
+    return DmixError(
+        f"not accepted, nothing was written: {problem}",
+        "undo the edit that changes numbers, or let these runs train again",
+        exit_code=1,
+    )
+
+
+def _counted(found: Affected) -> str:
+    counts: Mapping[str, int] = {tier: len(runs) for tier, runs in found.runs.items()}
+    return ", ".join(f"{count} runs of tier {tier}" for tier, count in counts.items())

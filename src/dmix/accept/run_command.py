@@ -1,0 +1,9 @@
+"""Run one dmix command with the dmix of the tree that this script is run in."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+if __name__ == "__main__":
+    raise SystemExit(importlib.import_module("dmix.cli").main(sys.argv[1:]))

@@ -1,0 +1,39 @@
+"""Print what the runs of a source tree are made of, as JSON. A script that runs inside that tree.
+
+It imports the dmix of the tree that it is run in, which may be an older one: it uses only `load_grid`,
+`folder` and, where the tree has it, `code_parts`.
+"""
+
+from __future__ import annotations
+
+import json
+
+from dmix.grid import code
+from dmix.grid.expand import folder, load_grid
+
+
+def main() -> None:
+    """Print {tier: {name: what the run is made of and needs}}; `parts` is null for a tree that has none."""
+    parts_of, whole = getattr(code, "code_parts", None), getattr(code, "digest_of_parts", None)
+    first = load_grid("smoke")
+    found = {}
+    for tier in first.params.tiers:
+        grid = first if tier == "smoke" else load_grid(tier)
+        found[tier] = {
+            name: {
+                "identity": spec.identity(),
+                "folder": folder(spec),
+                "parts": dict(parts_of(spec)) if parts_of else None,
+                "whole": whole(spec) if whole else None,
+                "dataset": spec.axes["dataset"],
+                "source": spec.source.name if spec.source else None,
+                "relation": spec.relation.name if spec.relation else None,
+            }
+            for name, spec in grid.runs.items()
+            if not grid.missing(name)
+        }
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""Run dmix commands and note a digest of the weights after every optimiser step, in one source tree.
+
+Usage: traced.py FILE COMMANDS; COMMANDS is JSON, a list of {"arguments": [...], "stop_at": step or null}.
+A command with `stop_at` is sent SIGTERM after that step, as by a scheduler, and started again. Every line of
+FILE is one step: {"command": number, "step": number, "weights": sha256}.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+import os
+import signal
+import sys
+from typing import Any, TextIO
+
+import torch
+from torch.optim.optimizer import register_optimizer_step_post_hook
+
+AGAIN = 75
+
+
+class Tracer:
+    """Notes the weights after each step of a command."""
+
+    def __init__(self, out: TextIO, command: int, stop_at: int | None) -> None:
+        self.out = out
+        self.command = command
+        self.stop_at = stop_at
+        self.step = 0
+
+    def __call__(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
+        """Write the digest of all parameters of `optimizer`, and stop the command where that is wanted."""
+        self.step += 1
+        digest = hashlib.sha256()
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                digest.update(parameter.detach().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+        line = {"command": self.command, "step": self.step, "weights": digest.hexdigest()}
+        self.out.write(json.dumps(line) + "\n")
+        if self.step == self.stop_at:
+            self.stop_at = None
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def main() -> int:
+    """Run every command in a process of its own, forked with torch imported; return the first bad status."""
+    commands = json.loads(sys.argv[2])
+    # Named, not imported: it is the command line of the tree, whatever its version.
+    importlib.import_module("dmix.cli")
+    importlib.import_module("dmix.verbs")
+    for number, command in enumerate(commands):
+        sys.stdout.flush()
+        child = os.fork()
+        if child == 0:
+            with open(sys.argv[1], "a", encoding="utf-8") as out:
+                status = traced(number, command, out)
+            sys.stdout.flush()
+            os._exit(status)
+        _, ended = os.waitpid(child, 0)
+        if status := os.waitstatus_to_exitcode(ended):
+            print(f"{' '.join(command['arguments'])}: exit status {status}")
+            return 1
+    return 0
+
+
+def traced(number: int, command: dict[str, Any], out: TextIO) -> int:
+    """Run one command, twice where it is to be stopped in between; return its exit status."""
+    run = importlib.import_module("dmix.cli").main
+    register_optimizer_step_post_hook(Tracer(out, number, command["stop_at"]))
+    status: int = run(command["arguments"])
+    if command["stop_at"] and status == AGAIN:
+        status = run(command["arguments"])
+    return status
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,27 @@
+"""AdamW: Adam with decoupled weight decay (Loshchilov and Hutter, 2019)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import torch
+from annotated_types import Ge, Gt, Lt
+
+from dmix.backbones.parameter_group import ParameterGroup
+from dmix.engine.optimizers.adam_groups import adam_groups
+from dmix.part import part
+
+
+@part
+def adamw(
+    groups: Sequence[ParameterGroup],
+    lr: float,
+    weight_decay: float,
+    *,
+    momentum: Annotated[float, Ge(0), Lt(1)],
+    beta2: Annotated[float, Gt(0), Lt(1)],
+    eps: Annotated[float, Gt(0)],
+) -> torch.optim.Optimizer:
+    """Return torch's AdamW; `momentum` is its first beta."""
+    return torch.optim.AdamW(adam_groups(groups, weight_decay, momentum, beta2, eps), lr=lr)

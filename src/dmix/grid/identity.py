@@ -1,0 +1,59 @@
+"""The form in which the settings of a run are hashed and recorded.
+
+It outlives the layout of `params.yaml` and of the code. Where a setting moves to another section or gets
+another name there, `place` goes on saying where it was, so that finished runs stay valid. What `place` says
+of a setting that a run has may never change (tests/grid/digests.json).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from dmix.grid.equivalent import equivalences, use_key
+
+Sections = Mapping[str, Mapping[str, Any]]
+
+OF_RECIPE = ("optimizer", "schedule")
+"""Sections that are recorded among the settings of the recipe; the name of the part under the section's."""
+
+FIRST_SECTION: Mapping[str, str] = MappingProxyType({"addon": "pairing"})
+"""Sections that have another name today -> the name under which they are recorded."""
+
+
+def place(section: str, key: str) -> tuple[str, str]:
+    """Return the section and the key under which a setting is recorded."""
+    if section in OF_RECIPE:
+        return "recipe", section if key == "use" else key
+    return FIRST_SECTION.get(section, section), key
+
+
+def first_name(section: str, use: str) -> str:
+    """Return the first name of a part that has got another one since (`dmix.grid.equivalent`)."""
+    return equivalences().oldest(use_key(section, use)).partition("=")[2]
+
+
+def recorded(settings: Sections, neutral: Sections) -> dict[str, dict[str, Any]]:
+    """Return the settings in the recorded form, without those at their neutral value."""
+    found: dict[str, dict[str, Any]] = {}
+    for section, values in settings.items():
+        if "use" in values:
+            values = {**values, "use": first_name(section, values["use"])}
+        usual = neutral.get(section, {})
+        for key, value in values.items():
+            if key not in usual or value != usual[key]:
+                home, name = place(section, key)
+                found.setdefault(home, {})[name] = value
+    return found
+
+
+def clash(settings: Sections) -> tuple[tuple[str, str], tuple[str, str]] | None:
+    """Return the first two settings, as (section, key), that would be recorded under one name, or None."""
+    first: dict[tuple[str, str], tuple[str, str]] = {}
+    for section, values in settings.items():
+        for key in values:
+            other = first.setdefault(place(section, key), (section, key))
+            if other != (section, key):
+                return other, (section, key)
+    return None

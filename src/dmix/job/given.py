@@ -1,0 +1,75 @@
+"""What a run is made of beside its data: weights to start from, and the class relation that it is taught."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from dmix.class_relation_record import read_relation
+from dmix.data.sets.dataset import Dataset
+from dmix.engine.parts import load_labels
+from dmix.errors import DmixError
+from dmix.grid.expand import Grid, folder
+from dmix.grid.paths import DATA, RelationPaths, RunPaths
+from dmix.grid.spec import RunSpec
+
+
+def weights_of(grid: Grid, spec: RunSpec) -> Path | None:
+    """Return the file of the weights that a run, or a relationship, starts from; None is a random start."""
+    if spec.source is not None:
+        return RunPaths(grid.tier, grid.folders[spec.source.name]).weights
+    init = spec.settings["recipe"]["init"]
+    return None if init == "random" else DATA / "real" / init
+
+
+def relation_of(grid: Grid, spec: RunSpec) -> Path | None:
+    """Return the file of the relationship that a run is taught; None is no such thing.
+
+    Raises
+    ------
+    DmixError: it was not learned yet.
+    """
+    if spec.relation is None:
+        return None
+    paths = RelationPaths(grid.tier, folder(spec.relation))
+    if not (paths.record.exists() and paths.matrix.exists()):
+        raise DmixError(
+            f"{spec.name} is taught a relationship of classes that was not learned yet: {paths.record}",
+            f"run: dmix relate {spec.relation.name} --tier {grid.tier}",
+        )
+    return paths.matrix
+
+
+def check_relation(spec: RunSpec, dataset: Dataset, matrix: Path, used: Mapping[str, str]) -> None:
+    """Compare what a relationship was learned from with what the run that is taught it has.
+
+    Parameters
+    ----------
+    matrix: the relationship, beside its record. used: sha256 of the run's files, by their names in `Given`.
+
+    Raises
+    ------
+    DmixError: they differ, or the matrix is not the one of its record.
+    """
+    record, labels = read_relation(matrix.with_name("relation.json")), load_labels(spec, dataset)
+    learned = (
+        {}
+        if record is None
+        else {
+            "matrix": record.matrix_sha256,
+            "labelled images": record.labelled_sha256,
+            "start weights": record.init_sha256,
+            "data": record.data_fingerprint,
+        }
+    )
+    ours = {
+        "matrix": used["relation"],
+        "labelled images": None if labels is None else labels.digest,
+        "start weights": used.get("weights"),
+        "data": dataset.fingerprint,
+    }
+    if wrong := [what for what, value in ours.items() if learned.get(what) != value]:
+        raise DmixError(
+            f"{spec.name}: the relationship {matrix} has other {' and '.join(wrong)} than this run",
+            f"delete {matrix.parent}; the workflow, or dmix relate, learns it again",
+        )

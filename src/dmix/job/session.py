@@ -1,0 +1,122 @@
+"""One run's training in this process and those before it: its time, its checkpoints, its event files."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dmix.engine.distributed import World
+from dmix.engine.trainer import Trainer
+from dmix.errors import DmixError
+from dmix.grid.paths import RunPaths
+from dmix.job import checkpoint
+from dmix.job.options import Options
+from dmix.job.signals import Stop
+from dmix.job.watch import Watch
+
+
+class Session:
+    """Time, restarts and checkpoints of one run.
+
+    `stopped_by` is the signal on which all processes stop, `used` the sha256 of the files it was made of.
+    """
+
+    def __init__(
+        self, trainer: Trainer, paths: RunPaths, options: Options, world: World, used: Mapping[str, str]
+    ) -> None:
+        self.trainer = trainer
+        self.paths = paths
+        self.options = options
+        self.world = world
+        self.used = used
+        self.stopped_by: signal.Signals | None = None
+        self.resumes = 0
+        self.started = datetime.now(UTC).isoformat(timespec="seconds")
+        self._seconds_before = 0.0
+        self._clock = time.monotonic()
+        self._saved = self._clock
+        self._board = _open_board(options.tensorboard, trainer.label) if world.leads else None
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._board:
+            self._board.close()  # writes out what it still holds
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of training over all sessions."""
+        return self._seconds_before + time.monotonic() - self._clock
+
+    def restore(self) -> None:
+        """Continue from the checkpoint, where there is one."""
+        # To the host: an optimiser counts its steps there, and would wait for a device's count at every step.
+        state = checkpoint.load(self.paths.checkpoint, torch.device("cpu"))
+        if state is None:
+            return
+        self.trainer.load_state_dict(state["trainer"])
+        self.resumes = state["resumes"] + 1
+        self.started = state["started"]
+        self.used = state["used"]  # the files may be others by now
+        self._seconds_before = state["seconds"]
+        if self.world.leads:
+            print(f"{self.trainer.label}: continuing at step {self.trainer.step} of {self.trainer.total}")
+
+    def save(self) -> None:
+        """Write a checkpoint, in the first process, of all of them; return in each when it is written."""
+        state = {
+            "trainer": self.trainer.state_dict(),
+            "resumes": self.resumes,
+            "started": self.started,
+            "used": dict(self.used),
+            "seconds": self.seconds,
+        }
+        if self.world.leads:
+            checkpoint.save(self.paths.checkpoint, state)
+        self.world.wait()
+        self._saved = time.monotonic()
+
+    def after_step(self, stop: Stop, watch: Watch | None) -> bool:
+        """Report, save when it is time, and say whether to go on.
+
+        Several processes agree on both in one small message a step, on the host: a signal may reach only
+        one of them, and their clocks differ.
+        """
+        if watch:
+            watch.update()
+        trainer = self.trainer
+        if self._board and trainer.history and trainer.history[-1]["step"] == trainer.step:
+            _to_board(self._board, trainer.history[-1])
+        due = time.monotonic() - self._saved >= self.options.checkpoint_seconds
+        number, save = self.world.agree(stop.signal or 0, due)
+        if number:
+            self.stopped_by = signal.Signals(number)
+            return False
+        if save and trainer.step < trainer.total:
+            self.save()
+        return True
+
+
+def _open_board(folder: Path | None, label: str) -> Any:
+    if folder is None:
+        return None
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise DmixError(
+            "--tensorboard needs the tensorboard package", "run: pip install 'dmix[tensorboard]'"
+        ) from error
+    return SummaryWriter(str(folder / label))
+
+
+def _to_board(board: Any, row: Mapping[str, float | int]) -> None:
+    for name, value in row.items():
+        if name not in ("epoch", "step"):
+            board.add_scalar(name, value, row["step"])

@@ -1,0 +1,53 @@
+"""Base of the transfer methods: a cross-entropy, what a method adds to it, and what an add-on does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from dmix.data.loading.two_streams import TwoStreamBatch
+from dmix.engine.method import Step
+from dmix.methods.addons.pseudo import PseudoLabels, pseudo_labels
+from dmix.methods.passes import together
+from dmix.methods.two_streams import TwoStreamMethod
+
+
+class TransferMethod(TwoStreamMethod):
+    """The cross-entropy of the clean labelled rows, what a subclass adds, and mixed rows where there are any.
+
+    Subclasses write `own_losses`. Both streams are shuffled, every image once before any comes again.
+    """
+
+    sampling = "shuffled"
+
+    def own_losses(
+        self, features: Tensor, batch: TwoStreamBatch
+    ) -> tuple[Mapping[str, Tensor], PseudoLabels | None]:
+        """Return the method's losses beside the cross-entropy, and pseudo-classes where it made them.
+
+        Parameters
+        ----------
+        features: (B, d) of the first view of the labelled rows.
+        """
+        raise NotImplementedError(type(self).__name__)
+
+    def losses(self, batch: TwoStreamBatch, step: Step) -> Mapping[str, Tensor]:
+        """Return `ce`, the method's own losses, and those of the mixed rows."""
+        mixed = self.mixed(batch, step)
+        parts = (batch.labelled.images[0], *self.joined(mixed))
+        features, *of_mixed = together(self.encoder, parts)
+        ce = functional.cross_entropy(self.head(features).float(), batch.labelled.labels)
+        own, pseudo = self.own_losses(features, batch)
+        if mixed is not None and len(mixed.images) > 1 and pseudo is None:
+            assert self.addon is not None
+            assert batch.unlabelled is not None
+            pseudo = self.pseudo(batch.unlabelled.images[self.addon.view])
+        return {"ce": ce, **own, **self.mixed_losses(mixed, of_mixed, pseudo, step)}
+
+    @torch.no_grad()
+    def pseudo(self, images: Tensor) -> PseudoLabels:
+        """Return the clean head's classes of unlabelled rows, as Self-Tuning has them: in training mode."""
+        return pseudo_labels(self.head(self.encoder(images)))
