@@ -10,14 +10,14 @@ import pytest
 import yaml
 
 from dmix.grid.cost import ASSUMED_TFLOPS
-from dmix.grid.expand import load_grid
 from dmix.report.deviations import in_scope, parse_scope
+from paper import paper
 from project import ROOT
 
 TEXT = (ROOT / "docs/grid.md").read_text()
 TRANSFER = (ROOT / "docs/transfer.md").read_text()
 SEMI = (ROOT / "docs/semi-supervised.md").read_text()
-FULL = load_grid("full", ROOT / "params.yaml")
+FULL = paper("full")
 # Number of a table -> what it is, rows, columns, seeds, runs.
 ROWS = {
     number.strip(): [cell.strip() for cell in cells]

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import pytest
 
-from dmix.grid.expand import Grid, load_grid
+from dmix.grid.expand import Grid
 from dmix.grid.spec import RunSpec
-from project import ROOT
+from paper import paper
 
 ABLATIONS = ("eta_imagenet", "xi_rsb", "t_rsb", "eta_cifar100", "eta_tiny", "eta_cub")
 STATIC = ("mixup", "cutmix", "manifoldmix", "saliencymix", "fmix", "resizemix")
@@ -324,7 +324,7 @@ PAIRS = {
 NO_ASYMMETRY = {"rule": "free"}
 AS_FIXMATCH = {"threshold": 0.95, "joint": True}
 
-FULL = load_grid("full", ROOT / "params.yaml")
+FULL = paper("full")
 FIRST = [spec for spec in FULL.runs.values() if spec.seed == 0]
 REDUCED = {run for grid, runs in FULL.grids.items() if grid.startswith("reduced") for run in runs}
 USUAL = [spec for spec in FIRST if not spec.variation]
@@ -718,7 +718,7 @@ def test_seeds_and_mixtures_share_a_relationship():
 
 @pytest.mark.parametrize("tier", ["embedded", "smoke"])
 def test_small_tiers_have_networks_that_no_constant_is_known_of(tier):
-    grid = load_grid(tier, ROOT / "params.yaml")
+    grid = paper(tier)
     relations = [spec.relation for spec in grid.runs.values() if spec.relation is not None]
     assert {relation.settings["relation"]["source_scale"] for relation in relations} == {1.0}
 
@@ -817,7 +817,7 @@ def test_alpha_and_eta_in_semi_supervised_learning():
 
 @pytest.mark.parametrize(("tier", "cifar100"), [("embedded", set()), ("smoke", {100, 200, 400})])
 def test_small_tiers_have_labels_for_their_images(tier, cifar100):
-    grid = load_grid(tier, ROOT / "params.yaml")
+    grid = paper(tier)
     semi = [spec for spec in grid.runs.values() if spec.task == "semi"]
     assert {count(spec) for spec in semi if spec.axes["dataset"] == "cifar10"} == {20, 100}
     assert {count(spec) for spec in semi if spec.axes["dataset"] == "cifar100"} == cifar100

@@ -64,8 +64,8 @@ def follow(project: Project, text: str, instead_of_make: str = "") -> Step:
         path.write_text(code)
     for entry in blocks(text, "yaml"):
         place, _, lines = entry.partition("\n")
-        name = re.fullmatch(r"# params\.yaml, in (\w+)", place)[1]
-        project.edit("params.yaml", f"\n{name}:\n", f"\n{name}:\n{lines}")
+        file, name = re.fullmatch(r"# (params[\w/]*\.yaml), in (\w+)", place).groups()
+        project.edit(file, f"\n{name}:\n", f"\n{name}:\n{lines}")
     after = folders(project)
     commands = [line.removeprefix("$ ") for block in blocks(text, "console") for line in block.splitlines()]
     todo: list[list[str]] = []

@@ -1,0 +1,58 @@
+"""The paper's cells of params.yaml, which may have more: tests hold these to the paper, and no others."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from dmix.grid.expand import Grid, load_grid
+from project import ROOT
+
+ENTRIES = {
+    "method": {
+        *("supervised", "fine_tuning", "bss", "co_tuning", "self_tuning", "supervised_only", "pseudo_label"),
+        *("mixmatch", "remixmatch", "uda", "fixmatch", "flexmatch"),
+    },
+    "dataset": {"cifar10", "cifar100", "tiny_imagenet", "imagenet", "cub", "aircraft", "cars"},
+    "backbone": {
+        *("resnet18", "resnet34", "resnet50", "resnext50", "deit_small", "swin_tiny", "wrn28_2", "wrn28_8"),
+    },
+    "policy": {
+        *("vanilla", "mixup", "cutmix", "manifoldmix", "saliencymix", "fmix", "resizemix"),
+        *("puzzlemix", "automix", "samix", "deit", "rsb"),
+    },
+    "objective": {"ce", "mce", "dm_ce", "mbce_one", "mbce_two", "dm_bce", "dm_ce_released"},
+}
+GRIDS = (
+    *("cifar100", "tiny", "imagenet", "deit", "swin", "rsb_a3", "finegrained", "cifar10", "cars"),
+    *("cifar100_released", "eta_imagenet", "xi_rsb", "t_rsb", "eta_cifar100", "eta_tiny", "eta_cub"),
+    *("transfer", "transfer_mixup", "transfer_dm", "transfer_labelled"),
+    *("strategy_bare", "strategy_mce", "strategy_dm", "strategy_dm_free"),
+    *("semi_cifar10", "semi_cifar10_mixup", "semi_cifar10_dm"),
+    *("semi_cifar100", "semi_cifar100_mixup", "semi_cifar100_dm"),
+    *("reduced_cifar10", "reduced_cifar10_mixup", "reduced_cifar10_dm"),
+    *("reduced_cifar100", "reduced_cifar100_mixup", "reduced_cifar100_dm", "pretraining"),
+)
+TABLES = (*(f"table{n}" for n in range(1, 9)), *(f"tableS{n}" for n in range(1, 9)))
+
+
+def paper(tier: str) -> Grid:
+    """Return the grid of a tier with the paper's grids, entries and runs alone."""
+    grid = load_grid(tier, ROOT / "params.yaml")
+    kept = {
+        name: tuple(run for run in grid.grids[name] if is_papers(grid, run))
+        for name in GRIDS
+        if name in grid.grids
+    }
+    runs = {run: grid.runs[run] for names in kept.values() for run in names}
+    tables = {name: grid.params.tables[name] for name in TABLES}
+    return replace(
+        grid,
+        runs={run: spec for run, spec in grid.runs.items() if run in runs},
+        grids=kept,
+        params=grid.params.model_copy(update={"tables": tables}),
+    )
+
+
+def is_papers(grid: Grid, run: str) -> bool:
+    axes = grid.runs[run].axes
+    return all(axes[axis] in entries for axis, entries in ENTRIES.items())
