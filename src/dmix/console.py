@@ -1,4 +1,4 @@
-"""Tables for people on a terminal: bars there, plain lines anywhere else."""
+"""Prints the status of runs: with progress bars on a terminal, as plain lines anywhere else."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from rich.console import Console
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from dmix.grid.status import STATES, Standing
+from dmix.grid.status import STATES, RunStatus
 
 
-def print_status(tier: str, by_table: Mapping[str, Sequence[Standing]]) -> None:
-    """Print counts by table and state, every run that is running or has failed, and what unblocks others."""
+def print_status(tier: str, by_table: Mapping[str, Sequence[RunStatus]]) -> None:
+    """Print how many runs of each table are in which state, the runs to look at, and what unblocks others."""
     console = Console()
     counts = {table: Counter(s.state for s in here) for table, here in by_table.items()}
     shown = [state for state in STATES if any(count[state] for count in counts.values())]
@@ -32,10 +32,6 @@ def print_status(tier: str, by_table: Mapping[str, Sequence[Standing]]) -> None:
     everything = {s.name: s for here in by_table.values() for s in here}
     for way_out, runs in Counter(s.detail for s in everything.values() if s.state == "blocked").items():
         console.print(f"{runs} blocked: {way_out}", markup=False, soft_wrap=True)
-    seen = set()
-    for standing in (s for here in by_table.values() for s in here):
-        if standing.state in ("running", "failed", "stopped") and standing.name not in seen:
-            seen.add(standing.name)
-            console.print(
-                f"{standing.state}: {standing.name}: {standing.detail}", markup=False, soft_wrap=True
-            )
+    for run in everything.values():
+        if run.state in ("running", "failed", "stopped"):
+            console.print(f"{run.state}: {run.name}: {run.detail}", markup=False, soft_wrap=True)

@@ -1,6 +1,6 @@
-"""The result of one run: the only thing that training and reporting share.
+"""The record: the result of one run, written by training and read by reporting.
 
-A record is written last, whole or not at all, and is never edited afterwards.
+It is written last, whole or not at all, and is never edited afterwards.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from dmix.errors import DmixError
 from dmix.files import write_text
@@ -20,9 +20,9 @@ class _Frozen(BaseModel):
 
 
 class Scores(_Frozen):
-    """Top-1 accuracy in percent on the test split, by reading."""
+    """Top-1 accuracy in percent on the test split: ways to make one score of all evaluations."""
 
-    median_last10: float = Field(ge=0, le=100, description="median over the last 10 epochs, or readings")
+    median_last10: float = Field(ge=0, le=100, description="median over the last 10 epochs, or evaluations")
     median_last20: float | None = Field(None, ge=0, le=100, description="of recipes that count steps")
     best: float = Field(ge=0, le=100)
     last: float = Field(ge=0, le=100)
@@ -34,7 +34,7 @@ class Hardware(_Frozen):
 
     device: str
     threads: int
-    processes: int = Field(1, ge=1, description="that shared the run, each with a device of its own")
+    processes: int = Field(1, ge=1, description="how many shared the run, each with its own device")
     host_cpu: str
     peak_memory_mb: float
 
@@ -44,7 +44,7 @@ class Labels(_Frozen):
 
     labelled: int = Field(ge=1)
     unlabelled: int = Field(ge=0)
-    sha256: str = Field(description="over the sorted list, one a line")
+    sha256: str = Field(description="sha256 of the sorted list, one a line")
 
 
 class Record(_Frozen):
@@ -73,16 +73,20 @@ class Record(_Frozen):
     images_per_second: float = Field(ge=0)
     resumes: int = Field(ge=0)
     parameters: int
-    readings: tuple[int, ...] = Field(
-        description="epochs, or steps where the recipe counts them, after which the test split was evaluated"
+    evaluations: tuple[int, ...] = Field(
+        # The second is the name in records that were written before it was changed.
+        validation_alias=AliasChoices("evaluations", "readings"),
+        description="epochs, or steps of recipes that count steps, after which the test split was evaluated",
     )
     scores: Mapping[str, Scores] = Field(description="by predictor; the first one named is `primary`")
     primary: str
     score: float = Field(ge=0, le=100, description="the number a table shows: the recipe's score")
     weights_sha256: str
-    labels: Labels | None = Field(None, description="which training images had labels; none: all of them")
-    relation_sha256: str | None = Field(None, description="of the relationship the run was taught")
-    init_sha256: str | None = Field(None, description="of the file the run started from; none: from random")
+    labels: Labels | None = Field(None, description="which training images had labels; None: all")
+    relation_sha256: str | None = Field(None, description="of the class relation that the run was taught")
+    init_sha256: str | None = Field(
+        None, description="of the weights the run started from; None: random ones"
+    )
 
     def write(self, path: Path) -> None:
         """Write the record as JSON to `path`, whole or not at all."""

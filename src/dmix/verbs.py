@@ -1,4 +1,4 @@
-"""The verbs of the command line. Rooms are imported inside, so that no verb pays for another's imports."""
+"""The commands of `dmix`, one function each. Imports inside are slow ones, which only that command needs."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING
 from dmix.data_items import Item, read_sources
 from dmix.errors import DmixError
 from dmix.grid.expand import Grid, folder, load_grid
-from dmix.grid.paths import DATA, RESULTS, WORK
+from dmix.grid.paths import DATA, RESULTS, WORK, relations_folder, runs_folder
 from dmix.grid.plan import make_plan
 from dmix.grid.presence import facts, own_sets
 from dmix.grid.promise import check
 from dmix.grid.spec import SECTIONS
-from dmix.grid.status import standing
+from dmix.grid.status import run_status
 
 if TYPE_CHECKING:
     from dmix.data.sets.dataset import Dataset
@@ -73,7 +73,7 @@ def resolve(options: argparse.Namespace) -> int:
     origins = grid.origins(options.name)
     print(f"{spec.name}   spec {spec.digest()}")
     absent = f"(blocked: {way_out})" if (way_out := grid.blocked(spec.name)) else "(not yet implemented)"
-    print(f"folder: results/{grid.tier}/runs/{grid.folders.get(spec.name, absent)}")
+    print(f"folder: {runs_folder(grid.tier) / grid.folders.get(spec.name, absent)}")
     for section in SECTIONS:
         for key, value in spec.settings[section].items():
             setting = origins.get((section, key))
@@ -97,7 +97,7 @@ def schema(_: argparse.Namespace) -> int:
 def plan(options: argparse.Namespace) -> int:
     """Print what would train, by table."""
     grid = load_grid(options.tier)
-    found = make_plan(grid, RESULTS, WORK)
+    found = make_plan(grid)
     if options.json:
         listed = [dataclasses.asdict(line) for line in found.lines]
         print(json.dumps({"tier": grid.tier, "tables": listed, "blocked": found.blocked}))
@@ -116,7 +116,7 @@ def plan(options: argparse.Namespace) -> int:
     missing = sorted({part for name in grid.runs for part in grid.missing(name)})
     if missing:
         print(f"not yet implemented: {', '.join(missing)}")
-    reasons = found.reasons(grid, RESULTS)
+    reasons = found.reasons(grid)
     if options.why:
         for because, count in found.accepted(grid).items():
             print(f"  {count} done by older code that dmix accept has shown to be equal: {because}")
@@ -129,11 +129,11 @@ def plan(options: argparse.Namespace) -> int:
 
 
 def status(options: argparse.Namespace) -> int:
-    """Print where every run stands, by table."""
+    """Print the status of every run, by table."""
     grid = load_grid(options.tier)
     now = time.time()
     by_table = {
-        table: [standing(grid, name, RESULTS, WORK, now) for name in grid.table_runs(definition)]
+        table: [run_status(grid, name, now) for name in grid.table_runs(definition)]
         for table, definition in grid.tables.items()
     }
     if options.json:
@@ -213,7 +213,7 @@ def table(options: argparse.Namespace) -> int:
     from dmix.report.build import render
 
     out = options.out or PAPER / grid.tier
-    render(grid, options.name, RESULTS / grid.tier / "runs", out)
+    render(grid, options.name, runs_folder(grid.tier), out)
     print((out / f"{options.name}.txt").read_text(), end="")
     return 0
 
@@ -226,7 +226,7 @@ def show(options: argparse.Namespace) -> int:
 
     target = options.out or RESULTS / grid.tier / "show" / f"mixups-{options.dataset}.png"
     check_format(target)
-    found = gallery(grid, options.dataset, options.lam, RESULTS / grid.tier / "runs", DATA)
+    found = gallery(grid, options.dataset, options.lam, runs_folder(grid.tier), DATA)
     save(draw(found), target)
     for line in found.left_out:
         print(f"left out: {line}")
@@ -241,7 +241,7 @@ def collect(options: argparse.Namespace) -> int:
     from dmix.report.frame import load_frame, to_csv
 
     target = options.out or RESULTS / grid.tier / "frame.csv"
-    frame = load_frame(grid, tuple(grid.runs), RESULTS / grid.tier / "runs")
+    frame = load_frame(grid, tuple(grid.runs), runs_folder(grid.tier))
     write_text(target, to_csv(frame))
     print(target)
     return 0
@@ -275,7 +275,7 @@ def gc(options: argparse.Namespace) -> int:
     grid = load_grid(options.tier)
     relations = (grid.runs[name].relation for name in grid.places)
     known = {*grid.places.values(), *(folder(spec) for spec in relations if spec is not None)}
-    for root in (RESULTS / grid.tier / "runs", RESULTS / grid.tier / "relations", WORK / grid.tier):
+    for root in (runs_folder(grid.tier), relations_folder(grid.tier), WORK / grid.tier):
         for leaf in sorted(root.glob("**/s*-????????-????????")):
             if str(leaf.relative_to(root)) not in known:
                 print(f"{'deleted' if options.delete else 'unused'} {leaf}")

@@ -67,7 +67,7 @@ def test_a_run_that_two_tables_share_counts_once_in_all(expanded, tmp_path, monk
     grid = expanded(varied, small=True, tier="embedded")
     shared = "supervised/cifar10/resnet18/cutmix/dm_ce/s0"  # eta is 0.1 there
     assert grid.grids["eta"] == (shared, "supervised/cifar10/resnet18/cutmix/dm_ce/eta=0.5/s0")
-    *tables, every = make_plan(grid, tmp_path / "results", tmp_path / "work").lines
+    *tables, every = make_plan(grid).lines
 
     def line(table, to_train, unimplemented):
         runs = to_train + unimplemented
@@ -81,7 +81,7 @@ def test_a_run_that_two_tables_share_counts_once_in_all(expanded, tmp_path, monk
 def test_the_papers_shared_runs_count_once(tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
     grid = load_grid("smoke", ROOT / "params.yaml")
-    *tables, every = make_plan(grid, tmp_path, tmp_path).lines
+    *tables, every = make_plan(grid).lines
     in_tables = {name for table in grid.tables.values() for name in grid.table_runs(table)}
     assert every.runs == len(grid.runs) == len(in_tables | set(grid.grids["pretraining"]))
     assert sum(table.runs for table in tables) > every.runs

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from dmix.grid.cost import ASSUMED_TFLOPS
-from dmix.report.scope import in_scope, parse_scope
+from dmix.report.deviations import in_scope, parse_scope
 from paper import paper
 from project import ROOT
 

@@ -136,7 +136,7 @@ def test_the_record_says_how(reference):
     assert record.data_edition == "embedded"
     assert record.hardware.device == "cpu"
     assert record.hardware.threads == 1
-    assert record.readings == (*range(1, 13),)[2:]
+    assert record.evaluations == (*range(1, 13),)[2:]
     assert record.score == record.scores[record.primary].median_last10
     last10 = sorted(record.scores["model"].last10)
     assert record.score == pytest.approx((last10[4] + last10[5]) / 2)

@@ -106,7 +106,7 @@ def test_a_record_says_which_images_had_labels_and_what_the_run_was_taught(grid)
     assert record.primary == "clean"
     assert list(record.scores) == ["clean", "clean_centre"]
     assert record.score == max(record.scores["clean"].best, 0)
-    assert record.readings == (1, 2, 5)
+    assert record.evaluations == (1, 2, 5)
 
 
 def test_averaged_parameters_are_what_is_read_and_kept(grid):
@@ -126,7 +126,7 @@ def test_averaged_parameters_are_what_is_read_and_kept(grid):
     fresh = trainer(grid, name)
     fresh.method.load_state_dict(safetensors.torch.load_file(paths.weights))
     found = top1(fresh.method, fresh.test, here())
-    assert record.readings[-1] == fresh.total
+    assert record.evaluations[-1] == fresh.total
     assert found == {predictor: scores.last for predictor, scores in record.scores.items()}
 
 

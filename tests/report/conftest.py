@@ -13,8 +13,8 @@ from dmix.grid.schema import Params
 from dmix.grid.spec import RunSpec
 from dmix.grid.yaml_lines import Document
 from dmix.record import Hardware, Record, Scores
-from dmix.report.columns import setting_levels
 from dmix.report.frame import load_frame
+from dmix.report.levels import settings_of
 from dmix.report.table import build_table
 
 HERE = Path(__file__).parent
@@ -176,7 +176,7 @@ def make_record(spec, score, /, **changes):
         "images_per_second": 1234.5,
         "resumes": 1,
         "parameters": 10,
-        "readings": (5,),
+        "evaluations": (5,),
         "scores": {"student": scores},
         "primary": "student",
         "score": score,
@@ -207,7 +207,7 @@ def toy(tmp_path):
 
     def table(grid, name="toy", **changes):
         entry = grid.params.tables[name].model_copy(update=changes)
-        runs = frame(grid, setting_levels(entry.columns))
+        runs = frame(grid, settings_of(entry))
         return build_table(name, runs, entry, grid.params, grid.tier)
 
     def sweep():

@@ -10,12 +10,12 @@ import pytest
 
 from dmix.errors import DmixError
 from dmix.grid.expand import load_grid
-from dmix.grid.schema import Reported
-from dmix.report.columns import settings_of
+from dmix.grid.table import Reported
 from dmix.report.compare import compare, reported_objective
 from dmix.report.compare_files import to_csv
 from dmix.report.deviations import concerning, read_deviations
 from dmix.report.frame import load_frame
+from dmix.report.levels import settings_of
 from dmix.report.reported import HEADER, SOURCES, read_reported, reported_key
 from dmix.report.table import build_table
 

@@ -8,6 +8,7 @@ import math
 import pytest
 
 from dmix.errors import DmixError
+from dmix.record import read_record
 from dmix.report.frame import LEADING, NUMBERS, TRAILING, load_frame, to_csv
 
 
@@ -62,6 +63,18 @@ def test_a_record_that_says_otherwise_is_never_a_number(toy, changes, problem):
     assert problem in bad["problem"]
     assert bad[list(NUMBERS)].isna().all()
     assert toy.table(toy.grid).cells[1][0].n == 2
+
+
+def test_a_record_that_calls_evaluations_readings_stays_valid(toy):
+    spec = toy.spec_of("mix", "r18", "mce", 0)
+    path = toy.write(toy.grid, spec, 50.0, evaluations=(3, 5))
+    text = path.read_text()
+    assert text.count('"evaluations"') == 1
+    path.write_text(text.replace('"evaluations"', '"readings"'))
+    assert read_record(path).evaluations == (3, 5)
+    assert row(toy.frame(toy.grid), spec.name)["state"] == "done"
+    path.write_text(text.replace('"evaluations"', '"readings": [3],\n "evaluations"'))
+    assert row(toy.frame(toy.grid), spec.name)["state"] == "invalid"
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[1]", '{"name": 3}'])

@@ -14,22 +14,23 @@ from dmix.grid.artefact import table_digest
 from dmix.grid.includes import read_params
 from dmix.grid.references import check_references
 from dmix.grid.resolve import Cell
-from dmix.grid.schema import AddonEntry, Gain, Labels, Reported, validate
+from dmix.grid.schema import AddonEntry, validate
 from dmix.grid.spec import RunSpec
+from dmix.grid.table import Gain, Labels, Reported, Table
 from dmix.grid.yaml_lines import load
 from dmix.report.build import render
 from dmix.report.caption import caption, notes
-from dmix.report.columns import Column, settings_of
+from dmix.report.columns import Column
 from dmix.report.compare import compare
 from dmix.report.compare_files import to_csv as comparison_csv
 from dmix.report.frame import load_frame
-from dmix.report.latex import to_latex
+from dmix.report.latex import title_latex, to_latex
 from dmix.report.layout import rules
+from dmix.report.levels import heading, settings_of
 from dmix.report.longform import to_csv
 from dmix.report.markdown import to_markdown
-from dmix.report.mathematics import title_latex
+from dmix.report.numbers import GAP
 from dmix.report.reported import HEADER, read_reported
-from dmix.report.rows import heading
 from dmix.report.table import build_table
 from dmix.report.text import to_text
 
@@ -354,6 +355,82 @@ def test_no_gain_over_the_bare_host_that_stands_in_the_column(made):
     assert [cell.gain for cell in row_of(made.table(grid, "rules"), "Self_Tuning")] == [None, None]
 
 
+def shown(data):
+    """Return the cells that exist, whatever is best among which others."""
+    return sorted(
+        repr(replace(cell, best=False)) for row in data.cells for cell in row if cell.state != "absent"
+    )
+
+
+@pytest.mark.parametrize("levels", [*itertools.permutations(["method", "dataset", "labels.percent"])])
+def test_every_order_of_levels_has_the_same_cells_gains_and_comparison(made, levels):
+    grid, (rows, *columns) = made.methods(), levels
+    published = read_reported(made.reported, wanted(), "method")
+    entry = grid.params.tables["methods"]
+    titles = {} if rows == "labels.percent" else entry.column_titles
+    turned = Table.model_validate(
+        {**entry.model_dump(), "rows": rows, "columns": columns, "column_titles": titles}
+    )
+    usual, data = made.table(grid), made.table(grid, **dict(turned))
+    assert shown(data) == shown(usual)
+    comparisons = [compare(each, grid.params, published, wanted().labels) for each in (usual, data)]
+    assert sum(row.reported is not None for row in comparisons[1]) == 4
+    assert sorted(map(repr, comparisons[0])) == sorted(map(repr, comparisons[1]))
+    titles = [
+        title
+        for row in data.rows
+        for column in data.columns
+        for _, title in [data.headers(row, column)["method"]]
+    ]
+    assert titles[-1] == "Self-Tuning +DM"
+    assert "the gain of +DM over the bare method" in caption(data, "bold")
+
+
+@pytest.mark.parametrize("levels", [*itertools.permutations(["method", "objective", "labels.percent"])])
+def test_methods_beside_their_objective(made, levels):
+    grid, (rows, *columns) = made.methods(), levels
+    changes = {"rows": rows, "columns": columns, "column_titles": {}, "gain": {"of": "dm_ce", "over": "ce"}}
+    entry = grid.params.tables["methods"].model_dump() | {"reported": None}
+    data = made.table(grid, **dict(Table.model_validate({**entry, **changes})))
+    assert shown(data) == shown(made.table(grid))
+    assert "the gain of DM(CE) over CE" in caption(data, "bold")
+    # A rule separates methods only where several rows are of one method.
+    assert set(rules(data)) == {""}
+
+
+@pytest.mark.parametrize(
+    "levels",
+    [
+        *itertools.permutations(["method", "addon", "labels.percent"]),
+        ("addon", "method", "labels.percent", "objective", "policy"),
+    ],
+)
+def test_methods_beside_their_add_on(made, levels):
+    grid, (rows, *columns) = made.methods(), levels
+    changes = {"rows": rows, "columns": columns, "column_titles": {}}
+    entry = grid.params.tables["methods"].model_dump() | {"reported": None}
+    data = made.table(grid, **dict(Table.model_validate({**entry, **changes})))
+    assert shown(data) == shown(made.table(grid))
+    assert "the gain of +DM over the bare method" in caption(data, "bold")
+    titles = [data.headers(row, column)["addon"] for row in data.rows for column in data.columns]
+    assert list(dict.fromkeys(titles)) == [("none", "none"), ("mix", "+Mixup"), ("dm", "+DM")]
+
+
+def test_runs_without_an_add_on_are_a_gap_beside_those_with_one(made):
+    specs = [spec_of("self", "dm_ce", 15, 0), spec_of("fine", "ce", 15, 0)]
+    del specs[1].axes["addon"]
+    data = made.table(made.grid(specs), rows="addon", columns=("method",), column_titles={})
+    assert [(row.key, row.title) for row in data.rows] == [("", GAP), ("dm", "+DM")]
+
+
+@pytest.mark.parametrize("levels", [*itertools.permutations(["addon.rule", "labels.percent", "objective"])])
+def test_every_order_of_settings_has_the_same_cells_and_gains(made, levels):
+    grid, (rows, *columns) = made.rules(), levels
+    entry = {**grid.params.tables["rules"].model_dump(), "rows": rows, "columns": columns, "row_titles": {}}
+    data = made.table(grid, "rules", **dict(Table.model_validate(entry)))
+    assert shown(data) == shown(made.table(grid, "rules"))
+
+
 def test_two_policies_in_one_cell_are_refused(made):
     specs = [spec_of("self", "mce", 15, 0, "free", policy) for policy in ("mix", "cut")]
     with pytest.raises(DmixError, match=r"/mix/.*/cut/.* would stand in one cell"):
@@ -527,13 +604,12 @@ def test_the_parameters_of_these_tests_are_right(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "where", "problem"),
     [
-        ("rows: method", "rows: methods", "methods.rows", "'methods' are no rows: write policy, method,"),
-        ("rows: addon.rule", "rows: pair.rule", "rules.rows", "'pair.rule' are no rows"),
-        ("rows: addon.rule", "rows: dataset", "rules.rows", "'dataset' are no rows"),
+        ("rows: method", "rows: methods", "methods.rows", "'methods' is no row or column: write method,"),
+        ("rows: addon.rule", "rows: pair.rule", "rules.rows", "'pair.rule' is no row or column"),
+        ("rows: addon.rule", "rows: dataset", "rules.row_titles", "only rows by a setting"),
         ("rows: addon.rule", "rows: policy", "rules.row_titles", "only rows by a setting"),
-        ("place: {ce: mce}", "losses: true", "rules.losses", "only rows by method have losses"),
-        ("rows: addon.rule", "rows: labels.percent", "rules.columns", "labels.percent is in"),
-        ("[dataset, labels.percent]", "[objective]", "methods.columns", "objective is in the rows already"),
+        ("place: {ce: mce}", "losses: true", "rules.losses", "only rows by method with add-on"),
+        ("rows: addon.rule", "rows: labels.percent", "rules.columns", "labels.percent is a row or"),
         ("{labels.percent: \"{} %", "{labels.count: \"{} %", "methods.column_titles", "the columns have"),
         ("{labels.percent: \"{} %", "{dataset: \"{} %", "methods.column_titles", "the columns have"),
         ("\"{} %\"", "percent", "methods.column_titles.labels.percent", "write {} once"),
@@ -561,5 +637,5 @@ def test_labels_that_no_column_says(tmp_path):
     text = PARAMS.replace('    column_titles: {labels.percent: "{} %"}\n', "")
     path = tmp_path / "params.yaml"
     path.write_text(text.replace("columns: [dataset, labels.percent]", "columns: [dataset]"))
-    with pytest.raises(DmixError, match=r"tables.methods.reported: no column says labels.percent"):
+    with pytest.raises(DmixError, match=r"tables.methods.reported: no row or column says labels.percent"):
         validate(load(path))

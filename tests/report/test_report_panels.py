@@ -5,8 +5,7 @@ import itertools
 import pytest
 
 from dmix.report.latex import FITTING, SHRUNK, to_latex
-from dmix.report.panels import panels
-from dmix.report.text import MOST_WIDTH, to_text
+from dmix.report.text import MOST_WIDTH, panels, to_text
 
 
 @pytest.fixture

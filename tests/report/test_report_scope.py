@@ -3,7 +3,7 @@
 import pytest
 
 from dmix.errors import DmixError
-from dmix.report.scope import in_scope, parse_scope
+from dmix.report.deviations import in_scope, parse_scope
 
 RUN = dict.fromkeys(("dataset", "backbone", "policy", "objective", "method", "recipe"), "x")
 

@@ -4,13 +4,13 @@ import pytest
 import yaml
 
 from dmix.errors import DmixError
-from dmix.grid.schema import Table, validate
+from dmix.grid.schema import validate
+from dmix.grid.table import Table
 from dmix.grid.yaml_lines import load
 from dmix.report.build import render
-from dmix.report.latex import to_latex
+from dmix.report.latex import title_latex, to_latex
 from dmix.report.layout import spans
 from dmix.report.markdown import to_markdown
-from dmix.report.mathematics import title_latex
 from dmix.report.numbers import shortest
 from dmix.report.text import to_text
 
@@ -110,9 +110,15 @@ def test_no_run_at_all(toy, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "line", "problem"),
     [
-        ({"columns": ["dataset", "policy"]}, 6, "tables.x.columns.1: 'policy' is no column: write dataset,"),
-        ({"columns": ["objectives.eta"]}, 5, "tables.x.columns.0: 'objectives.eta' is no column"),
-        ({"columns": ["objective."]}, 5, "tables.x.columns.0: 'objective.' is no column"),
+        (
+            {"columns": ["dataset", "seed"]},
+            6,
+            "tables.x.columns.1: 'seed' is no row or column: write method,",
+        ),
+        ({"columns": ["dataset", "policy"]}, 4, "tables.x.columns: policy is a row or column already"),
+        ({"columns": ["dataset", "dataset"]}, 4, "tables.x.columns: dataset is a row or column already"),
+        ({"columns": ["objectives.eta"]}, 5, "tables.x.columns.0: 'objectives.eta' is no row or column"),
+        ({"columns": ["objective."]}, 5, "tables.x.columns.0: 'objective.' is no row or column"),
         (
             {"columns": ["objective.eta"], "reported": {"table": "T", "settings": ["a"]}},
             6,

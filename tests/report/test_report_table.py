@@ -8,7 +8,7 @@ import re
 import pytest
 
 from dmix.errors import DmixError
-from dmix.grid.schema import Gain
+from dmix.grid.table import Gain
 from dmix.report import escape
 from dmix.report.caption import caption, notes
 from dmix.report.latex import to_latex

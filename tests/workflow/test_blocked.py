@@ -20,7 +20,7 @@ def output(done: subprocess.CompletedProcess[str]) -> str:
     return done.stdout
 
 
-def standings(project: Project) -> dict[str, tuple[str, str]]:
+def statuses(project: Project) -> dict[str, tuple[str, str]]:
     tables = json.loads(output(project.dmix("status", "--tier", "smoke", "--json")))["tables"]
     return {name: (s["state"], s["detail"]) for rows in tables.values() for name, s in rows.items()}
 
@@ -40,11 +40,11 @@ def test_the_others_are_trained_and_the_blocked_when_their_data_are_there(tmp_pa
     assert project.planned() == {SOURCE, *CIFAR10}
     output(project.snakemake("--quiet", "all"))
     done = dict.fromkeys((SOURCE, *CIFAR10), ("done", ""))
-    assert standings(project) == {**done, **dict.fromkeys(DEPENDANTS, ("blocked", WAY_OUT))}
+    assert statuses(project) == {**done, **dict.fromkeys(DEPENDANTS, ("blocked", WAY_OUT))}
     assert all(note(project, ending) for ending in ("txt", "md", "tex"))
 
     write_cub(project.path / "data/real/CUB_200_2011")
     assert project.planned() == DEPENDANTS
     output(project.snakemake("--quiet", "all"))
-    assert standings(project) == dict.fromkeys(EVERYTHING, ("done", ""))
+    assert statuses(project) == dict.fromkeys(EVERYTHING, ("done", ""))
     assert not any(note(project, ending) for ending in ("txt", "md", "tex"))

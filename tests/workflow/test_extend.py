@@ -64,8 +64,8 @@ def follow(project: Project, text: str, instead_of_make: str = "") -> Step:
         path.write_text(code)
     for entry in blocks(text, "yaml"):
         place, _, lines = entry.partition("\n")
-        name = re.fullmatch(r"# params\.yaml, in (\w+)", place)[1]
-        project.edit("params.yaml", f"\n{name}:\n", f"\n{name}:\n{lines}")
+        file, name = re.fullmatch(r"# (params[\w/]*\.yaml), in (\w+)", place).groups()
+        project.edit(file, f"\n{name}:\n", f"\n{name}:\n{lines}")
     after = folders(project)
     commands = [line.removeprefix("$ ") for block in blocks(text, "console") for line in block.splitlines()]
     todo: list[list[str]] = []
@@ -107,6 +107,11 @@ def policy(project: Project) -> Step:
 @pytest.fixture(scope="module")
 def objective(policy: Step, project: Project) -> Step:
     return follow(project, section("An objective"))
+
+
+@pytest.fixture(scope="module")
+def layout(project: Project) -> Step:
+    return follow(project, section("A table with other rows"))
 
 
 @pytest.fixture(scope="module")
@@ -161,6 +166,19 @@ def test_the_objective_has_its_columns_in_table_1_and_makes_no_run_stale(objecti
     table = objective.outputs["table table1"]
     assert row(table, "Policy").split().count("Brier") == 2
     assert len(re.findall(rf"{NUMBER}[* ]", row(table, "Vertical Concat"))) == 5
+
+
+def test_a_table_by_network_is_an_entry_and_makes_no_run_new(layout, project):
+    assert layout.before == layout.after
+    table = layout.outputs["table tableX1"]
+    assert row(table, "Backbone")
+    networks = [line.partition("  ")[0] for line in table.splitlines() if line.startswith("ResNe")]
+    assert set(networks) == {"ResNet-18", "ResNeXt-50 (32x4d)"}
+    (comparison,) = project.path.glob("paper_tables/smoke/tableX1_comparison.csv")
+    header, *lines = comparison.read_text().splitlines()
+    assert header.startswith("dataset,backbone,policy,objective,mean,")
+    (mixup,) = [line for line in lines if line.startswith("CIFAR-100,ResNet-18,Mixup,MCE,")]
+    assert "79.12,,OpenMixup benchmark" in mixup
 
 
 NAIVE = """

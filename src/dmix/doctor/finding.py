@@ -1,4 +1,4 @@
-"""One thing that was looked at, and how findings are printed."""
+"""A finding of `dmix doctor`, and the text of all findings."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-# missing: something the embedded tier does without, or writes itself; broken: something it needs.
+# missing: the embedded tier does without it or writes it itself; broken: the embedded tier needs it.
 State = Literal["ok", "missing", "broken"]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What was found of one thing; `command` puts it right, "" where nothing has to be."""
+    """The state of one thing, and the command that puts it right, "" if nothing is wrong."""
 
     group: str
     name: str
@@ -22,7 +22,7 @@ class Finding:
 
 
 def as_text(findings: Sequence[Finding]) -> str:
-    """Return a table for people, group by group."""
+    """Return the findings as a table for people, group by group."""
     width = max(len(found.name) for found in findings)
     lines = []
     for group in dict.fromkeys(found.group for found in findings):

@@ -1,4 +1,4 @@
-"""The machine: interpreter, packages, GPU, git, disks."""
+"""Findings on the machine: interpreter, packages, GPU, git, disks."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ EMBEDDED_BYTES = 500_000_000  # data, records and weights of the embedded tier, 
 
 
 def machine(folders: tuple[Path, ...]) -> Iterator[Finding]:
-    """Look at everything but data; `folders` are those that are written to."""
+    """Yield findings on everything but data; `folders` are those that dmix writes to."""
     try:
         metadata = importlib.metadata.metadata("dmix")
     except importlib.metadata.PackageNotFoundError:
@@ -51,7 +51,7 @@ def _python(wanted: SpecifierSet) -> Finding:
 
 
 def _packages(wanted: list[Requirement]) -> Iterator[Finding]:
-    """Yield the packages that numbers or the workflow rest on, then whatever others are wrong."""
+    """Yield a finding for each package that is in `SHOWN` or wrong, then one for all others."""
     fine = 0
     for requirement in wanted:
         if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
@@ -103,7 +103,7 @@ def _params() -> Finding:
 
 
 def _gpu() -> Finding:
-    """Return the GPUs that torch sees; a machine without any trains the embedded tier all the same."""
+    """Return the GPUs that torch sees; none is no fault, because the embedded tier trains on the CPU."""
     if not torch.cuda.is_available():
         driver = _driver()
         detail = (

@@ -1,4 +1,4 @@
-"""Data sets, lists and weights: which are there, and the one command that gets each of the others."""
+"""Findings on data sets, label lists and weights: which are there, and the command that gets the others."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ GROUPS = {
 
 
 def store(data: Path) -> Iterator[Finding]:
-    """Look at everything below `data`, the folder that holds the editions."""
+    """Yield findings on everything that belongs below `data`, the folder that holds the editions."""
     for name, edition in embedded.EDITIONS.items():
         yield _edition(name, data / "embedded" / edition.folder)
     try:
@@ -48,7 +48,7 @@ def _own(items: Mapping[str, Item]) -> Iterable[Item]:
 
 
 def _edition(name: str, folder: Path) -> Finding:
-    """Return whether an embedded edition is whole; the workflow writes what is not before its first job."""
+    """Return whether an embedded edition is complete; the workflow writes others before its first job."""
     group, command = "embedded data (ships with dmix)", "dmix data embed"
     if not folder.exists():
         return Finding(group, name, "missing", "written when it is needed, or by", command)

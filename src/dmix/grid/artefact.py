@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dmix import PACKAGE
 from dmix.files import sha256
+from dmix.grid.axes import AXIS
 from dmix.grid.code import module_digest
 from dmix.grid.expand import Grid
 from dmix.grid.spec import digest_of
@@ -47,9 +48,11 @@ def _whereabouts(grid: Grid, name: str) -> list[str]:
 
 def _printed(grid: Grid) -> list[object]:
     params = grid.params
-    of_cells = (params.datasets, params.backbones, params.policies, params.objectives, params.methods)
-    sections = (*of_cells, params.addons)
-    titles = [{name: entry.title for name, entry in section.items()} for section in sections]
+    # Lists, because the order of entries is the order of rows and columns.
+    titles = [
+        [axis.heading, *([name, params.title(key, name)] for name in params.entries(key))]
+        for key, axis in AXIS.items()
+    ]
     kinds = {name: entry.kind for name, entry in params.policies.items()}
     groups = {name: entry.group for name, entry in params.objectives.items()}
     losses = {name: entry.losses for name, entry in params.methods.items()}

@@ -9,12 +9,13 @@ from typing import Any
 
 from dmix.errors import DmixError
 from dmix.grid.addons import with_base
-from dmix.grid.resolve import PART_SECTIONS, Cell, as_list
+from dmix.grid.axes import AXIS, OBJECTIVE, POLICY
+from dmix.grid.resolve import Cell, as_list
 from dmix.grid.schema import Params
 from dmix.grid.spec import AXES
 from dmix.grid.yaml_lines import Document, KeyPath
 
-OF_ADDON = ("policy", "objective")
+OF_ADDON = (POLICY, OBJECTIVE)
 SELECTORS = ("kind", "family", "group", "task")
 VANILLA = "vanilla"  # the policy of a grid's companion, and the key that names its objective
 
@@ -116,10 +117,9 @@ def choose(params: Params, document: Document, where: KeyPath, axis: str, wanted
     A selector takes in every entry with these attributes, those that are added later too, but for the ones
     it names as `except`, and the others that it names as `also`.
     """
-    section = "recipes" if axis == "recipe" else PART_SECTIONS[axis]
-    entries: Mapping[str, Any] = getattr(params, section)
+    entries = params.entries(axis)
     if isinstance(wanted, Mapping):
-        return _selected(entries, document.where(*where), section, wanted)
+        return _selected(entries, document.where(*where), AXIS[axis].section, wanted)
     names = as_list(wanted)
     for name in names:
         if name not in entries:

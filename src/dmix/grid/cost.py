@@ -6,10 +6,10 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Mapping
-from pathlib import Path
 from statistics import mean
 
 from dmix.grid.expand import Grid
+from dmix.grid.paths import RunPaths
 from dmix.grid.spec import RunSpec
 
 # A sustained rate that ordinary training of small networks reached on one A100; see docs/reproduce.md.
@@ -18,11 +18,11 @@ ASSUMED_TFLOPS = 20.0
 Like = tuple[str, str, str, str, int]
 
 
-def measured_seconds(grid: Grid, results: Path) -> Mapping[Like, float]:
+def measured_seconds(grid: Grid) -> Mapping[Like, float]:
     """Return mean seconds of finished runs by what makes runs alike."""
     seen: dict[Like, list[float]] = defaultdict(list)
     for name, folder in grid.folders.items():
-        path = results / grid.tier / "runs" / folder / "record.json"
+        path = RunPaths(grid.tier, folder).record
         if path.exists():
             seconds = float(json.loads(path.read_bytes())["seconds"])
             seen[_like(grid.runs[name])].append(seconds)

@@ -10,10 +10,10 @@ from typing import Any
 from pydantic.json_schema import GenerateJsonSchema
 
 from dmix import PACKAGE
+from dmix.grid.axes import AXIS
 from dmix.grid.cells import SELECTORS, VANILLA
 from dmix.grid.includes import INCLUDE
 from dmix.grid.parts import ROOMS, read_part
-from dmix.grid.resolve import PART_SECTIONS
 from dmix.grid.schema import Params, Recipe
 from dmix.grid.spec import AXES, SECTIONS
 
@@ -57,8 +57,8 @@ def editor_schema(parts: Iterable[PartName] | None = None) -> Schema:
         by_section[section].append(use)
     for section, uses in by_section.items():
         own = {"use": NAME}
-        if section in PART_SECTIONS:
-            entries = sections[PART_SECTIONS[section]]
+        if section in AXIS:
+            entries = sections[AXIS[section].section]
             reference = entries["additionalProperties"]
             model = definitions[reference["$ref"].rpartition("/")[2]]
             own = model["properties"]

@@ -16,11 +16,13 @@ from dmix.grid.images import check_images
 from dmix.grid.includes import read_params
 from dmix.grid.init import source_name, with_relations, with_sources
 from dmix.grid.parts import ROOMS, read_part
-from dmix.grid.presence import RESULTS, own_sets, way_to_get, with_edition
+from dmix.grid.paths import RunPaths
+from dmix.grid.presence import own_sets, way_to_get, with_edition
 from dmix.grid.references import check_possible, check_references
 from dmix.grid.resolve import Cell, Resolver, Setting, as_list
-from dmix.grid.schema import Params, Table, validate
+from dmix.grid.schema import Params, validate
 from dmix.grid.spec import RunSpec
+from dmix.grid.table import Table
 from dmix.grid.yaml_lines import Document
 
 
@@ -104,7 +106,7 @@ class Grid:
         A run that has its record is not blocked: a clone with pulled records needs no data.
         """
         place = self.places.get(name)
-        if place is None or (RESULTS / self.tier / "runs" / place / "record.json").exists():
+        if place is None or RunPaths(self.tier, place).record.exists():
             return None
         spec = self.runs[name]
         if way_out := way_to_get(spec, self._items, self._with_edition):

@@ -1,15 +1,27 @@
-"""Where the files of a run lie. Results are declared outputs; work is resume state and never tracked."""
+"""The paths of data, results and resume state.
+
+Results are outputs that the workflow declares; resume state is not tracked by anything.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from dmix.grid.presence import DATA, RESULTS
-
-__all__ = ["DATA", "RESULTS", "WORK", "RelationPaths", "RunPaths"]
-
+DATA = Path("data")
+RESULTS = Path("results")
 WORK = Path("work")
+RECORD = "record.json"
+
+
+def runs_folder(tier: str) -> Path:
+    """Return the folder of the products of a tier's runs."""
+    return RESULTS / tier / "runs"
+
+
+def relations_folder(tier: str) -> Path:
+    """Return the folder of a tier's class relations."""
+    return RESULTS / tier / "relations"
 
 
 @dataclass(frozen=True)
@@ -22,12 +34,12 @@ class RunPaths:
     @property
     def results(self) -> Path:
         """Folder of the products."""
-        return RESULTS / self.tier / "runs" / self.folder
+        return runs_folder(self.tier) / self.folder
 
     @property
     def record(self) -> Path:
         """The declared product: scores and provenance."""
-        return self.results / "record.json"
+        return self.results / RECORD
 
     @property
     def history(self) -> Path:
@@ -41,7 +53,7 @@ class RunPaths:
 
     @property
     def labelled(self) -> Path:
-        """The training images that had labels, one a line, where not all of them had."""
+        """The training images that had labels, one a line; there is none if all had."""
         return self.results / "labelled.txt"
 
     @property
@@ -56,12 +68,12 @@ class RunPaths:
 
     @property
     def lock(self) -> Path:
-        """Held by the process that trains the run."""
+        """The lock of the process that trains the run."""
         return self.work / "lock"
 
     @property
     def progress(self) -> Path:
-        """Where the run stands, for `dmix status`."""
+        """The step that the run has reached, for `dmix status`."""
         return self.work / "progress.json"
 
     @property
@@ -80,7 +92,7 @@ class RelationPaths:
     @property
     def results(self) -> Path:
         """Folder of the products."""
-        return RESULTS / self.tier / "relations" / self.folder
+        return relations_folder(self.tier) / self.folder
 
     @property
     def record(self) -> Path:

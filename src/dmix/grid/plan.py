@@ -6,12 +6,11 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from dmix.grid import cost
 from dmix.grid.code import accepted
 from dmix.grid.expand import Grid
-from dmix.grid.status import TO_TRAIN, Standing, State, standing, why_stale
+from dmix.grid.status import TO_TRAIN, RunStatus, State, run_status, why_stale
 
 UNIMPLEMENTED: State = "not yet implemented"
 BLOCKED: State = "blocked"
@@ -21,7 +20,7 @@ BLOCKED: State = "blocked"
 class Line:
     """The runs of one table, or of all of them, each counted once.
 
-    `hours` are those of one device for what is to train or blocked.
+    `hours` are the expected hours of one device for the runs to train and the blocked ones.
     """
 
     table: str
@@ -35,38 +34,38 @@ class Line:
 
 @dataclass(frozen=True)
 class Plan:
-    """A line for each table and a last one for all; `stands` says where every run stands."""
+    """A line for each table, a last one for all runs, and the status of every run by name."""
 
     lines: tuple[Line, ...]
-    stands: Mapping[str, Standing]
+    statuses: Mapping[str, RunStatus]
 
     @property
     def blocked(self) -> Counter[str]:
         """How many runs wait for each command that gets what they need."""
-        return Counter(s.detail for s in self.stands.values() if s.state == BLOCKED)
+        return Counter(s.detail for s in self.statuses.values() if s.state == BLOCKED)
 
     def accepted(self, grid: Grid) -> Counter[str]:
         """Return how many finished runs have today's code by each reason of reference/equivalent.csv."""
-        done = (name for name, s in self.stands.items() if s.state == "done")
+        done = (name for name, s in self.statuses.items() if s.state == "done")
         return Counter(reason for name in done for reason in accepted(grid.runs[name]))
 
-    def reasons(self, grid: Grid, results: Path) -> Mapping[str, str]:
+    def reasons(self, grid: Grid) -> Mapping[str, str]:
         """Return why each run that would train would."""
         return {
-            name: why_stale(grid, name, results) if s.state == "missing" else s.state
-            for name, s in self.stands.items()
+            name: why_stale(grid, name) if s.state == "missing" else s.state
+            for name, s in self.statuses.items()
             if s.state in TO_TRAIN
         }
 
 
-def make_plan(grid: Grid, results: Path, work: Path) -> Plan:
+def make_plan(grid: Grid) -> Plan:
     """Return what of `grid` is left to do, from files alone."""
-    measured, now = cost.measured_seconds(grid, results), time.time()
-    stands = {name: standing(grid, name, results, work, now) for name in grid.runs}
+    measured, now = cost.measured_seconds(grid), time.time()
+    statuses = {name: run_status(grid, name, now) for name in grid.runs}
     hours = {name: cost.seconds(grid, name, measured) / 3600 for name in grid.runs}
 
     def line(table: str, names: Iterable[str]) -> Line:
-        here = [stands[name] for name in names]
+        here = [statuses[name] for name in names]
         counts = Counter(s.state for s in here)
         return Line(
             table=table,
@@ -79,4 +78,4 @@ def make_plan(grid: Grid, results: Path, work: Path) -> Plan:
         )
 
     tables = [line(table, grid.table_runs(definition)) for table, definition in grid.tables.items()]
-    return Plan((*tables, line("all", grid.runs)), stands)
+    return Plan((*tables, line("all", grid.runs)), statuses)

@@ -12,11 +12,10 @@ from typing import Any
 
 from dmix.data_items import Item
 from dmix.grid.parts import embedded_editions, read_part
+from dmix.grid.paths import DATA
 from dmix.grid.schema import DatasetEntry
 from dmix.grid.spec import RunSpec
 
-DATA = Path("data")
-RESULTS = Path("results")
 LABEL_LISTS = "label_lists"  # the item that the labels `published` read
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dmix.errors import DmixError
 from dmix.grid.addons import check_addons
-from dmix.grid.cells import products_of
-from dmix.grid.resolve import PART_SECTIONS, Cell, as_list, tiers_of
-from dmix.grid.schema import Params, Table
+from dmix.grid.axes import AXIS, METHOD, POLICY
+from dmix.grid.cells import choose, products_of
+from dmix.grid.resolve import Cell, as_list, tiers_of
+from dmix.grid.schema import Params
 from dmix.grid.spec import AXES
+from dmix.grid.table import Table
 from dmix.grid.yaml_lines import Document, KeyPath
 
 
@@ -23,8 +25,8 @@ def check_references(params: Params, document: Document, tier: str) -> None:
                 f"{document.where('recipes', name, 'base')}: {recipe.base!r} has a base itself; "
                 "one level of base, never two"
             )
-    for section in ("recipes", *PART_SECTIONS.values()):
-        for name, entry in getattr(params, section).items():
+    for axis, section in ((axis, AXIS[axis].section) for axis in AXIS):
+        for name, entry in params.entries(axis).items():
             for key in entry.at:
                 for named in tiers_of(key):
                     if named not in params.tiers:
@@ -64,11 +66,26 @@ def check_references(params: Params, document: Document, tier: str) -> None:
         for objective in (*table.place, *table.place.values()):
             if objective not in params.objectives:
                 raise DmixError(f"{document.where('tables', name, 'place')}: no objective {objective!r}")
-        axis = "addon" if table.rows == "method" else "objective"
-        compared = set(params.addons if axis == "addon" else params.objectives)
         for entry in _gain(table):
-            if entry not in compared:
-                raise DmixError(f"{document.where('tables', name, 'gain')}: no {axis} {entry!r}")
+            if entry not in params.entries(table.compared):
+                raise DmixError(f"{document.where('tables', name, 'gain')}: no {table.compared} {entry!r}")
+        if table.reported is not None:
+            _check_reported(params, document, name, table)
+
+
+def _check_reported(params: Params, document: Document, name: str, table: Table) -> None:
+    """Refuse reported numbers that the table cannot find, because sources name its runs otherwise."""
+    by_method = METHOD in table.levels
+    for grid in table.grids:
+        wanted = params.grids[grid].get(METHOD, [])
+        for method in choose(params, document, ("grids", grid, METHOD), METHOD, wanted):
+            if by_method == (params.methods[method].task == "supervised"):
+                where = document.where("tables", name, "reported")
+                raise DmixError(
+                    f"{where}: sources name runs of {method} (grid {grid}) "
+                    f"by their {POLICY if by_method else METHOD}",
+                    "leave method out of rows and columns" if by_method else "make method rows or columns",
+                )
 
 
 def _gain(table: Table) -> tuple[str, ...]:

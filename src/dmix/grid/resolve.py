@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from dmix.errors import DmixError
+from dmix.grid.axes import AXIS
 from dmix.grid.identity import Sections, clash
 from dmix.grid.parts import ROOMS, read_part
 from dmix.grid.presence import facts
@@ -17,14 +18,6 @@ from dmix.grid.schema import Override, Params, PartEntry, Recipe, ScaleDown
 from dmix.grid.spec import AXES, SECTIONS
 from dmix.grid.yaml_lines import Document, KeyPath
 
-PART_SECTIONS = {
-    "dataset": "datasets",
-    "backbone": "backbones",
-    "policy": "policies",
-    "objective": "objectives",
-    "method": "methods",
-    "addon": "addons",
-}
 RECIPE_NEUTRAL = {
     name: list(default) if isinstance(default, tuple) else default  # as JSON has them
     for name, field in Recipe.model_fields.items()
@@ -83,8 +76,8 @@ class Resolver:
 
     def entry(self, axis: str, name: str) -> PartEntry:
         """Return the entry `name` of the section that `axis` chooses from."""
-        section: Mapping[str, PartEntry] = getattr(self.params, PART_SECTIONS[axis])
-        return section[name]
+        found: PartEntry = self.params.entries(axis)[name]
+        return found
 
     def tags(self, cell: Cell) -> Mapping[str, str]:
         """Return what a rule's `when` can ask of a cell."""
@@ -189,7 +182,7 @@ class Resolver:
 
     def _entry_settings(self, table: Table, axis: str, name: str) -> None:
         entry = self.entry(axis, name)
-        path: KeyPath = (PART_SECTIONS[axis], name)
+        path: KeyPath = (AXIS[axis].section, name)
         table[axis, "use"] = Setting(entry.use or name, (*path, "use") if entry.use else path)
         settings = entry.settings if axis != "dataset" else facts(name, self.params.datasets[name])
         for key, value in settings.items():
@@ -243,7 +236,7 @@ class Resolver:
         sources.append(("recipe", ("recipes", cell.recipe), recipe.at, set()))
         for axis in AXES:
             name = cell.axes[axis]
-            sources.append((axis, (PART_SECTIONS[axis], name), self.entry(axis, name).at, set()))
+            sources.append((axis, (AXIS[axis].section, name), self.entry(axis, name).at, set()))
         winners: dict[str, KeyPath] = {}
         for section, path, blocks, left_out in sources:
             for tiers, settings in blocks.items():
@@ -355,10 +348,7 @@ class Resolver:
 
     def _check_when(self, path: KeyPath, rules: tuple[Override, ...]) -> None:
         """Refuse a `when` that names an unknown key or a value no entry has."""
-        known: dict[str, set[str]] = {
-            axis: set(getattr(self.params, section)) for axis, section in PART_SECTIONS.items()
-        }
-        known["recipe"] = set(self.params.recipes)
+        known: dict[str, set[str]] = {axis: set(self.params.entries(axis)) for axis in AXIS}
         known["kind"] = {entry.kind for entry in self.params.policies.values()}
         known["family"] = {entry.family for entry in self.params.policies.values()}
         known["group"] = {entry.group for entry in self.params.objectives.values()}

@@ -23,13 +23,12 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from dmix.errors import DmixError
+from dmix.grid.axes import AXIS
 from dmix.grid.includes import natural
-from dmix.grid.spec import SECTIONS
+from dmix.grid.table import Table
 from dmix.grid.yaml_lines import Document
 
 Scalar = bool | int | float | str
-COLUMN_AXES = ("dataset", "backbone", "objective")
-ROW_AXES = ("policy", "method")
 Settings = Mapping[str, Any]
 
 
@@ -211,132 +210,6 @@ class Tier(_Closed):
     )
 
 
-class Gain(_Closed):
-    """Print, beside each cell of objective `of`, its difference from `over`; of rows by method, add-ons."""
-
-    of: str
-    over: str
-
-
-def _template(text: str) -> str:
-    """Refuse a title without a place, or with several, for the value of a setting."""
-    if text.count("{}") != 1:
-        raise PydanticCustomError("template", "write {} once, where the value is to stand")
-    return text
-
-
-Template = Annotated[str, AfterValidator(_template)]
-
-
-class Labels(_Closed):
-    """Which setting says how many labels a run has, and how reference/reported.csv writes its value."""
-
-    setting: str
-    format: Template = "{}"
-
-
-class Reported(_Closed):
-    """Which rows of reference/reported.csv stand beside ours.
-
-    Numbers of a part of the labels are read by a table with `labels` alone, which reads no others.
-    """
-
-    table: str
-    settings: tuple[str, ...] = Field(min_length=1, description="data sets are trained for different times")
-    labels: Labels | None = None
-
-
-def _is_setting(level: str) -> bool:
-    section, _, key = level.partition(".")
-    return section in SECTIONS and bool(key)
-
-
-def _column(level: str) -> str:
-    """Refuse a header level that is neither an axis nor a setting; its key is checked against the runs."""
-    if level not in COLUMN_AXES and not _is_setting(level):
-        raise PydanticCustomError(
-            "column",
-            f"{level!r} is no column: write {', '.join(COLUMN_AXES)}, or a setting such as objective.eta "
-            f"with a section of {', '.join(SECTIONS)}",
-        )
-    return level
-
-
-def _rows(rows: str) -> str:
-    """Refuse rows that are neither policies nor methods nor a setting, whose key is checked as a column's."""
-    if rows not in ROW_AXES and not _is_setting(rows):
-        raise PydanticCustomError(
-            "rows",
-            f"{rows!r} are no rows: write {', '.join(ROW_AXES)}, or a setting such as addon.rule "
-            f"with a section of {', '.join(SECTIONS)}",
-        )
-    return rows
-
-
-class Table(_Closed):
-    """A table of the paper: which grids it reads and how they are laid out.
-
-    A column is an axis, or a setting such as objective.eta: one column for each value that the runs have.
-    Rows are the policies, the methods, each with the add-ons it occurs with, or the values of a setting.
-    """
-
-    title: str
-    number: str
-    grids: tuple[str, ...] = Field(min_length=1)
-    rows: Annotated[str, AfterValidator(_rows)]
-    columns: tuple[Annotated[str, AfterValidator(_column)], ...] = Field(min_length=1)
-    losses: bool = Field(
-        False, description="of rows by method: show their loss terms, of a mixed objective its title too"
-    )
-    row_titles: Mapping[str, str] = Field(
-        {}, description='of rows by setting: value -> title, in their order; "" is a run without the setting'
-    )
-    column_titles: Mapping[str, Template] = Field({}, description="setting -> title of its columns")
-    place: Mapping[str, str] = Field({}, description="objective shown in the column of another one")
-    gain: Gain | None = None
-    reported: Reported | None = Field(None, description="nothing where no source prints such numbers")
-
-    @field_validator("columns")
-    @classmethod
-    def _are_no_rows(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        """Refuse columns that say what the rows say already: most of such a table would be empty."""
-        rows = info.data.get("rows")
-        for level in value:
-            if level == rows or (level == "objective" and rows == "method"):
-                raise PydanticCustomError("twice", f"{level} is in the rows already")
-        return value
-
-    @field_validator("losses", "row_titles", "column_titles")
-    @classmethod
-    def _has_a_use(cls, value: Any, info: ValidationInfo) -> Any:
-        """Refuse titles of what the table does not have."""
-        rows = info.data.get("rows", "")
-        if value and info.field_name == "losses" and rows != "method":
-            raise PydanticCustomError("useless", f"only rows by method have {info.field_name}")
-        if value and info.field_name == "row_titles" and not _is_setting(rows):
-            raise PydanticCustomError("useless", "only rows by a setting have row_titles")
-        if info.field_name == "column_titles":
-            for level in value:
-                if not _is_setting(level) or level not in info.data.get("columns", (level,)):
-                    raise PydanticCustomError("useless", f"the columns have no setting {level}")
-        return value
-
-    @field_validator("reported")
-    @classmethod
-    def _can_be_told_apart(cls, value: Reported | None, info: ValidationInfo) -> Reported | None:
-        """Refuse printed numbers beside settings that reference/reported.csv cannot name: all but labels."""
-        if value is None:
-            return value
-        columns = info.data.get("columns", ())
-        labels = value.labels.setting if value.labels else None
-        for level in (info.data.get("rows", ""), *columns):
-            if _is_setting(level) and level != labels:
-                raise PydanticCustomError("ambiguous", f"no reported number says its {level}")
-        if labels is not None and labels not in columns:
-            raise PydanticCustomError("labels", f"no column says {labels}")
-        return value
-
-
 def _by_number(tables: Mapping[str, Table]) -> Mapping[str, Table]:
     """Order the tables by their numbers, 1 before 2 before 10 before S1, whatever file each lies in."""
     return dict(sorted(tables.items(), key=lambda item: natural(item[1].number)))
@@ -357,6 +230,15 @@ class Params(_Closed):
     overrides: tuple[Override, ...] = ()
     grids: Mapping[str, Mapping[str, Any]] = Field(min_length=1)
     tables: Annotated[Mapping[str, Table], AfterValidator(_by_number)] = {}
+
+    def entries(self, axis: str) -> Mapping[str, Any]:
+        """Return the entries that `axis` chooses from, by name."""
+        found: Mapping[str, Any] = getattr(self, AXIS[axis].section)
+        return found
+
+    def title(self, axis: str, name: str) -> str:
+        """Return the title of the entry `name` of `axis`; of a recipe, which has none, its name."""
+        return str(getattr(self.entries(axis)[name], "title", name))
 
 
 def validate(document: Document) -> Params:

@@ -1,4 +1,4 @@
-"""Where each run stands, from files alone, and why a run that would train is stale."""
+"""The status of each run, read from its files, and why a run that would train is stale."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 
 from dmix.grid.code import code_modules
 from dmix.grid.expand import Grid
+from dmix.grid.paths import RECORD, RunPaths, runs_folder
 from dmix.grid.promise import differences
 
 State = Literal["done", "running", "failed", "stopped", "missing", "blocked", "not yet implemented"]
@@ -19,16 +20,16 @@ ALIVE_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
-class Standing:
-    """State of one run and what to say about it."""
+class RunStatus:
+    """State of one run, and details of it for people."""
 
     name: str
     state: State
     detail: str = ""
 
 
-def standing(grid: Grid, name: str, results: Path, work: Path, now: float) -> Standing:
-    """Return where the run `name` stands.
+def run_status(grid: Grid, name: str, now: float) -> RunStatus:
+    """Return the status of the run `name` at time `now`, in seconds since the epoch.
 
     Blocked: its data set or the weights it starts from are not on this machine, and the detail says how to
     get them. Running: its lock's heartbeat is younger than two minutes. Stopped: it has resume state and no
@@ -36,29 +37,26 @@ def standing(grid: Grid, name: str, results: Path, work: Path, now: float) -> St
     """
     absent = grid.missing(name)
     if absent:
-        return Standing(name, "not yet implemented", f"needs {', '.join(absent)}")
+        return RunStatus(name, "not yet implemented", f"needs {', '.join(absent)}")
     if way_out := grid.blocked(name):
-        return Standing(name, "blocked", way_out)
-    folder = grid.folders[name]
-    if (results / grid.tier / "runs" / folder / "record.json").exists():
-        return Standing(name, "done")
-    desk = work / grid.tier / folder
-    lock = desk / "lock"
-    if lock.exists() and now - lock.stat().st_mtime < ALIVE_SECONDS:
-        return Standing(name, "running", _progress(desk / "progress.json"))
-    if (desk / "failure.txt").exists():
-        return Standing(name, "failed", (desk / "failure.txt").read_text().strip().splitlines()[0])
-    if (desk / "checkpoint.pt").exists():
-        return Standing(name, "stopped", "its resume state is kept")
-    return Standing(name, "missing")
+        return RunStatus(name, "blocked", way_out)
+    paths = RunPaths(grid.tier, grid.folders[name])
+    if paths.record.exists():
+        return RunStatus(name, "done")
+    if paths.lock.exists() and now - paths.lock.stat().st_mtime < ALIVE_SECONDS:
+        return RunStatus(name, "running", _progress(paths.progress))
+    if paths.failure.exists():
+        return RunStatus(name, "failed", paths.failure.read_text().strip().splitlines()[0])
+    if paths.checkpoint.exists():
+        return RunStatus(name, "stopped", "its resume state is kept")
+    return RunStatus(name, "missing")
 
 
-def why_stale(grid: Grid, name: str, results: Path) -> str:
+def why_stale(grid: Grid, name: str) -> str:
     """Return why a run without a current record would train: new, or what changed since an older record."""
     spec = grid.runs[name]
-    home = results / grid.tier / "runs" / spec.cell
     old = []
-    for path in home.glob(f"s{spec.seed}-*/record.json"):
+    for path in (runs_folder(grid.tier) / spec.cell).glob(f"s{spec.seed}-*/{RECORD}"):
         try:
             old.append(json.loads(path.read_bytes()))
         except (OSError, json.JSONDecodeError):

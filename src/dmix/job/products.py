@@ -66,7 +66,7 @@ def write_products(
         images_per_second=round(images / seconds, 1),
         resumes=session.resumes,
         parameters=sum(p.numel() for p in trainer.method.parameters()),
-        readings=trainer.course.evaluations,
+        evaluations=trainer.course.evaluations,
         scores=found,
         primary=primary,
         score=getattr(found[primary], recipe["score"]),

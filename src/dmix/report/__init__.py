@@ -1,1 +1,1 @@
-"""Records to tables: the data frame, the tables of the paper and the comparison with published numbers."""
+"""From records to the data frame, the tables of the paper and the comparison with published numbers."""

@@ -1,4 +1,4 @@
-"""All files of one table; `dmix.grid.artefact` has the digest of everything they are made from."""
+"""Writes all files of one table. `dmix.grid.artefact` has the digest of everything they depend on."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 from dmix.errors import DmixError
 from dmix.files import write_text
 from dmix.grid.expand import Grid
-from dmix.grid.schema import Table
+from dmix.grid.table import Table
 from dmix.report import compare_files
-from dmix.report.columns import settings_of
 from dmix.report.compare import Comparison, compare
 from dmix.report.deviations import concerning, read_deviations
 from dmix.report.frame import load_frame
 from dmix.report.latex import to_latex
+from dmix.report.levels import named_by, settings_of
 from dmix.report.longform import to_csv
 from dmix.report.markdown import to_markdown
 from dmix.report.reported import read_reported
@@ -55,19 +55,19 @@ def render(
     deviations = concerning(read_deviations(reference / "deviations.csv"), frame)
     data = build_table(table_name, frame, table, grid.params, grid.tier, deviations)
     rows: tuple[Comparison, ...] = ()
-    labels = None
+    name, labels = table.rows, None
     if table.reported is not None:
-        labels = table.reported.labels
-        published = read_reported(reference / "reported.csv", table.reported, table.rows)
+        name, labels = named_by(table.levels), table.reported.labels
+        published = read_reported(reference / "reported.csv", table.reported, name)
         rows = compare(data, grid.params, published, labels)
     texts = {f"{table_name}.{suffix}": form(data) for suffix, form in TABLE_FORMATS.items()}
     texts |= {
-        f"{table_name}_comparison.{suffix}": form(rows, table.rows, labels is not None)
+        f"{table_name}_comparison.{suffix}": form(rows, name, labels is not None)
         for suffix, form in COMPARISON_FORMATS.items()
     }
-    for name, text in texts.items():
-        write_text(out_dir / name, text)
-    return [out_dir / name for name in texts]
+    for file, text in texts.items():
+        write_text(out_dir / file, text)
+    return [out_dir / file for file in texts]
 
 
 def _table(grid: Grid, name: str) -> Table:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -24,9 +25,9 @@ class TableCell:
     std: sample standard deviation (n - 1); None with fewer than two seeds.
     n, expected: seeds with a valid record, and seeds of the grid (0 where the grid has no such cell).
     gain, gain_n: mean of the differences paired by seed, and how many pairs.
-    best: the highest mean of its column at the printed precision.
-    method, dataset, backbone, policy, objective: of the runs; `place` may show an objective in the column of
-    another.
+    best: the highest mean at the printed precision among the cells that it is compared with.
+    method, dataset, backbone, policy, objective: of the runs; `place` may show an objective in the row or
+    column of another.
     editions: of the data behind the number, "real" or "embedded".
     way_out: of a blocked cell, how to get what this machine lacks.
     """
@@ -61,29 +62,37 @@ def build_cell(runs: Runs, over: Runs) -> TableCell:
         expected=len(runs),
         state=state,
         editions=tuple(sorted({run["data_edition"] for run in runs.values() if run["state"] == DONE})),
-        method=_only(runs, "method"),
-        dataset=_only(runs, "dataset"),
-        backbone=_only(runs, "backbone"),
-        policy=_only(runs, "policy"),
-        objective=_only(runs, "objective"),
+        method=_entry(runs, "method"),
+        dataset=_entry(runs, "dataset"),
+        backbone=_entry(runs, "backbone"),
+        policy=_entry(runs, "policy"),
+        objective=_entry(runs, "objective"),
         gain=statistics.fmean(differences) if differences else None,
         gain_n=len(differences),
         way_out=_way_out(runs) if state == BLOCKED else "",
     )
 
 
-def mark_best(cells: Sequence[Sequence[TableCell]]) -> tuple[tuple[TableCell, ...], ...]:
-    """Mark the highest mean of each column; means that print equal are all marked."""
-    tops = [
-        max((printed(cell.mean) for cell in column if cell.mean is not None), default=None)
-        for column in zip(*cells, strict=True)
-    ]
+def mark_best(
+    cells: Sequence[Sequence[TableCell]], competitions: Sequence[Sequence[Hashable]]
+) -> tuple[tuple[TableCell, ...], ...]:
+    """Mark the highest mean of each competition; means that print equal are all marked.
+
+    Parameters
+    ----------
+    competitions: for each cell, a value that it shares with those it is compared with.
+    """
+    tops: dict[Hashable, float] = {}
+    for row, own in zip(cells, competitions, strict=True):
+        for cell, competition in zip(row, own, strict=True):
+            if cell.mean is not None:
+                tops[competition] = max(printed(cell.mean), tops.get(competition, -math.inf))
     return tuple(
         tuple(
-            replace(cell, best=cell.mean is not None and printed(cell.mean) == top)
-            for cell, top in zip(row, tops, strict=True)
+            replace(cell, best=cell.mean is not None and printed(cell.mean) == tops[competition])
+            for cell, competition in zip(row, own, strict=True)
         )
-        for row in cells
+        for row, own in zip(cells, competitions, strict=True)
     )
 
 
@@ -91,10 +100,9 @@ def _scores(runs: Runs) -> dict[int, float]:
     return {seed: float(run["score"]) for seed, run in runs.items() if run["state"] == DONE}
 
 
-def _only(runs: Runs, axis: str) -> str:
-    """Return the entry that all runs share, "" where there are none or several."""
-    found = {str(run[axis]) for run in runs.values()}
-    return found.pop() if len(found) == 1 else ""
+def _entry(runs: Runs, axis: str) -> str:
+    """Return the entry of the runs of one cell, "" where there are none."""
+    return next((str(run[axis]) for run in runs.values()), "")
 
 
 def _way_out(runs: Runs) -> str:

@@ -7,11 +7,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from dmix.grid.schema import Labels, ObjectiveEntry, Params
+from dmix.grid.axes import METHOD
+from dmix.grid.schema import ObjectiveEntry, Params
+from dmix.grid.table import Labels
 from dmix.report.cells import TableCell
 from dmix.report.columns import Column
+from dmix.report.levels import named_by
 from dmix.report.numbers import shortest
-from dmix.report.reported import Key, Published, reported_key
+from dmix.report.reported import Published, ReportedKey, reported_key
+from dmix.report.rows import Row
 from dmix.report.table import TableData
 
 REPORTED_TRIALS = 3  # the paper, section 4: mean of three trials
@@ -32,8 +36,8 @@ class Comparison:
 
     Attributes
     ----------
-    row: title of the policy, or of the method with what is added to it.
-    labels: what our run has of them, as sources write it; "" where the table does not say it.
+    row: title of the policy, or of the method with what its objective adds, wherever it is in the table.
+    labels: share or number of labels of our runs, as sources write it; "" where the table has no labels.
     difference: ours minus theirs.
     z: the difference in standard errors of the two means; None where it has none.
     """
@@ -57,22 +61,26 @@ class Comparison:
 def compare(
     data: TableData,
     params: Params,
-    reported: Mapping[Key, tuple[Published, ...]],
+    reported: Mapping[ReportedKey, tuple[Published, ...]],
     labels: Labels | None = None,
 ) -> tuple[Comparison, ...]:
-    """Return one comparison for each cell and published number, cells with none included.
+    """Return one comparison for each cell and published number, and one for each cell without any.
 
     Parameters
     ----------
     reported: as `read_reported` returns it for the table of `data`.
-    labels: how sources write a setting of the columns, if the table says it.
+    labels: which setting of the table says the labels, and how sources write it; None: the table has none.
     """
     return tuple(_compare(data, params, reported, labels))
 
 
 def _compare(
-    data: TableData, params: Params, reported: Mapping[Key, tuple[Published, ...]], labels: Labels | None
+    data: TableData,
+    params: Params,
+    reported: Mapping[ReportedKey, tuple[Published, ...]],
+    labels: Labels | None,
 ) -> Iterator[Comparison]:
+    name = named_by((data.rows_by, *data.levels))
     for row, cells in zip(data.rows, data.cells, strict=True):
         for column, cell in zip(data.columns, cells, strict=True):
             if cell.state == "absent":
@@ -81,19 +89,21 @@ def _compare(
             titles = (
                 params.datasets[cell.dataset].title,
                 params.backbones[cell.backbone].title,
-                row.title,
+                data.headers(row, column)[METHOD][1]
+                if name == METHOD
+                else params.policies[cell.policy].title,
             )
-            written = _written(labels, data, column)
-            key = reported_key(titles, data.rows_by, reported_objective(objective), written)
+            written = _written(labels, data, row, column)
+            key = reported_key(titles, name, reported_objective(objective), written)
             for published in reported.get(key, (None,)):
                 yield _beside((*titles, objective.title, written), cell, published)
 
 
-def _written(labels: Labels | None, data: TableData, column: Column) -> str:
-    """Return the labels of a column as sources write them, "" where the table does not say them."""
+def _written(labels: Labels | None, data: TableData, row: Row, column: Column) -> str:
+    """Return the labels of a cell as sources write them, "" where the table has none."""
     if labels is None:
         return ""
-    return labels.format.replace("{}", shortest(column.keys[data.levels.index(labels.setting)]))
+    return labels.format.replace("{}", shortest(data.headers(row, column)[labels.setting][0]))
 
 
 def reported_objective(objective: ObjectiveEntry) -> str:
@@ -105,7 +115,7 @@ def _beside(
     shown: tuple[str, str, str, str, str], cell: TableCell, published: Published | None
 ) -> Comparison:
     difference = error = z = None
-    # A difference between numbers of different data means nothing, so none is printed.
+    # Embedded data are not the source's data, so that a difference would mean nothing.
     if published is not None and cell.mean is not None and "embedded" not in cell.editions:
         difference = cell.mean - published.value
         error = standard_error(cell, published)
@@ -127,8 +137,8 @@ def _beside(
 def standard_error(cell: TableCell, published: Published) -> float | None:
     """Return the standard error of the difference, None with fewer than two seeds of ours.
 
-    sqrt(std^2 / n + reported_std^2 / 3); a source that prints no spread adds nothing, so that the
-    error is then too small and a verdict too strict.
+    It is sqrt(std^2 / n + reported_std^2 / 3). A source that prints no spread adds nothing, so the error is
+    then too small and the verdict too strict.
     """
     if cell.std is None:
         return None

@@ -1,19 +1,25 @@
-"""What is done otherwise than the paper prints, and which of it concerns a table."""
+"""The deviations from the paper that are listed in reference/deviations.csv, and which concern a table."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from dmix.errors import DmixError
+from dmix.grid.axes import AXIS
 from dmix.report.frame import UNIMPLEMENTED
-from dmix.report.scope import KEYS, Scope, in_scope, parse_scope
 
 HEADER = ("id", "scope", "paper", "ours", "reason", "where")
+ALL = "all"
+AND = " & "
+CLAUSE = re.compile(r"(\w+)=([\w-]+(?:\|[\w-]+)*)")
+# Key -> entries. A run is in scope if it has one of the entries of every key.
+Scope = Mapping[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -59,6 +65,32 @@ def read_deviations(path: Path) -> tuple[Deviation, ...]:
 def concerning(deviations: Iterable[Deviation], frame: pd.DataFrame) -> tuple[str, ...]:
     """Return the ids of the deviations that concern an implemented run of `frame`, in the file's order."""
     there = frame[frame["state"] != UNIMPLEMENTED]
-    runs = there[list(KEYS)].drop_duplicates().to_dict("records")
+    runs = there[list(AXIS)].drop_duplicates().to_dict("records")
     axes = [{str(key): str(value) for key, value in run.items()} for run in runs]
     return tuple(item.id for item in deviations if any(in_scope(item.scope, run) for run in axes))
+
+
+def parse_scope(text: str) -> Scope:
+    """Return the scope that is written "all", or "key=value|value & key=value".
+
+    Raises
+    ------
+    DmixError: the text is neither, or a key is unknown or stands twice.
+    """
+    if text == ALL:
+        return {}
+    found: dict[str, tuple[str, ...]] = {}
+    for clause in text.split(AND):
+        parts = CLAUSE.fullmatch(clause)
+        if parts is None or parts[1] not in AXIS or parts[1] in found:
+            raise DmixError(
+                f"{text!r} is no scope",
+                f"write {ALL}, or key=value|value with a key of {', '.join(AXIS)}; join several by '{AND}'",
+            )
+        found[parts[1]] = tuple(parts[2].split("|"))
+    return found
+
+
+def in_scope(scope: Scope, run: Mapping[str, str]) -> bool:
+    """Return whether a run, given by its axes and its recipe, is in scope."""
+    return all(run[key] in entries for key, entries in scope.items())

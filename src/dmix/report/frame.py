@@ -1,4 +1,4 @@
-"""One data frame of runs: what exists, what does not, and why a record is not used."""
+"""The data frame of runs: the result of each, or why it has none."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ import pandas as pd
 
 from dmix.errors import DmixError
 from dmix.grid.expand import Grid
+from dmix.grid.paths import RECORD
 from dmix.grid.spec import AXES, RunSpec, canonical_json
 from dmix.record import Record
-from dmix.report.valid import RECORD, read_valid
+from dmix.report.valid import read_valid
 
 DONE = "done"
 MISSING = "missing"
@@ -34,12 +35,12 @@ TRAILING = ("state", "problem", *NUMBERS, "primary", *COSTS, "resumes", *DIGESTS
 def load_frame(
     grid: Grid, names: Iterable[str], runs_root: Path, settings: Iterable[str] = ()
 ) -> pd.DataFrame:
-    """Return one row for each run of `names`, in that order, also for those without a record.
+    """Return one row for each run of `names`, in this order, also for those without a record.
 
-    Columns are `LEADING`, the extra axes of these runs and `settings` by name, and `TRAILING`. Text that
-    does not exist is "", a number that does not exist is missing. `state` is "done", "missing", "blocked"
-    (`problem` says how to get what is not on this machine), "not yet implemented" (`problem`
-    names the source files) or "invalid" (`problem` says why; no number of it is in the frame).
+    Columns are `LEADING`, then the settings that these runs have as extra axes and `settings`, by name, then
+    `TRAILING`. A text that does not exist is "", a number that does not exist is missing. `state` is "done",
+    "missing", "blocked" (`problem` says how to get what is not on this machine), "not yet implemented"
+    (`problem` names the source files) or "invalid" (`problem` says why; the frame has no number of it).
 
     Parameters
     ----------
@@ -61,7 +62,7 @@ def load_frame(
 
 
 def to_csv(frame: pd.DataFrame) -> str:
-    """Return `frame` as CSV that is equal on every machine; every float reads back equal."""
+    """Return `frame` as CSV, with every digit of its numbers and equal on every machine."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(frame.columns)
@@ -79,7 +80,7 @@ def _text(value: Any) -> str:
 
 
 def _settings(spec: RunSpec, keys: Iterable[str]) -> dict[str, Any]:
-    """Return the resolved settings, so that a run at a cell's own value has it as those that vary it do."""
+    """Return resolved settings by name, whether the run's grid varies them or not."""
     split = {key: key.partition(".") for key in keys}
     return {
         key: spec.settings.get(section, {}).get(name, NO_SETTING) for key, (section, _, name) in split.items()
@@ -121,12 +122,12 @@ def _values(record: Record) -> Mapping[str, Any]:
 
 
 def _check_fingerprints(rows: Iterable[Mapping[str, Any]], grid: Grid) -> None:
-    """Refuse records of one data set that saw different data: their numbers cannot be compared."""
+    """Refuse records of one data set that were made from different bytes, because they do not compare."""
     first: dict[str, Mapping[str, Any]] = {}
     for row in rows:
         if row["state"] != DONE:
             continue
-        # Two sizes of one data set, an axis of an ablation, are two data sets here.
+        # An ablation may vary a data set's size: each size is a data set here.
         data = canonical_json([row["dataset"], grid.runs[row["name"]].settings.get("dataset", {})])
         other = first.setdefault(data, row)
         if other["data_fingerprint"] != row["data_fingerprint"]:

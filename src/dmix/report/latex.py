@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
+from dmix.grid.axes import is_setting
 from dmix.report.caption import caption, notes
 from dmix.report.cells import TableCell
 from dmix.report.escape import latex as escape
 from dmix.report.escape import latex_row
 from dmix.report.layout import Rule, left_headings, left_texts, rules, spans
-from dmix.report.mathematics import title_latex
+from dmix.report.levels import EQUALS
 from dmix.report.numbers import fixed, signed
 from dmix.report.table import TableData
 
-FITTING = 4
+FITTING = 4  # columns that fit a line of text
 SHRUNK = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
 RULES: dict[Rule, tuple[str, ...]] = {"": (), "single": (r"\midrule",), "double": (r"\midrule", r"\midrule")}
+SYMBOLS = {"eta": r"\eta", "xi": r"\xi", "alpha": r"\alpha", "beta": r"\beta", "lam": r"\lambda", "t": "t"}
+NUMBER = re.compile(r"-?[\d.]+(e[+-]\d+)?")
 
 
 def to_latex(data: TableData) -> str:
@@ -60,7 +64,7 @@ def _lines(data: TableData) -> Iterator[str]:
 def _header(data: TableData) -> Iterator[str]:
     last = len(data.levels) - 1
     headings = left_headings(data)
-    # Titles begin right of what stands on the left, and LaTeX counts from 1.
+    # \cmidrule counts columns from 1, those on the left included.
     first = len(headings) + 1
     for level in range(len(data.levels)):
         found = spans(data, level)
@@ -73,6 +77,14 @@ def _header(data: TableData) -> Iterator[str]:
         if level < last:
             edges = [(first + span.start, first + span.start + span.width - 1) for span in found]
             yield " ".join(rf"\cmidrule(lr){{{start}-{end}}}" for start, end in edges)
+
+
+def title_latex(level: str, title: str) -> str:
+    """Return a title as LaTeX; of a setting with the paper's symbol, "eta = 0.1" as $\\eta = 0.1$."""
+    name, _, value = title.partition(EQUALS)
+    if not is_setting(level) or name not in SYMBOLS or not NUMBER.fullmatch(value):
+        return escape(title)
+    return f"${SYMBOLS[name]} = {value}$"
 
 
 def cell_latex(cell: TableCell) -> str:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from itertools import groupby, pairwise
 from typing import Literal
 
-from dmix.report.rows import Row, heading
+from dmix.report.levels import heading
+from dmix.report.rows import Row
 from dmix.report.table import TableData
 
 LOSSES = "Losses"
@@ -23,7 +24,7 @@ class Span:
 
 
 def left_headings(data: TableData) -> tuple[str, ...]:
-    """Return what stands above the texts on the left of each row."""
+    """Return the headings above `left_texts`."""
     return (heading(data.rows_by), *((LOSSES,) if data.losses else ()))
 
 
@@ -33,7 +34,7 @@ def left_texts(data: TableData, row: Row) -> tuple[str, ...]:
 
 
 def spans(data: TableData, level: int) -> tuple[Span, ...]:
-    """Return the titles of one header level; equal neighbours under one parent share a title."""
+    """Return the titles of one header line; neighbours of equal keys, also in lines above, share one."""
     found: list[Span] = []
     start = 0
     for _, group in groupby(data.columns, key=lambda column: column.keys[: level + 1]):
@@ -44,9 +45,10 @@ def spans(data: TableData, level: int) -> tuple[Span, ...]:
 
 
 def rules(data: TableData) -> tuple[Rule, ...]:
-    """Return the rule above each row: double between static and dynamic policies, single between others.
+    """Return the rule above each row, "" for none.
 
-    So a single one is below the unmixed policies, between two methods, and below runs without the setting.
+    A double rule separates static from dynamic policies, a single one other kinds of policies, two methods,
+    and rows without a setting from those with it.
     """
     between: dict[tuple[str, str], Rule] = {("static", "dynamic"): "double"}
     above: list[Rule] = [""] if data.rows else []
@@ -57,7 +59,7 @@ def rules(data: TableData) -> tuple[Rule, ...]:
 
 
 def column_labels(data: TableData, last: int | None = None) -> tuple[str, ...]:
-    """Return one short name for each column: the titles of the levels, up to `last`, that differ."""
+    """Return one short name for each column, of the header lines up to `last` in which columns differ."""
     levels = range(len(data.levels) if last is None else last + 1)
     varying = [level for level in levels if len({column.keys[level] for column in data.columns}) > 1]
     return tuple(" ".join(column.titles[level] for level in varying) for column in data.columns)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import csv
 import io
 
-from dmix.report.columns import setting_levels
+from dmix.grid.axes import METHOD, POLICY
 from dmix.report.numbers import exact
-from dmix.report.rows import POLICY
 from dmix.report.table import TableData
 
 AXES = ("dataset", "backbone", "policy", "objective")
@@ -15,26 +14,27 @@ NUMBERS = ("mean", "std", "n", "expected", "gain", "gain_n", "state", "tier", "e
 
 
 def to_csv(data: TableData) -> str:
-    """Return every cell of the grid, gaps included, by the entry names of `params.yaml`.
+    """Return one line for each cell of the grid, gaps included, with the names of entries in `params.yaml`.
 
-    Settings that are rows or header levels stand beside the axes, and the method where rows are no policies,
-    with its loss terms where the table shows them.
+    Settings and recipes that are rows or columns have a column too. So has the method, unless the rows are
+    policies and no header line the method, and its loss terms where the table shows them.
     """
     losses = ("losses",) if data.losses else ()
-    axes = AXES if data.rows_by == POLICY else ("method", *losses, *AXES)
-    settings = setting_levels((data.rows_by, *data.levels))
+    by_policy = data.rows_by == POLICY and METHOD not in data.levels
+    axes = AXES if by_policy else (METHOD, *losses, *AXES)
+    others = [level for level in (data.rows_by, *data.levels) if level not in (METHOD, *AXES)]
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([*axes, *settings, *NUMBERS])
+    writer.writerow([*axes, *others, *NUMBERS])
     for row, cells in zip(data.rows, data.cells, strict=True):
         for column, cell in zip(data.columns, cells, strict=True):
             if cell.state == "absent":
                 continue
-            keys = {data.rows_by: row.key, **dict(zip(data.levels, column.keys, strict=True))}
+            headers = data.headers(row, column)
             writer.writerow(
                 [
                     *(row.losses if axis == "losses" else getattr(cell, axis) for axis in axes),
-                    *(keys[level] for level in settings),
+                    *(headers[level][0] for level in others),
                     *(exact(cell.mean), exact(cell.std), cell.n, cell.expected),
                     *(exact(cell.gain), cell.gain_n or "", cell.state, data.tier, "+".join(cell.editions)),
                 ]

@@ -13,10 +13,10 @@ from dmix.report.table import TableData
 
 
 def to_markdown(data: TableData) -> str:
-    """Return caption, table and notes. Markdown has one header row and no rules: see below.
+    """Return caption, table and notes.
 
-    The header levels stand above each other in one cell, and a row with the name of the policies' kind stands
-    where other formats have a rule; titles of other rows say themselves what belongs together.
+    Markdown has a single header row, in which the header lines are broken by <br>, and no rules: a row with
+    the kind of the policies below it stands for a rule, and rows of methods and settings have none.
     """
     return "\n".join(_lines(data)) + "\n"
 

@@ -18,15 +18,15 @@ def printed(value: float) -> float:
 
 def signed(value: float) -> str:
     """Return a difference as tables print it: always with a sign, and zero as +0.00."""
-    # Adding zero turns the negative zero, to which a small loss rounds, into the positive one.
+    # A small negative number rounds to -0.0, and adding zero makes that 0.0.
     return f"{printed(value) + 0.0:+.{DECIMALS}f}"
 
 
-def shortest(value: bool | int | float | str) -> str:
+def shortest(value: object) -> str:
     """Return a setting as headers print it: 1 for 1.0, and every digit of 0.25."""
     return str(value).removesuffix(".0") if isinstance(value, float) else str(value)
 
 
 def exact(value: float | None) -> str:
-    """Return a number for CSV, which reads back equal; "" where there is none."""
+    """Return a number for CSV with every digit, so that it reads back equal; "" where there is none."""
     return "" if value is None else repr(float(value))

@@ -1,4 +1,4 @@
-"""Numbers that others printed, with their source."""
+"""Published numbers, read from reference/reported.csv, with their source."""
 
 from __future__ import annotations
 
@@ -8,17 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dmix.errors import DmixError
-from dmix.grid import schema
-from dmix.report.rows import METHOD, POLICY
+from dmix.grid.axes import METHOD, POLICY
+from dmix.grid.table import Reported
 
 HEADER = (
     *("table", "dataset", "backbone", "setting", "method", "objective", "labels"),
     *("metric", "value", "std", "source", "detail"),
 )
 SOURCES = ("paper", "OpenMixup benchmark", "TorchSSL", "leaderboard archive")
-# Titles of data set, backbone and row, of the objective where the row does not say it, and the labels where
-# the table has them.
-Key = tuple[str, ...]
+ReportedKey = tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -31,19 +29,22 @@ class Published:
 
 
 def read_reported(
-    path: Path, wanted: schema.Reported, rows: str = POLICY
-) -> Mapping[Key, tuple[Published, ...]]:
-    """Return (dataset, backbone, policy, objective) titles -> numbers of one table in its settings.
+    path: Path, wanted: Reported, name: str = POLICY
+) -> Mapping[ReportedKey, tuple[Published, ...]]:
+    """Return the numbers of one published table in the settings that `wanted` names, by `reported_key`.
 
-    Where the rows are methods, (dataset, backbone, row) -> numbers; where the table has labels, they stand
-    last in the key. Only accuracies are read, no gains from running text; those of a part of the labels by
-    tables with labels alone.
+    Only accuracies are read, no gains from running text. A table with labels reads the numbers of a part of
+    the labels, any other table those of all labels.
+
+    Parameters
+    ----------
+    name: what the column `method` names in this table, "policy" or "method".
 
     Raises
     ------
     DmixError: the file is missing, has another header, an unknown source or a value that is no number.
     """
-    found: dict[Key, list[Published]] = {}
+    found: dict[ReportedKey, list[Published]] = {}
     for number, row in enumerate(_rows(path), start=2):
         if row["source"] not in SOURCES:
             raise DmixError(
@@ -60,15 +61,18 @@ def read_reported(
         except ValueError as error:
             raise DmixError(f"{path}:{number}: {error}") from error
         key = reported_key(
-            (row["dataset"], row["backbone"], row["method"]), rows, row["objective"], row["labels"]
+            (row["dataset"], row["backbone"], row["method"]), name, row["objective"], row["labels"]
         )
         found.setdefault(key, []).append(published)
     return {key: tuple(values) for key, values in found.items()}
 
 
-def reported_key(titles: tuple[str, str, str], rows: str, objective: str, labels: str) -> Key:
-    """Return the key of a number; the title of a row by method says the objective already."""
-    return (*titles, *(() if rows == METHOD else (objective,)), *((labels,) if labels else ()))
+def reported_key(titles: tuple[str, str, str], name: str, objective: str, labels: str) -> ReportedKey:
+    """Return the key of a number: the titles of data set, backbone and policy, the objective, the labels.
+
+    A method's title ("Self-Tuning +DM") says the objective already; without labels the key ends before them.
+    """
+    return (*titles, *(() if name == METHOD else (objective,)), *((labels,) if labels else ()))
 
 
 def _rows(path: Path) -> Iterable[Mapping[str, str]]:

@@ -1,22 +1,27 @@
-"""A table of the paper before it is drawn: rows, columns and cells, free of any format."""
+"""A table before it is drawn: rows, columns and cells, free of any format."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from dmix.errors import DmixError
-from dmix.grid.schema import Params, Table
+from dmix.grid.addons import with_base
+from dmix.grid.axes import ADDON, OBJECTIVE, POLICY
+from dmix.grid.schema import Params
+from dmix.grid.table import Table
 from dmix.report.cells import Runs, TableCell, build_cell, mark_best
-from dmix.report.columns import Column, Keys, Run, build_columns, column_keys
+from dmix.report.columns import Column, Keys, build_columns, column_keys
 from dmix.report.frame import NO_SETTING
-from dmix.report.rows import METHOD, Row, RowKey, addon_title, build_rows, row_key
+from dmix.report.levels import Key, Run, addon_title, heading, key_of
+from dmix.report.rows import Row, build_rows
 
 BARE = "the bare method"
-Pool = Mapping[tuple[RowKey, Keys], Runs]
+# Keys of the row and of each header line -> seed -> run.
+Pool = Mapping[Keys, Runs]
 
 
 @dataclass(frozen=True)
@@ -27,8 +32,8 @@ class TableData:
     ----------
     name, number, title: as in `params.yaml`.
     tier, tier_note: the tier and what it prints in every caption.
-    rows_by: what the rows are: "policy", "method", or a setting.
-    levels: the axis or setting of each header level.
+    rows_by: the axis or setting of the rows.
+    levels: the axis or setting of each header line.
     cells: cells[row][column].
     gain: the two objectives or add-ons whose difference is shown, if any, as the rows or columns call them.
     invalid: names of runs whose record is not used.
@@ -61,6 +66,20 @@ class TableData:
         """The number of seeds of a complete cell."""
         return max((cell.expected for row in self.cells for cell in row), default=0)
 
+    @property
+    def best_of(self) -> str:
+        """Among which cells the best mean is marked, as the caption says it."""
+        if not _is_problem(self.rows_by):
+            return "each column"
+        return " and ".join(
+            ("each row", *(heading(level).lower() for level in filter(_is_problem, self.levels)))
+        )
+
+    def headers(self, row: Row, column: Column) -> Mapping[str, tuple[Key, str]]:
+        """Return key and title of every level, of the rows and of the header, for one cell."""
+        of_columns = zip(self.levels, zip(column.keys, column.titles, strict=True), strict=True)
+        return {self.rows_by: (row.key, row.title), **dict(of_columns)}
+
 
 def build_table(
     name: str, frame: pd.DataFrame, table: Table, params: Params, tier: str, deviations: tuple[str, ...] = ()
@@ -69,8 +88,8 @@ def build_table(
 
     Raises
     ------
-    DmixError: two runs with one seed would stand in one cell, or no run has the setting of the rows or of a
-    column.
+    DmixError: runs that differ in more than the seed would stand in one cell, or no run has the setting of
+    the rows or of a column.
     """
     runs: list[dict[str, Any]] = [
         {str(key): value for key, value in row.items()} for row in frame.to_dict("records")
@@ -78,7 +97,7 @@ def build_table(
     rows = build_rows(name, runs, table, params)
     columns = build_columns(name, runs, table, params)
     pool = _pool(name, runs, table)
-    cells = [[_cell(pool, row, column, table) for column in columns] for row in rows]
+    cells = [[_cell(pool, (row.key, *column.keys), table, params) for column in columns] for row in rows]
     return TableData(
         name=name,
         number=table.number,
@@ -89,7 +108,7 @@ def build_table(
         levels=table.columns,
         rows=rows,
         columns=columns,
-        cells=mark_best(cells),
+        cells=mark_best(cells, _competitions(rows, columns, table)),
         gain=_gain(table, params),
         invalid=tuple(run["name"] for run in runs if run["state"] == "invalid"),
         deviations=deviations,
@@ -97,12 +116,30 @@ def build_table(
     )
 
 
+def _is_problem(level: str) -> bool:
+    """Return whether a level says what is learned, so that numbers at its different keys do not compete."""
+    return level == "backbone" or level.partition(".")[0] in ("dataset", "labels")
+
+
+def _competitions(
+    rows: Sequence[Row], columns: Sequence[Column], table: Table
+) -> Sequence[Sequence[Hashable]]:
+    """Return for each cell what it shares with the cells among which the best mean is marked.
+
+    The column; or, where the rows are data sets, networks or labels, the row and such keys of the column.
+    """
+    if not _is_problem(table.rows):
+        return [[column.keys for column in columns] for _ in rows]
+    problems = [index for index, level in enumerate(table.columns) if _is_problem(level)]
+    return [[(row.key, *(column.keys[index] for index in problems)) for column in columns] for row in rows]
+
+
 def _gain(table: Table, params: Params) -> tuple[str, str] | None:
     if table.gain is None:
         return None
 
     def called(compared: str) -> str:
-        if table.rows == METHOD:
+        if table.compared == ADDON:
             return addon_title(compared, params) or BARE
         return params.objectives[compared].title
 
@@ -110,39 +147,60 @@ def _gain(table: Table, params: Params) -> tuple[str, str] | None:
 
 
 def _pool(name: str, runs: Sequence[Run], table: Table) -> Pool:
-    """Return (row, column) -> seed -> run, refusing two runs in one place."""
-    pool: dict[tuple[RowKey, Keys], dict[int, Run]] = {}
+    """Return the runs by cell and seed, refusing runs of one cell that differ in more than the seed."""
+    pool: dict[Keys, dict[int, Run]] = {}
     for run in runs:
-        seeds = pool.setdefault((row_key(run, table), column_keys(run, table)), {})
-        other = seeds.setdefault(int(run["seed"]), run)
-        if other is not run:
-            raise DmixError(
-                f"table {name}: {other['name']} and {run['name']} would stand in one cell",
-                f"give tables.{name} other grids, or more axes and settings as columns",
-            )
+        seeds = pool.setdefault((key_of(run, table.rows, table), *column_keys(run, table)), {})
+        for other in seeds.values():
+            if _without_seed(other) != _without_seed(run):
+                raise DmixError(
+                    f"table {name}: {other['name']} and {run['name']} would stand in one cell",
+                    f"give tables.{name} other grids, or more axes and settings as columns",
+                )
+        seeds[int(run["seed"])] = run
     return pool
 
 
-def _cell(pool: Pool, row: Row, column: Column, table: Table) -> TableCell:
-    runs = pool.get((row.key, column.keys), {})
+def _without_seed(run: Run) -> str:
+    return str(run["name"]).rpartition("/")[0]
+
+
+def _cell(pool: Pool, keys: Keys, table: Table, params: Params) -> TableCell:
+    runs = pool.get(keys, {})
     gain = table.gain
-    compared = "addon" if table.rows == METHOD else "objective"
-    if gain is None or {run[compared] for run in runs.values()} != {gain.of}:
+    if gain is None or {run[table.compared] for run in runs.values()} != {gain.of}:
         return build_cell(runs, {})
-    beside = {"objective": table.place.get(gain.over, gain.over)}
-    wanted = tuple(beside.get(level, key) for level, key in zip(table.columns, column.keys, strict=True))
-    other = (row.key[0], gain.over) if isinstance(row.key, tuple) else row.key
-    # The column found may show another objective in this row, one that `place` put there.
-    over = {
-        seed: run
-        for (key, keys), others in pool.items()
-        if key == other and _beside(keys, wanted)
-        for seed, run in others.items()
-        if run[compared] == gain.over
-    }
-    return build_cell(runs, over)
+    beside = _entries_with(gain.over, table, params)
+    wanted = tuple(
+        (key[0], gain.over) if isinstance(key, tuple) else beside.get(level, key)
+        for level, key in zip(table.levels, keys, strict=True)
+    )
+    return build_cell(runs, _compared(pool, wanted, gain.over, table.compared))
 
 
-def _beside(keys: Keys, wanted: Keys) -> bool:
-    """Return whether a column is the wanted one, but for settings that its objective does not have."""
-    return all(key in (NO_SETTING, other) for key, other in zip(keys, wanted, strict=True))
+def _entries_with(over: str, table: Table, params: Params) -> Mapping[str, str]:
+    """Return axis -> key, of the axes on which the runs that a gain is over differ from those it is of."""
+    if table.compared == OBJECTIVE:
+        return {OBJECTIVE: table.place.get(over, over)}
+    addon = with_base(params, over)
+    objective = table.place.get(addon.objective, addon.objective)
+    return {ADDON: over, POLICY: addon.policy, OBJECTIVE: objective}
+
+
+def _compared(pool: Pool, wanted: Keys, over: str, axis: str) -> Runs:
+    """Return the runs with `over` on `axis` at `wanted`, or else in the cell nearest to it.
+
+    Nearest is a cell that differs only by settings that its runs do not have (MCE has no eta), and by as few
+    as possible. A cell may hold another objective, one that `place` put there.
+    """
+    found = [
+        keys
+        for keys, runs in pool.items()
+        if all(key in (NO_SETTING, other) for key, other in zip(keys, wanted, strict=True))
+        and {run[axis] for run in runs.values()} == {over}
+    ]
+    if not found:
+        return {}
+    return pool[
+        min(found, key=lambda keys: sum(key != other for key, other in zip(keys, wanted, strict=True)))
+    ]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 from dmix.report.caption import caption, notes
 from dmix.report.cells import TableCell
-from dmix.report.layout import Rule, left_headings, left_texts, rules, spans
+from dmix.report.layout import Rule, Span, left_headings, left_texts, rules, spans
 from dmix.report.numbers import GAP, fixed, signed
-from dmix.report.panels import panels
 from dmix.report.table import TableData
 
 BETWEEN = "   "
@@ -21,7 +21,7 @@ MOST_WIDTH = 120
 def to_text(data: TableData) -> str:
     """Return caption, table and notes; the best mean of a column is followed by *.
 
-    A table that is too wide for a terminal is continued below itself, with the row titles again.
+    A table that is too wide for a terminal is broken into panels, each with the row titles.
     """
     return "\n".join(line.rstrip() for line in _lines(data)) + "\n"
 
@@ -35,6 +35,32 @@ def _lines(data: TableData) -> Iterator[str]:
         yield from _panel(part)
     for line in notes(data):
         yield from textwrap.wrap(line, room, subsequent_indent="  ", break_on_hyphens=False)
+
+
+def panels(data: TableData, width: Callable[[TableData], int], room: int) -> tuple[TableData, ...]:
+    """Split the columns of `data` into tables no wider than `room`, each with all rows.
+
+    They are split between titles of the outermost header line whose columns fit, into as few tables as
+    possible. Where not even single columns fit, each has a table of its own.
+    """
+    if not data.columns:
+        return (data,)
+    by_level = [spans(data, level) for level in range(len(data.levels))]
+    fitting = (pieces for pieces in by_level if all(width(_part(data, piece)) <= room for piece in pieces))
+    first, *others = next(fitting, by_level[-1])
+    found = [first]
+    for piece in others:
+        joined = replace(found[-1], width=found[-1].width + piece.width)
+        if width(_part(data, joined)) <= room:
+            found[-1] = joined
+        else:
+            found.append(piece)
+    return tuple(_part(data, piece) for piece in found)
+
+
+def _part(data: TableData, span: Span) -> TableData:
+    there = slice(span.start, span.start + span.width)
+    return replace(data, columns=data.columns[there], cells=tuple(row[there] for row in data.cells))
 
 
 def _panel(data: TableData) -> Iterator[str]:
@@ -53,7 +79,7 @@ def _panel(data: TableData) -> Iterator[str]:
 
 
 def _left(data: TableData) -> list[str]:
-    """Return what stands on the left, the headings first and then row by row, all of one width."""
+    """Return the texts on the left padded to one width: the headings, then one for each row."""
     lines = [left_headings(data), *(left_texts(data, row) for row in data.rows)]
     widths = [max(map(len, texts)) for texts in zip(*lines, strict=True)]
     return [
@@ -83,7 +109,7 @@ def _header(data: TableData, widths: Sequence[int], headings: str) -> Iterator[s
 def _widths(data: TableData, columns: Sequence[Sequence[str]]) -> list[int]:
     """Return the width of each column.
 
-    The last one under a title that is longer than its columns is widened; inner levels first.
+    Where a header title is longer than its columns, the last of them is widened; inner header lines first.
     """
     widths = [max(map(len, column), default=0) for column in columns]
     for level in reversed(range(len(data.levels))):
@@ -102,12 +128,12 @@ def _columns(data: TableData) -> list[list[str]]:
 
 
 def _column(cells: Sequence[TableCell]) -> list[str]:
-    """Return one column with each part of its cells below the same part of the others."""
+    """Return the cells of one column as texts in which mean, spread, gain and n are aligned."""
     parts = [_parts(cell) for cell in cells]
     widths = [max((len(part) for part in kind), default=0) for kind in zip(*parts, strict=True)]
     return [
         " ".join(
-            # The mean ends at its decimals; everything after it starts at one place.
+            # Means are aligned at their decimals, all that follows at its start.
             part.rjust(width) if position == 0 else part.ljust(width)
             for position, (part, width) in enumerate(zip(row, widths, strict=True))
             if width

@@ -1,4 +1,4 @@
-"""Which record may stand for a run: one that is valid and says exactly what the grid asks for today."""
+"""Accepts a record as the result of a run if it is valid and equals what the grid asks for today."""
 
 from __future__ import annotations
 
@@ -8,16 +8,15 @@ from pathlib import Path
 
 from dmix.errors import DmixError
 from dmix.grid.code import code_digest
+from dmix.grid.paths import RECORD
 from dmix.grid.spec import RunSpec, canonical_json
 from dmix.record import Record, read_record
-
-RECORD = "record.json"
 
 
 def read_valid(path: Path, spec: RunSpec) -> tuple[Record | None, str]:
     """Return the record at `path` and "", or None and why it may not be used for `spec`.
 
-    The reason holds no path outside the run's folder, so that it is equal on every machine.
+    The reason names the file without its folder, so that it is equal on every machine.
     """
     try:
         record = read_record(path)
@@ -38,7 +37,7 @@ def problems(record: Record, spec: RunSpec) -> Iterator[str]:
     for field, value in wanted.items():
         if getattr(record, field) != value:
             yield f"{field} is {getattr(record, field)}, the grid's is {value}"
-    # Through JSON, because a record's lists were written from lists or tuples.
+    # Through JSON, because the record's lists may be tuples in the grid.
     identity = json.loads(canonical_json(spec.identity()))
     for section in sorted(identity.keys() | record.spec.keys()):
         if record.spec.get(section) != identity.get(section):
@@ -53,8 +52,8 @@ def problems(record: Record, spec: RunSpec) -> Iterator[str]:
 
 
 def _wrong_score(record: Record, spec: RunSpec) -> Iterator[str]:
-    reading = spec.settings.get("recipe", {}).get("score")
-    if reading is not None:
-        value = getattr(record.scores[record.primary], reading)
+    which = spec.settings.get("recipe", {}).get("score")
+    if which is not None:
+        value = getattr(record.scores[record.primary], which)
         if record.score != value:
-            yield f"score is {record.score}, {reading} of {record.primary} is {value}"
+            yield f"score is {record.score}, {which} of {record.primary} is {value}"

@@ -1,4 +1,4 @@
-"""Random numbers with the two choices fixed that make policies comparable: lam, and who mixes with whom."""
+"""A random number generator with fixed lam and fixed pairs, so that pictures of policies are comparable."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import numpy.typing as npt
 class PairedDraws(np.random.Generator):
     """A generator whose Beta draws are all `lam` and whose permutations swap neighbours (0 with 1, 2 with 3).
 
-    Everything else is random, from `seed`. Swapping neighbours also keeps the pairs in a policy that
-    permutes inside chunks of the batch. A permutation of an odd number leaves the last place alone.
+    Everything else is random, from `seed`. Swapping neighbours keeps the pairs also where a policy permutes
+    chunks of the batch. In a permutation of an odd number the last place stays.
     """
 
     def __init__(self, seed: int, lam: float) -> None:

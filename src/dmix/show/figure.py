@@ -1,4 +1,4 @@
-"""A gallery of mixed pictures as one image file."""
+"""Draws a gallery of mixed pictures as one figure, and saves it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dmix.show.mixups import Gallery, Picture
 
 TRUTH = "#c00000"
 DPI = 200
-# Nothing in the file says when or by what it was written: equal galleries are equal bytes.
+# Neither date nor program is written into the file, so that equal galleries are equal bytes.
 METADATA: Mapping[str, dict[str, None]] = {
     ".png": {"Software": None},
     ".pdf": {"CreationDate": None, "Creator": None, "Producer": None},

@@ -1,4 +1,4 @@
-"""What every mixing policy makes of the same pairs of images."""
+"""Pictures of the same pairs of images, mixed by every policy."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ class Picture:
     Attributes
     ----------
     pixels: (H, W, 3) in [0, 1]. classes: own and partner's. lam: weight of the own class.
-    share: of the own object among the visible ones; NaN where it is not known.
-    stage: the stage after which the network mixes, where it is not the image that is mixed; else 0.
+    share: of the own object among the visible objects; NaN where it is not known.
+    stage: the network stage after which hidden states are mixed; 0 if the images themselves are.
     """
 
     pixels: npt.NDArray[np.float32]
@@ -69,9 +69,10 @@ class Column:
 
 @dataclass(frozen=True)
 class Gallery:
-    """Columns of pictures of the same pairs, and why which policies are not among them.
+    """One column of pictures for each policy that can be shown, of the same pairs.
 
-    `subject` names the data set, its edition and the tier.
+    `left_out` has the title of each other policy and the reason. `subject` names the data set, its edition
+    and the tier.
     """
 
     subject: str
@@ -83,8 +84,8 @@ class Gallery:
 def gallery(grid: Grid, dataset_name: str, lam: float, runs_root: Path, data_root: Path) -> Gallery:
     """Mix the same pairs of test images by every policy of `params.yaml` that mixes.
 
-    Every policy is given the same pairs and, where it draws lam, the same lam; what else it draws is seeded.
-    One that cannot be shown is left out, with the reason.
+    Every policy is given the same pairs and, if it draws lam, the same lam; all its other draws are seeded.
+    A policy that cannot be shown is left out, with the reason.
 
     Parameters
     ----------
@@ -128,7 +129,7 @@ def _column(grid: Grid, name: str, dataset: Dataset, batch: Batch, lam: float, r
 
     Raises
     ------
-    DmixError: the policy has no file, cannot be built or has pairs of its own.
+    DmixError: the policy has no file, cannot be built or chooses other pairs.
     """
     if absent := grid.missing(name):
         raise DmixError(f"not yet implemented, it needs {', '.join(absent)}")
@@ -161,7 +162,7 @@ def mix_pairs(built: Built, batch: Batch, recipe: Mapping[str, Any], lam: float)
 
     Parameters
     ----------
-    recipe: for the mean and the standard deviation of the pixels.
+    recipe: of which the mean and the standard deviation of the pixels are used.
 
     Raises
     ------
@@ -180,7 +181,7 @@ def mix_pairs(built: Built, batch: Batch, recipe: Mapping[str, Any], lam: float)
 
 
 def _picture(built: Built, batch: Batch, images: Tensor, mixed: Mixed, row: int) -> Picture:
-    """Return what the network is fed in `row`."""
+    """Return the picture and the label that the network is trained with in `row`."""
     stage = mixed.hidden.layer if mixed.hidden else 0
     fed = mixed.hidden.apply(mixed.images) if mixed.hidden and stage == 0 else mixed.images
     share = math.nan

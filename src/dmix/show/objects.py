@@ -1,4 +1,4 @@
-"""How much of what is seen in a mixed picture is the own object: the label that lam stands in for.
+"""The share of the own object among the objects visible in a mixed picture, which lam approximates.
 
 Label mismatch (the paper, section 1 and Figure 1) is the difference between lam, the weight of the own
 class in the mixed label, and what the mixed picture shows. Where data come with object masks it is a
@@ -54,10 +54,10 @@ def object_cover(dataset: Dataset, split: str, size: int, data_root: Path) -> Fl
 
 
 class NumpySeesConstants(TorchFunctionMode):
-    """Lets tensors of the graph go to numpy, as they can in training, where images need no gradient."""
+    """Detaches tensors on their way to numpy: here images need gradients, in training they do not."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Detach what is about to leave torch."""
+        """Detach the tensor of a call that converts it to numpy."""
         if func in (Tensor.numpy, Tensor.__array__):
             args = (args[0].detach(), *args[1:])
         return func(*args, **(kwargs or {}))

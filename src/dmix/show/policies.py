@@ -1,4 +1,4 @@
-"""A policy as it stands in a run: its settings, its network, and the weights where the run is finished."""
+"""Builds the policy of a run with its network, and loads the weights if the run is finished."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from dmix.methods.supervised import Supervised
 from dmix.policies.policy import Context, Policy
 from dmix.record import read_record
 
-# Of several runs of a policy, the one nearest to these is shown.
+# If several runs have a policy, the one that differs least from these entries is shown.
 PREFERRED = {"backbone": "resnet18", "objective": "mce"}
 METHOD = "supervised"
 
 
 @dataclass(frozen=True)
 class Built:
-    """A policy, what it may see of its run, and whether the network it sees is trained."""
+    """A policy, the context that its run gives it, and whether the network in the context is trained."""
 
     policy: Policy
     context: Context
@@ -34,8 +34,8 @@ class Built:
 def choose_run(grid: Grid, dataset: str, policy: str, runs_root: Path) -> str | None:
     """Return the supervised run that shows `policy` on `dataset`, or None where the grids have none.
 
-    Runs whose parts all exist come first; then, for a dynamic policy, finished ones; then those of
-    `PREFERRED`; then the order of `params.yaml`.
+    Preferred are runs whose parts all exist, then, of a dynamic policy, finished ones, then those nearest to
+    `PREFERRED`, then the first in the order of `params.yaml`.
     """
     dynamic = grid.params.policies[policy].kind == "dynamic"
 

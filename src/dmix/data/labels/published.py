@@ -19,7 +19,8 @@ from dmix.data.labels.splits import label_split, names_of
 from dmix.data.sets.dataset import Dataset
 from dmix.errors import DmixError
 from dmix.files import line_digest
-from dmix.grid.presence import DATA, LABEL_LISTS
+from dmix.grid.paths import DATA
+from dmix.grid.presence import LABEL_LISTS
 from dmix.part import part
 
 FOLDER = DATA / "real" / LABEL_LISTS

@@ -1,0 +1,35 @@
+"""The axes of the grid: what each chooses from in `params.yaml`, and how tables call it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from dmix.grid.spec import SECTIONS
+
+METHOD, POLICY, OBJECTIVE, ADDON = "method", "policy", "objective", "addon"
+
+
+@dataclass(frozen=True)
+class Axis:
+    """The section of `params.yaml` that has the entries of an axis, and the heading above their titles."""
+
+    section: str
+    heading: str
+
+
+AXIS: Mapping[str, Axis] = {
+    METHOD: Axis("methods", "Method"),
+    "dataset": Axis("datasets", "Data set"),
+    "backbone": Axis("backbones", "Backbone"),
+    POLICY: Axis("policies", "Policy"),
+    OBJECTIVE: Axis("objectives", "Objective"),
+    ADDON: Axis("addons", "Add-on"),
+    "recipe": Axis("recipes", "Recipe"),
+}
+
+
+def is_setting(level: str) -> bool:
+    """Return whether `level` is written as a setting, such as objective.eta; its key may not exist."""
+    section, _, key = level.partition(".")
+    return section in SECTIONS and bool(key)

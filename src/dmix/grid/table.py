@@ -1,0 +1,178 @@
+"""What `tables` of `params.yaml` may say: the layout of each table, and what stands beside its numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
+
+from dmix.grid.axes import ADDON, AXIS, METHOD, OBJECTIVE, POLICY, is_setting
+from dmix.grid.spec import SECTIONS
+
+
+class _Closed(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Gain(_Closed):
+    """Print, beside each cell of `of`, its difference from `over`; `Table.compared` says what they name."""
+
+    of: str
+    over: str
+
+
+def _template(text: str) -> str:
+    """Refuse a title without a place, or with several, for the value of a setting."""
+    if text.count("{}") != 1:
+        raise PydanticCustomError("template", "write {} once, where the value is to stand")
+    return text
+
+
+Template = Annotated[str, AfterValidator(_template)]
+
+
+class Labels(_Closed):
+    """Which setting says how many labels a run has, and how reference/reported.csv writes its value."""
+
+    setting: str
+    format: Template = "{}"
+
+
+class Reported(_Closed):
+    """Which rows of reference/reported.csv stand beside ours.
+
+    Numbers of a part of the labels are read by a table with `labels` alone, which reads no others.
+    """
+
+    table: str
+    settings: tuple[str, ...] = Field(min_length=1, description="data sets are trained for different times")
+    labels: Labels | None = None
+
+
+def _level(level: str) -> str:
+    """Refuse what is neither an axis nor a setting; the key of a setting is checked against the runs."""
+    if level not in AXIS and not is_setting(level):
+        raise PydanticCustomError(
+            "level",
+            f"{level!r} is no row or column: write {', '.join(AXIS)}, or a setting such as objective.eta "
+            f"with a section of {', '.join(SECTIONS)}",
+        )
+    return level
+
+
+Level = Annotated[str, AfterValidator(_level)]
+
+
+class Table(_Closed):
+    """A table of the paper: which grids it reads and how they are laid out.
+
+    Rows and columns are axes (the entries that the runs have) or settings such as objective.eta (the values
+    that they have). A method stands with each add-on that it has ("Self-Tuning +DM"), unless the add-on or
+    the objective is a row or column of its own.
+    """
+
+    title: str
+    number: str
+    grids: tuple[str, ...] = Field(min_length=1)
+    rows: Level
+    columns: tuple[Level, ...] = Field(min_length=1)
+    losses: bool = Field(
+        False, description="of rows by method: show their loss terms, of a mixed objective its title too"
+    )
+    row_titles: Mapping[str, str] = Field(
+        {}, description='of rows by setting: value -> title, in their order; "" is a run without the setting'
+    )
+    column_titles: Mapping[str, Template] = Field({}, description="setting -> title of its columns")
+    place: Mapping[str, str] = Field({}, description="objective shown in the row or column of another one")
+    gain: Gain | None = None
+    reported: Reported | None = Field(None, description="nothing where no source prints such numbers")
+
+    @property
+    def levels(self) -> tuple[str, ...]:
+        """Axes and settings of the rows and of each header line, in this order."""
+        return (self.rows, *self.columns)
+
+    @property
+    def pairs_addons(self) -> bool:
+        """Whether a method stands with its add-on, as one row or column."""
+        return _pairs_addons(self.levels)
+
+    @property
+    def compared(self) -> str:
+        """The axis that `gain` names entries of: "addon" where rows or columns say it, else "objective"."""
+        return ADDON if self.pairs_addons or ADDON in self.levels else OBJECTIVE
+
+    @field_validator("columns")
+    @classmethod
+    def _stand_once(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        """Refuse columns that say what the rows or other columns say already."""
+        before = {info.data.get("rows")}
+        for level in value:
+            if level in before:
+                raise PydanticCustomError("twice", f"{level} is a row or column already")
+            before.add(level)
+        return value
+
+    @field_validator("losses", "row_titles", "place", "gain")
+    @classmethod
+    def _has_a_use(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse words about rows and columns that the table does not have."""
+        levels = _levels(info)
+        if not value or not levels:
+            return value
+        pairs, objective = _pairs_addons(levels), OBJECTIVE in levels
+        useful, otherwise = {
+            "losses": (pairs and levels[0] == METHOD, "only rows by method with add-on have losses"),
+            "row_titles": (is_setting(levels[0]), "only rows by a setting have row_titles"),
+            "place": (objective, "no row or column is the objective"),
+            "gain": (
+                pairs or objective or ADDON in levels or any(map(is_setting, levels)),
+                "no row or column tells add-ons or objectives apart",
+            ),
+        }[str(info.field_name)]
+        if not useful:
+            raise PydanticCustomError("useless", otherwise)
+        return value
+
+    @field_validator("column_titles")
+    @classmethod
+    def _of_columns(cls, value: Mapping[str, str], info: ValidationInfo) -> Mapping[str, str]:
+        """Refuse titles of settings that are no columns."""
+        for level in value:
+            if not is_setting(level) or level not in info.data.get("columns", (level,)):
+                raise PydanticCustomError("useless", f"the columns have no setting {level}")
+        return value
+
+    @field_validator("reported")
+    @classmethod
+    def _can_be_told_apart(cls, value: Reported | None, info: ValidationInfo) -> Reported | None:
+        """Refuse printed numbers beside cells that reference/reported.csv cannot name."""
+        levels = _levels(info)
+        if value is None or not levels:
+            return value
+        labels = value.labels.setting if value.labels else None
+        for level in levels:
+            if level == "recipe" or (is_setting(level) and level != labels):
+                raise PydanticCustomError("ambiguous", f"no reported number says its {level}")
+        if METHOD in levels and {ADDON, OBJECTIVE, POLICY} & set(levels):
+            raise PydanticCustomError(
+                "ambiguous",
+                "reported numbers name a method together with what is added to it: leave "
+                "add-on, objective and policy out of rows and columns",
+            )
+        if labels is not None and labels not in levels:
+            raise PydanticCustomError("labels", f"no row or column says {labels}")
+        return value
+
+
+def _levels(info: ValidationInfo) -> tuple[str, ...]:
+    """Return rows and columns of the table being checked, nothing if one of them is refused itself."""
+    if "rows" not in info.data or "columns" not in info.data:
+        return ()
+    return (info.data["rows"], *info.data["columns"])
+
+
+def _pairs_addons(levels: Collection[str]) -> bool:
+    return METHOD in levels and ADDON not in levels and OBJECTIVE not in levels
