@@ -3,50 +3,16 @@
 from __future__ import annotations
 
 import ast
+import importlib
+import sys
 from pathlib import Path
 
 import pytest
 
-from dmix.grid.code import code_digest, code_modules, module_digest
+from dmix import imported
+from dmix.grid.code import code_digest, code_modules, code_parts, edited_since
 from dmix.grid.expand import load_grid
 from project import ROOT
-
-SOURCE = (ROOT / "src/dmix/policies/cutmix.py").read_text()
-
-
-def digest_of_text(tmp_path: Path, text: str) -> str:
-    path = tmp_path / "module.py"
-    path.write_text(text)
-    module_digest.cache_clear()
-    return module_digest(path, "dmix.policies.module")[0]
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "same"),
-    [
-        ("        n, _, height", "        # a comment\n        n, _, height", True),
-        ("def mix(", "\n\n    def mix(", True),
-        ('"""Paste each partner', '"""Another docstring. Paste each partner', True),
-        (
-            "group = group_of_row(len(lam), self.lam_groups)",
-            "group = (group_of_row(len(lam), self.lam_groups))",
-            True,
-        ),
-        ("group = group_of_row(len(lam), self.lam_groups)", "group = group_of_row(len(lam), 1)", False),
-        ("labels[b], blend.lam", "labels, blend.lam", False),
-        ("cut_ratio(lam), height, width", "cut_ratio(lam), width, height", False),
-    ],
-)
-def test_only_meaning_changes_the_digest(tmp_path, old, new, same):
-    assert SOURCE.count(old) >= 1
-    before = digest_of_text(tmp_path, SOURCE)
-    assert (digest_of_text(tmp_path, SOURCE.replace(old, new, 1)) == before) is same
-
-
-def test_a_string_that_is_no_docstring_counts(tmp_path):
-    assert digest_of_text(tmp_path, "def f():\n    return 'a'\n") != digest_of_text(
-        tmp_path, "def f():\n    return 'b'\n"
-    )
 
 
 def test_a_run_depends_on_its_parts_and_the_engine_alone(expanded):
@@ -118,3 +84,35 @@ def test_what_mixes_rows_is_no_part_of_a_run_that_mixes_none():
     supervised = code_modules(grid.runs["supervised/cifar10/resnet18/mixup/mce/s0"])
     assert not {name for name in supervised if "pairs" in name or "semi" in name or "transfer" in name}
     assert "dmix.data.labels.splits" not in supervised
+
+
+def test_the_engine_and_every_part_have_a_digest_of_their_own(expanded):
+    grid = expanded()
+    cutmix = code_parts(grid.runs["supervised/cifar100/resnet18/cutmix/dm_ce/s0"])
+    mixup = code_parts(grid.runs["supervised/cifar100/resnet18/mixup/dm_ce/s0"])
+    assert {label for label in cutmix if cutmix[label] != mixup.get(label)} == {"policy/cutmix"}
+    assert {"engine", "optimizer/sgd", "schedule/cosine", "dataset/cifar", "backbone/resnet"} <= set(cutmix)
+    assert all(len(digest) == 16 for digest in cutmix.values())
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "edited"),
+    [
+        (b"import numpy as np\n", b"import numpy as np  # arrays\n", ()),
+        (b"REDRAWS = 10\n", b"REDRAWS = 11\n", ("dmix.policies.draw",)),
+    ],
+)
+def test_what_was_imported_is_compared_with_what_was_hashed(monkeypatch, expanded, old, new, edited):
+    importlib.import_module("dmix.policies.cutmix")
+    modules = code_modules(expanded().runs["supervised/cifar100/resnet18/cutmix/dm_ce/s0"])
+    assert edited_since(modules) == ()
+    source = imported.SOURCES["dmix.policies.draw"]
+    assert source.count(old) == 1
+    monkeypatch.setitem(imported.SOURCES, "dmix.policies.draw", source.replace(old, new))
+    assert edited_since(modules) == edited
+
+
+def test_every_module_is_compiled_from_the_source_that_is_kept():
+    for name, module in sys.modules.items():
+        if name.startswith("dmix.") and getattr(module, "__file__", None):
+            assert imported.SOURCES[name] == Path(module.__file__).read_bytes()
