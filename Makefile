@@ -13,7 +13,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # uv does not read pip's configuration; a wheel folder that pip is told of is passed on to it.
 find_links = $(shell $(PYTHON) -m pip config list 2>/dev/null | sed -n "s/.*find-links='\(.*\)'/\1/p" | head -n 1)
 
-.PHONY: help setup reproduce smoke test lint bench cluster-test clean
+.PHONY: help setup reproduce smoke test lint docs bench cluster-test clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -45,11 +45,14 @@ test: .venv/ready ## run the tests
 	pytest -q -n 2
 
 lint: .venv/ready ## format, lint, types, import rule, workflow format
-	ruff format --check src tests benchmarks
-	ruff check src tests benchmarks
+	ruff format --check src tests benchmarks docs
+	ruff check src tests benchmarks docs
 	mypy
 	lint-imports
 	snakefmt --check Snakefile workflows
+
+docs: .venv/ready ## write what docs/grid.md counts
+	python docs/counts.py
 
 # On 2 CPU cores about 210, 180, 65, 50, 20 and 60 seconds.
 bench: .venv/ready ## speed and scale, printed with hardware and versions (10 minutes)
