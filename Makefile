@@ -13,7 +13,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # uv does not read pip's configuration; a wheel folder that pip is told of is passed on to it.
 find_links = $(shell $(PYTHON) -m pip config list 2>/dev/null | sed -n "s/.*find-links='\(.*\)'/\1/p" | head -n 1)
 
-.PHONY: help setup reproduce smoke test lint docs bench cluster-test clean
+.PHONY: help setup lock reproduce smoke test lint docs bench cluster-test clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -25,9 +25,18 @@ setup: .venv/ready ## make .venv with the locked packages
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	UV_FIND_LINKS="$${UV_FIND_LINKS:-$(find_links)}" $(BIN)/uv pip install --quiet --python $(BIN)/python \
-	    -r requirements.lock -c constraints-cuda.txt
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -e .
+	    -c requirements.lock -c constraints-cuda.txt -e . --group test --group lint
 	@touch $@
+
+# The locked releases stay where pyproject.toml allows them; UPGRADE="numpy scipy" takes newer ones of those.
+# Compiled for the oldest Python that pyproject.toml names.
+lock: .venv/ready ## compile requirements.lock and constraints-cuda.txt from pyproject.toml
+	cat requirements.lock constraints-cuda.txt > .venv/pins.txt
+	UV_FIND_LINKS= uv pip compile --quiet --python-version 3.11 --python-platform x86_64-manylinux_2_28 \
+	    --no-emit-index-url --no-header --no-annotate --all-extras --group test --group lint \
+	    $(patsubst %,--upgrade-package %,$(UPGRADE)) pyproject.toml -o .venv/pins.txt
+	grep -vE '^(nvidia|cuda|triton)' .venv/pins.txt > requirements.lock
+	grep -E '^(nvidia|cuda|triton)' .venv/pins.txt > constraints-cuda.txt
 
 reproduce: .venv/ready ## run a tier (TIER=embedded) and print its tables
 	@display=$$(test -t 1 && echo "--logger rich" || echo "--quiet rules"); \

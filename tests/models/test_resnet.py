@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from dmix import vision
-from dmix.backbones.resnet import ResNet
+from dmix.backbones.resnet import PointwiseConv, ResNet
 
 BASIC_18 = {"block": "basic", "layers": (2, 2, 2, 2), "width": 64}
 BASIC_34 = {"block": "basic", "layers": (3, 4, 6, 3), "width": 64}
@@ -67,9 +67,9 @@ def test_stages_have_the_published_shapes(stem, side, sides, settings, channels)
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_logits_are_those_of_torchvision(name, settings):
-    """Weights are copied in order; non-square images; once in evaluation, once in training mode."""
-    reference = vision.torchvision().models.get_model(name, num_classes=10)
-    model = ResNet(10, stem="imagenet", **settings)
+    """Weights are copied in order; non-square images; in evaluation and in training mode; in float64."""
+    reference = vision.torchvision().models.get_model(name, num_classes=10).double()
+    model = ResNet(10, stem="imagenet", **settings).double()
     generator = torch.Generator().manual_seed(0)
     for module in reference.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
@@ -79,8 +79,27 @@ def test_logits_are_those_of_torchvision(name, settings):
     for own, theirs in pairs:
         assert own.shape == theirs.shape
         own.copy_(theirs)
-    images = torch.randn(3, 3, 64, 48, generator=generator)
+    images = torch.randn(3, 3, 64, 48, generator=generator).double()
     with torch.no_grad():
         for mode in (False, True):
             found, expected = model.train(mode)(images), reference.train(mode)(images)
-            torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
+            torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("step", [1, 2])
+@pytest.mark.parametrize("channels", [2, 4, 6, 8, 16])
+def test_a_pointwise_convolution_is_exact_for_few_channels(channels, step):
+    """A strided nn.Conv2d in its place aborts here, or has a wrong gradient (oneDNN issue 6035)."""
+    generator = torch.Generator().manual_seed(channels)
+    conv = PointwiseConv(channels, 8, step).to(memory_format=torch.channels_last)
+    torch.nn.init.normal_(conv.weight, generator=generator)
+    for side in (15, 16, 16, 16):
+        images = torch.randn(100, channels, side, side, generator=generator)
+        images = images.to(memory_format=torch.channels_last).requires_grad_()
+        found = conv(images)
+        (reached,) = torch.autograd.grad(found.square().sum() / 2, conv.weight)
+        picked = images.detach()[:, :, ::step, ::step].double()
+        expected = torch.einsum("nchw,oc->nohw", picked, conv.weight.detach()[:, :, 0, 0].double())
+        torch.testing.assert_close(found.double(), expected, rtol=1e-4, atol=1e-4)
+        gradient = torch.einsum("nchw,nohw->oc", picked, expected)
+        torch.testing.assert_close(reached[:, :, 0, 0].double(), gradient, rtol=1e-3, atol=1e-2)
