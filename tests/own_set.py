@@ -8,11 +8,11 @@ from PIL import Image
 
 from project import small_params
 
-ENTRY = "{title: Oxford Pets, use: class_folders, classes: 2, train_size: 4, test_size: 2}"
+ENTRY = "{title: Oxford Pets, use: class_folders, classes: 2, train_size: 40, test_size: 2}"
 FILES = """
   files:
     epochs: 2
-    batch_size: 2
+    batch_size: 20
     optimizer: sgd
     lr: 0.1
     momentum: 0.9
@@ -51,8 +51,8 @@ def params(entry: str = ENTRY) -> str:
 
 
 def write(place: Path) -> Path:
-    """Write two training images and a test image of each of two classes."""
-    for split, count in (("train", 2), ("val", 1)):
+    """Write twenty training images and a test image of each of two classes."""
+    for split, count in (("train", 20), ("val", 1)):
         for name in ("cat", "dog"):
             (place / split / name).mkdir(parents=True)
             for number in range(count):

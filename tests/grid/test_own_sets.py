@@ -103,17 +103,17 @@ def test_import_links_it_and_verify_decodes_it(here, capsys):
     assert (here / "data/real/pets").resolve() == place
     capsys.readouterr()
     assert cli.main(["data", "verify", "pets"]) == 0
-    assert "pets: 4 train and 2 test images of 2 classes, all whole" in capsys.readouterr().out
+    assert "pets: 40 train and 2 test images of 2 classes, all whole" in capsys.readouterr().out
     (place / "train/cat/0.jpg").write_bytes(b"no image")
     assert cli.main(["data", "verify", "pets"]) == 1
-    assert "pets: 1 of 6 images in data/real/pets are damaged" in capsys.readouterr().err
+    assert "pets: 1 of 42 images in data/real/pets are damaged" in capsys.readouterr().err
 
 
 def test_import_refuses_what_its_loader_refuses(here, capsys):
     place = write(here / "elsewhere")
     (place / "train/cat/0.jpg").unlink()
     assert cli.main(["data", "import", "pets", str(place)]) == 1
-    assert "holds 3 train images, the settings say 4" in capsys.readouterr().err
+    assert "holds 39 train images, the settings say 40" in capsys.readouterr().err
     assert not (here / "data/real/pets").exists()
 
 
