@@ -83,11 +83,12 @@ def test_the_code_of_the_source_is_code_of_its_dependants(expanded):
     assert code_digest(spec) != code_digest(spec.source)
 
 
-def test_a_file_stays_text(expanded):
-    edits = (recipe("weights/resnet18-f37072fd.pth"), grids(grid_of("later", "resnet18")))
+@pytest.mark.parametrize("file", ["weights/resnet18-f37072fd.pth", "weights/net.a1-14fe96d1.safetensors"])
+def test_a_file_stays_text(file, expanded):
+    edits = (recipe(file), grids(grid_of("later", "resnet18")))
     spec = expanded(*edits, small=True).runs[LATER.format("resnet18", 0)]
     assert spec.source is None
-    assert spec.identity()["recipe"]["init"] == "weights/resnet18-f37072fd.pth"
+    assert spec.identity()["recipe"]["init"] == file
     random = (recipe("random"), grids(grid_of("later", "resnet18")))
     plain = expanded(*random, small=True).runs[LATER.format("resnet18", 0)].identity()
     assert "init" not in plain["recipe"]

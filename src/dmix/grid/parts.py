@@ -102,12 +102,16 @@ def read_part(section: str, use: str) -> Part | None:
     if len(marked) != 1:
         raise DmixError(f"{path}: found {len(marked)} callables marked @part, expected exactly one")
     arguments = _keyword_only(marked[0], path)
-    neutral = {name: _plain(default) for name, (_, default) in arguments.items() if default is not None}
+    defaults = {
+        name: ast.literal_eval(default) for name, (_, default) in arguments.items() if default is not None
+    }
     fields: dict[str, Any] = {
-        name: (_annotation(annotation, path), neutral.get(name, ...))
+        name: (_annotation(annotation, path), defaults.get(name, ...))
         for name, (annotation, _) in arguments.items()
     }
     model = create_model(marked[0].name, __config__=ConfigDict(extra="forbid"), **fields)
+    # as JSON has them, which the settings of a run are
+    neutral = {name: list(one) if isinstance(one, tuple) else one for name, one in defaults.items()}
     beside = [*tree.body, *(marked[0].body if isinstance(marked[0], ast.ClassDef) else ())]
     family = list(_family(marked[0].name, tree))
     return Part(
@@ -194,12 +198,6 @@ def _keyword_only(node: ast.FunctionDef | ast.ClassDef, path: Path) -> dict[str,
             raise DmixError(f"{path}:{argument.lineno}: the setting {argument.arg} has no type annotation")
         result[argument.arg] = (argument.annotation, default)
     return result
-
-
-def _plain(default: ast.expr) -> Any:
-    """Return the value of a default as JSON has it."""
-    value = ast.literal_eval(default)
-    return list(value) if isinstance(value, tuple) else value
 
 
 def _annotation(node: ast.expr, path: Path) -> Any:
