@@ -127,5 +127,5 @@ def test_code_edited_while_the_job_waits(project: Project):
         f"print(promise(load_grid('smoke').runs['{NAME}']), end='')"
     )
     promised = project.run("python", "-c", script).stdout
-    project.edit("src/dmix/policies/cutmix.py", "labels[partner], boxes)", "labels[partner] + 0, boxes)")
+    project.edit("src/dmix/policies/cutmix.py", "labels[b], blend.lam", "labels[b] + 0, blend.lam")
     assert_refused(project, "the code of this run changed", 2, *TRAIN, "--promise", promised)
