@@ -20,8 +20,8 @@ from dmix.policies.policy import Blend, Context, Draws, Mixed, Policy
 class CutMix(Policy):
     """Paste a box of area about 1 - lam; lam is then corrected to the true share of own pixels.
 
-    Settings: `alpha`, lam ~ Beta(alpha, alpha); `lam_groups` (with a lam and a centre each) and `derangement`,
-    see `dmix.policies.draw`.
+    Settings: `alpha`, lam ~ Beta(alpha, alpha); `lam_groups` (with a lam and a centre each) and
+    `derangement`, see `dmix.policies.draw`.
     """
 
     def __init__(

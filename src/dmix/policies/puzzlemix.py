@@ -35,10 +35,10 @@ class PuzzleMix(Policy):
 
     Settings: `alpha`, lam ~ Beta(alpha, alpha); `beta`, `gamma` and `eta`, weights of the smoothness, of the
     pixel term in it, and of the prior; `levels`, number of values of M; `edge_pool`, see `puzzle_energy`;
-    `transport_eps`, cost of moving a block; `transport_block`, largest side in pixels of a block that is moved,
-    reduced to the next divisor of the side of M's blocks (with the image's size or more, M's own blocks move);
-    `solver` of the energy: `puzzle_solver` ("primal_dual") or `puzzle_gco` ("gco"); `lam_groups` and
-    `derangement`, see `dmix.policies.draw`.
+    `transport_eps`, cost of moving a block; `transport_block`, largest side in pixels of a block that is
+    moved, reduced to the next divisor of the side of M's blocks (with the image's size or more, M's own
+    blocks move); `solver` of the energy: `puzzle_solver` ("primal_dual") or `puzzle_gco` ("gco");
+    `lam_groups` and `derangement`, see `dmix.policies.draw`.
     """
 
     def __init__(
