@@ -1,4 +1,4 @@
-"""The commands of `dmix`, one function each. Imports inside are slow ones, which only that command needs."""
+"""The commands of `dmix`, one function each. Slow imports are inside the function that needs them."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def train(options: argparse.Namespace) -> int:
 
 
 def relate(options: argparse.Namespace) -> int:
-    """Learn one relationship of classes."""
+    """Learn one class relation."""
     grid = load_grid(options.tier)
     if options.promise:
         check(dataclasses.replace(grid, runs=grid.relations), options.name, options.promise)
@@ -56,8 +56,8 @@ def relate(options: argparse.Namespace) -> int:
             if spec.relation is not None and spec.relation.name == options.name:
                 _ready(grid, name)
         raise DmixError(
-            f"there is no relationship named {options.name!r} at tier {grid.tier}",
-            f"choose of {', '.join(grid.relations)}" if grid.relations else "no run here is taught one",
+            f"there is no class relation named {options.name!r} at tier {grid.tier}",
+            f"choose of {', '.join(grid.relations)}" if grid.relations else "no run here needs one",
         )
     from dmix.job.class_relation import relate as run
     from dmix.job.options import Options
@@ -167,7 +167,7 @@ def data_fetch(options: argparse.Namespace) -> int:
 
 
 def data_import(options: argparse.Namespace) -> int:
-    """Take over a data set or weights that somebody has got."""
+    """Import a data set or weights from local files."""
     (item,) = _items([options.name])
     from dmix.data.obtain.import_item import import_item
 
@@ -192,7 +192,7 @@ def data_verify(options: argparse.Namespace) -> int:
 
 
 def doctor(options: argparse.Namespace) -> int:
-    """Show what is on this machine."""
+    """Show what this machine has and lacks."""
     from dmix.doctor.finding import as_text
     from dmix.doctor.machine import machine
     from dmix.doctor.store import store
@@ -219,7 +219,7 @@ def table(options: argparse.Namespace) -> int:
 
 
 def show(options: argparse.Namespace) -> int:
-    """Draw what the mixing policies make of the same pairs of images."""
+    """Draw the same pairs of images mixed by every policy."""
     grid = load_grid(options.tier)
     from dmix.show.figure import check_format, draw, save
     from dmix.show.mixups import gallery
@@ -255,7 +255,7 @@ def publish(options: argparse.Namespace) -> int:
         target = options.to / source.name
         print(f"{target}: {'new' if copy(source, target) else 'unchanged'}")
     if options.stamp:
-        # One stamp per artefact: going back to earlier inputs must publish them again.
+        # One stamp per artefact, so that going back to earlier inputs publishes it again.
         for old in options.stamp.parent.glob(f"{options.stamp.name.rpartition('-')[0]}-????????"):
             old.unlink()
         options.stamp.parent.mkdir(parents=True, exist_ok=True)
@@ -264,14 +264,14 @@ def publish(options: argparse.Namespace) -> int:
 
 
 def accept(options: argparse.Namespace) -> int:
-    """Show that edited code computes what older code did."""
+    """Prove that edited code changes no number."""
     from dmix.accept.accept import accept as show_equal
 
     return show_equal(options.since, options.because, _tell)
 
 
 def gc(options: argparse.Namespace) -> int:
-    """List or delete folders of runs and relationships that nothing names."""
+    """List or delete folders of runs and class relations that are in no grid."""
     grid = load_grid(options.tier)
     relations = (grid.runs[name].relation for name in grid.places)
     known = {*grid.places.values(), *(folder(spec) for spec in relations if spec is not None)}
@@ -285,12 +285,12 @@ def gc(options: argparse.Namespace) -> int:
 
 
 def _tell(line: str) -> None:
-    """Print a line at once, also into a pipe: the next one may be an hour away."""
+    """Print a line and flush, because the next one may be an hour away."""
     print(line, flush=True)
 
 
 def _items(names: Iterable[str]) -> list[Item]:
-    """Return the named items of reference/datasets.csv, or of params.yaml alone, each once."""
+    """Return the named items, each once; known are reference/datasets.csv and the section `datasets`."""
     known = dict(read_sources())
     if not known.keys() >= set(names):
         known |= own_sets(load_grid("full").params.datasets, known)
@@ -301,7 +301,7 @@ def _items(names: Iterable[str]) -> list[Item]:
 
 
 def _each(items: Iterable[Item], do: Callable[[Item], None]) -> int:
-    """Go on with the next item where one fails; return the worst exit status."""
+    """Apply `do` to every item, also after failures; return the worst exit status."""
     status = 0
     for item in items:
         try:
@@ -313,9 +313,9 @@ def _each(items: Iterable[Item], do: Callable[[Item], None]) -> int:
 
 
 def _loader(item: Item, edition: str) -> Callable[[Path], Dataset] | None:
-    """Return what reads an edition of a data set, given the folder of editions; None for what is no data set.
+    """Return a function from the folder of editions to a data set; None if `item` is no data set.
 
-    Settings are those of `params.yaml`, but the sizes of an embedded edition are in its own marker.
+    Settings come from the parameter files, sizes of an embedded edition from its marker file.
     """
     if item.kind != "data":
         return None
@@ -347,7 +347,7 @@ def _ready(grid: Grid, name: str) -> None:
 
 
 def _why(grid: Grid, origin: tuple[str | int, ...]) -> str:
-    """Return " (reason)" where an override set the value."""
+    """Return "  (reason)" if an override set the value, else ""."""
     value: object = grid.document.data
     for key in origin[: origin.index("set")] if "set" in origin else ():
         value = value[key]  # type: ignore[index]

@@ -319,7 +319,7 @@ def test_the_command_learns_what_was_promised_or_nothing(fresh, home, capsys):
 def test_the_command_names_what_can_be_learned(fresh, home, capsys):
     assert command("relation/cub/resnet18/percent=51/s0") == 2
     said = capsys.readouterr().err
-    assert "there is no relationship named 'relation/cub/resnet18/percent=51/s0' at tier smoke" in said
+    assert "there is no class relation named 'relation/cub/resnet18/percent=51/s0' at tier smoke" in said
     assert f"choose of {HALF}, {FEW}" in said
     text = (home / "params.yaml").read_text()
     try:

@@ -46,7 +46,7 @@ class PartEntry(BaseModel):
 
     model_config = ConfigDict(extra="allow", frozen=True)
     title: str
-    use: str | None = Field(None, description="module of the part, where it is not the entry's name")
+    use: str | None = Field(None, description="module of the part, if it is not the entry's name")
     at: ScaleDown = {}
 
     @property
@@ -102,7 +102,7 @@ class MethodEntry(PartEntry):
 
     task: Literal["supervised", "transfer", "semi"]
     passes: float = Field(3, gt=0, description="cost of a step in forward passes of its labelled images")
-    addon_passes: float = Field(0, ge=0, description="what the mixed batches of an add-on add to that")
+    addon_passes: float = Field(0, ge=0, description="passes that the mixed batches of an add-on add")
     losses: tuple[str, ...] = Field((), description="titles of its loss terms, for tables that show them")
     relation: Mapping[str, Any] | None = None
     addon: Mapping[str, Any] = Field({}, description="settings of an add-on that this method changes")

@@ -47,7 +47,7 @@ class Reported(_Closed):
     """
 
     table: str
-    settings: tuple[str, ...] = Field(min_length=1, description="data sets are trained for different times")
+    settings: tuple[str, ...] = Field(min_length=1, description="values of the column `settings` to read")
     labels: Labels | None = None
 
 
