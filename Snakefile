@@ -1,5 +1,5 @@
-# The pipeline's table of contents. What runs and with which settings is in params.yaml; where and how
-# many at a time is in workflows/profiles.
+# Entry point of the workflow. params.yaml and params/ say what runs and with which settings,
+# workflows/profiles where and how many at a time.
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
