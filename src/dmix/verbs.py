@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from dmix.data_items import Item, read_sources
 from dmix.errors import DmixError
 from dmix.grid.expand import Grid, folder, load_grid
-from dmix.grid.paths import DATA, RESULTS, WORK, relations_folder, runs_folder
+from dmix.grid.paths import DATA, RESULTS, WORK, class_relations_folder, runs_folder
 from dmix.grid.plan import make_plan
 from dmix.grid.presence import facts, own_sets
 from dmix.grid.promise import check
@@ -50,14 +50,16 @@ def relate(options: argparse.Namespace) -> int:
     """Learn one class relation."""
     grid = load_grid(options.tier)
     if options.promise:
-        check(dataclasses.replace(grid, runs=grid.relations), options.name, options.promise)
-    if options.name not in grid.relations:
+        check(dataclasses.replace(grid, runs=grid.class_relations), options.name, options.promise)
+    if options.name not in grid.class_relations:
         for name, spec in grid.runs.items():
             if spec.relation is not None and spec.relation.name == options.name:
                 _ready(grid, name)
         raise DmixError(
             f"there is no class relation named {options.name!r} at tier {grid.tier}",
-            f"choose of {', '.join(grid.relations)}" if grid.relations else "no run here needs one",
+            f"choose of {', '.join(grid.class_relations)}"
+            if grid.class_relations
+            else "no run here needs one",
         )
     from dmix.job.class_relation import relate as run
     from dmix.job.options import Options
@@ -275,7 +277,7 @@ def gc(options: argparse.Namespace) -> int:
     grid = load_grid(options.tier)
     relations = (grid.runs[name].relation for name in grid.places)
     known = {*grid.places.values(), *(folder(spec) for spec in relations if spec is not None)}
-    for root in (runs_folder(grid.tier), relations_folder(grid.tier), WORK / grid.tier):
+    for root in (runs_folder(grid.tier), class_relations_folder(grid.tier), WORK / grid.tier):
         for leaf in sorted(root.glob("**/s*-????????-????????")):
             if str(leaf.relative_to(root)) not in known:
                 print(f"{'deleted' if options.delete else 'unused'} {leaf}")

@@ -1,5 +1,5 @@
 # One job per class relation, before the runs that need it (Co-Tuning). Seeds share one.
-RELATION_NAMES = {folder_of(spec): name for name, spec in GRID.relations.items()}
+RELATION_NAMES = {folder_of(spec): name for name, spec in GRID.class_relations.items()}
 
 
 def relation_name(wildcards):
@@ -13,7 +13,7 @@ def relation_name(wildcards):
 
 
 def relation_spec(wildcards):
-    return GRID.relations[relation_name(wildcards)]
+    return GRID.class_relations[relation_name(wildcards)]
 
 
 rule relate:

@@ -79,7 +79,7 @@ class Grid:
         return {name: table for name, table in self.params.tables.items() if self.table_runs(table)}
 
     @cached_property
-    def relations(self) -> Mapping[str, RunSpec]:
+    def class_relations(self) -> Mapping[str, RunSpec]:
         """Name -> specification of each class relation that a run with a folder depends on."""
         found = (self.runs[name].relation for name in self.folders)
         return {spec.name: spec for spec in found if spec is not None}

@@ -19,7 +19,7 @@ def runs_folder(tier: str) -> Path:
     return RESULTS / tier / "runs"
 
 
-def relations_folder(tier: str) -> Path:
+def class_relations_folder(tier: str) -> Path:
     """Return the folder of a tier's class relations."""
     return RESULTS / tier / "relations"
 
@@ -83,7 +83,7 @@ class RunPaths:
 
 
 @dataclass(frozen=True)
-class RelationPaths:
+class ClassRelationPaths:
     """Paths of one class relation, from its tier and its folder."""
 
     tier: str
@@ -92,7 +92,7 @@ class RelationPaths:
     @property
     def results(self) -> Path:
         """Folder of the class relation's results."""
-        return relations_folder(self.tier) / self.folder
+        return class_relations_folder(self.tier) / self.folder
 
     @property
     def record(self) -> Path:

@@ -10,7 +10,7 @@ from dmix.data.sets.dataset import Dataset
 from dmix.engine.parts import load_labels
 from dmix.errors import DmixError
 from dmix.grid.expand import Grid, folder
-from dmix.grid.paths import DATA, RelationPaths, RunPaths
+from dmix.grid.paths import DATA, ClassRelationPaths, RunPaths
 from dmix.grid.spec import RunSpec
 
 
@@ -31,10 +31,10 @@ def relation_of(grid: Grid, spec: RunSpec) -> Path | None:
     """
     if spec.relation is None:
         return None
-    paths = RelationPaths(grid.tier, folder(spec.relation))
+    paths = ClassRelationPaths(grid.tier, folder(spec.relation))
     if not (paths.record.exists() and paths.matrix.exists()):
         raise DmixError(
-            f"{spec.name} needs a class relation that is not learned yet: {paths.record}",
+            f"{spec.name} needs a class relation that was not learned yet: {paths.record}",
             f"run: dmix relate {spec.relation.name} --tier {grid.tier}",
         )
     return paths.matrix
