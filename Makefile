@@ -1,4 +1,4 @@
-# Thin names for commands that also work by hand. Two are enough for a newcomer:
+# Short names for commands that also work by hand. To begin:
 #   make reproduce   sets up and runs the embedded tier (CPU, minutes)
 #   make test        sets up and runs the tests
 SHELL := bash
@@ -10,7 +10,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-# uv does not read pip's configuration; a wheel folder that pip is told of is passed on to it.
+# uv does not read pip's configuration: pass pip's find-links folder on to it.
 find_links = $(shell $(PYTHON) -m pip config list 2>/dev/null | sed -n "s/.*find-links='\(.*\)'/\1/p" | head -n 1)
 
 .PHONY: help setup lock reproduce smoke test lint docs bench cluster-test clean
@@ -60,7 +60,7 @@ lint: .venv/ready ## format, lint, types, import rule, workflow format
 	lint-imports
 	snakefmt --check Snakefile workflows
 
-docs: .venv/ready ## write what docs/grid.md counts
+docs: .venv/ready ## write the table of counts in docs/grid.md
 	python docs/counts.py
 
 # On 2 CPU cores about 210, 180, 65, 50, 20 and 60 seconds.

@@ -1,5 +1,5 @@
-# The pipeline's table of contents. What runs and with which settings is in params.yaml; where and how
-# many at a time is in workflows/profiles.
+# Entry point of the workflow. params.yaml and params/ say what runs and with which settings,
+# workflows/profiles where and how many at a time.
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -10,7 +10,7 @@ from dmix.grid.artefact import frame_digest, table_digest
 from dmix.grid.expand import folder as folder_of
 from dmix.grid.expand import load_grid
 from dmix.grid.needs import cores, memory_mb, minutes
-from dmix.grid.paths import relations_folder, runs_folder
+from dmix.grid.paths import class_relations_folder, runs_folder
 from dmix.grid.promise import promise
 
 min_version("9.0")
@@ -23,7 +23,7 @@ except DmixError as error:
     raise WorkflowError(str(error)) from None
 
 RUNS = runs_folder(TIER)
-RELATIONS = relations_folder(TIER)
+RELATIONS = class_relations_folder(TIER)
 BUILD = f"results/{TIER}/build"
 TABLES = {name: table_digest(GRID, name) for name in GRID.tables}
 PUBLISHED = f"{BUILD}/published"

@@ -42,7 +42,11 @@ def between(text: str) -> str:
 def main() -> None:
     """Count anew, in the repository's root."""
     text = PAGE.read_text(encoding="utf-8")
-    PAGE.write_text(text.replace(between(text), counted(load_grid("full"))), encoding="utf-8")
+    head, begin, rest = text.partition(BEGIN)
+    _, end, tail = rest.partition(END)
+    if not (begin and end):
+        raise SystemExit(f"{PAGE} lacks the marks {BEGIN.strip()} and {END.strip()}")
+    PAGE.write_text(f"{head}{begin}{counted(load_grid('full'))}{end}{tail}", encoding="utf-8")
 
 
 if __name__ == "__main__":

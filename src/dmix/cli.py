@@ -1,4 +1,4 @@
-"""The command `dmix`. Each verb is a few lines; what it does lives in its room."""
+"""The command line `dmix`; its commands are in `dmix.verbs`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dmix.errors import DmixError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; return its exit status (0 well, 1 failed, 2 bad input, 75 again)."""
+    """Run one command; return its exit status: 0 success, 1 failure, 2 bad input, 75 run it again."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     options = parser().parse_args(given)
     try:
@@ -21,14 +21,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from dmix.job import preload
 
             return preload.run([argument for argument in given if argument != "--preload"])
-        # Only now: a client of the preloaded helper needs none of what the verbs import.
+        # Imported late: a client of the preloaded helper needs none of it.
         verbs = importlib.import_module("dmix.verbs")
         status: int = getattr(verbs, options.verb)(options)
     except DmixError as error:
         print(f"dmix: {error}", file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:
-        # The reader of our output (`| head`) has gone; that is no failure of ours.
+        # The reader of the output (`| head`) is gone, which is no failure.
         sys.stderr.close()
         return 0
     return status
@@ -51,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
             sub.add_argument("--tier", default="embedded", help="scale to run at (default: embedded)")
         return sub
 
-    train = add("train", "train one run to its record, or finish at once where it is finished")
+    train = add("train", "train one run to its record; a finished one returns at once")
     train.add_argument("name", help="a run, such as supervised/cifar10/resnet18/cutmix/dm_ce/s0")
     train.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
     train.add_argument(
@@ -65,14 +65,14 @@ def parser() -> argparse.ArgumentParser:
         "--workers",
         type=int,
         metavar="N",
-        help="processes that decode images on disk (default: none on a CPU, all cores on a GPU)",
+        help="processes that decode image files (default: 0 on a CPU; all cores, at most 16, on a GPU)",
     )
     train.add_argument("--promise", help="what the workflow submitted this job for; refused if it changed")
     train.add_argument("--tensorboard", type=Path, metavar="FOLDER", help="also write event files")
     train.add_argument("--preload", action="store_true", help="fork from a helper that has torch imported")
 
-    relate = add("relate", "learn how the classes of pretraining relate to a data set's, before Co-Tuning")
-    relate.add_argument("name", help="a relationship, as dmix train names it where one is missing")
+    relate = add("relate", "learn the class relation of pretraining and data set that Co-Tuning needs")
+    relate.add_argument("name", help="a class relation; dmix train names a missing one")
     relate.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
     relate.add_argument("--promise", help="what the workflow submitted this job for; refused if it changed")
 
@@ -115,7 +115,7 @@ def parser() -> argparse.ArgumentParser:
     table.add_argument("name", help="a table of params.yaml, such as table1")
     table.add_argument("--out", type=Path, help="folder to write to (default: paper_tables/<tier>)")
 
-    show = add("show", "draw what every mixing policy makes of the same pairs of images")
+    show = add("show", "draw the same pairs of images mixed by every policy")
     show.add_argument("what", choices=["mixups"], help="mixups: a grid of pictures, a column for each policy")
     show.add_argument("--dataset", required=True, metavar="NAME", help="a data set of params.yaml")
     show.add_argument(
@@ -131,17 +131,17 @@ def parser() -> argparse.ArgumentParser:
     collect = add("collect", "write one line per run to a CSV")
     collect.add_argument("--out", type=Path, help="file to write (default: results/<tier>/frame.csv)")
 
-    publish = add("publish", "copy rendered files to their plain names, where they differ", tier=False)
+    publish = add("publish", "copy rendered files that differ to their plain names", tier=False)
     publish.add_argument("sources", nargs="+", type=Path)
     publish.add_argument("--to", type=Path, required=True, metavar="FOLDER")
     publish.add_argument("--stamp", type=Path, metavar="FILE", help="NAME-digest file to leave when done")
 
-    text = "show that edited code computes the same, so that nothing trains again"
+    text = "prove that edited code changes no number, so that nothing trains again"
     accept = add("accept", text, tier=False)
     accept.add_argument("--since", default="HEAD", metavar="COMMIT", help="the code before (default: HEAD)")
     accept.add_argument("--because", required=True, metavar="TEXT", help="why the code was edited")
 
-    gc = add("gc", "list folders of runs and relationships that no grid of params.yaml names any more")
+    gc = add("gc", "list folders of runs and class relations that are in no grid any more")
     gc.add_argument("--delete", action="store_true", help="delete them")
     return top
 

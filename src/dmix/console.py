@@ -1,4 +1,4 @@
-"""Prints the status of runs: with progress bars on a terminal, as plain lines anywhere else."""
+"""Prints the run status of a tier: progress bars on a terminal, else plain lines."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dmix.grid.status import STATES, RunStatus
 
 
 def print_status(tier: str, by_table: Mapping[str, Sequence[RunStatus]]) -> None:
-    """Print how many runs of each table are in which state, the runs to look at, and what unblocks others."""
+    """Print the number of runs per table and state, commands that unblock runs, and unfinished runs."""
     console = Console()
     counts = {table: Counter(s.state for s in here) for table, here in by_table.items()}
     shown = [state for state in STATES if any(count[state] for count in counts.values())]

@@ -1,13 +1,13 @@
-"""The one way dmix reports what a person can put right: what is wrong, and the way out."""
+"""The exception for mistakes that the user can correct: what is wrong, and the way out."""
 
 
 class DmixError(Exception):
-    """A failure with a message for people: no traceback is shown for it.
+    """An error with a message for the user, shown without traceback.
 
     Parameters
     ----------
-    message: what is wrong, naming the file, key, run or value.
-    way_out: the command or edit that puts it right, or "" where the message already says it.
+    message: what is wrong; it names the file, key, run or value.
+    way_out: the command or edit that corrects it, or "" if the message says it.
     exit_code: the process exit status; 2 is bad input, 1 any other failure.
     """
 

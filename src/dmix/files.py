@@ -1,4 +1,4 @@
-"""Atomic writes, and digests of files."""
+"""Writes files atomically, and computes digests of files."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from dmix.errors import DmixError
 def atomic_write(path: Path) -> Iterator[BinaryIO]:
     """Open a temporary file beside `path` for binary writing, and rename it to `path` on success.
 
-    The bytes and the directory entry are fsynced, so that after a crash `path` holds the old
-    content or the new one, never a part. On an error nothing is left behind.
+    The bytes and the directory entry are fsynced, so that after a crash `path` has the old content or the
+    new one, never a part of it. On an error no temporary file is left.
 
     Raises
     ------
@@ -50,7 +50,7 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` (UTF-8) to `path`, whole or not at all."""
+    """Write `text` (UTF-8) to `path`, atomically."""
     with atomic_write(path) as stream:
         stream.write(text.encode())
 
@@ -62,9 +62,9 @@ def sha256(path: Path) -> str:
 
 
 def line_digest(content: bytes) -> str:
-    """Return the SHA-256 (64 hex digits) of the lines of a text, sorted as bytes, each ended by a newline.
+    """Return the SHA-256 (64 hex digits) of a text's lines, sorted as bytes, each with a newline.
 
-    White space at the end of a line and empty lines do not count.
+    Trailing white space and empty lines are ignored.
     """
     lines = sorted(filter(None, (line.rstrip() for line in content.splitlines())))
     return hashlib.sha256(b"".join(line + b"\n" for line in lines)).hexdigest()

@@ -1,12 +1,12 @@
-"""The source of every module of dmix as this process imported it.
+"""Keeps the source of every dmix module as this process compiled it.
 
-A digest taken of the files on disk can lie: a file edited between a job's start and the import of a module
-gives a record under the old digest with the weights of the new code. So the bytes that were compiled are
-kept, and `dmix.grid.code.edited_since` compares them with what the run's identity hashed.
+A digest of the files on disk can be wrong: if a file is edited between a job's start and the import of the
+module, the new code trains under the old digest. So the compiled bytes are kept, and
+`dmix.grid.code.edited_since` compares them with what the run's identity hashed.
 
-Bytecode caches are passed over for dmix's own modules: Python takes one for current when size and second of
-the last change agree with the source's, which an edit within a second can keep. Compiling all of dmix takes
-less than half a second.
+dmix's own modules are compiled without bytecode caches: Python accepts a cache whose size and time in seconds
+match the source, which may hold after an edit within a second. Compiling all of dmix takes less than half a
+second.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class _Loader(SourceFileLoader):
 
 
 class _Finder(MetaPathFinder):
-    """Finds dmix's modules as Python does, and has them loaded by `_Loader`."""
+    """Finds dmix's modules as Python does, and loads them by `_Loader`."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None

@@ -1,4 +1,4 @@
-"""The commands of `dmix`, one function each. Imports inside are slow ones, which only that command needs."""
+"""The commands of `dmix`, one function each. Slow imports are inside the function that needs them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from dmix.data_items import Item, read_sources
 from dmix.errors import DmixError
 from dmix.grid.expand import Grid, folder, load_grid
-from dmix.grid.paths import DATA, RESULTS, WORK, relations_folder, runs_folder
+from dmix.grid.paths import DATA, RESULTS, WORK, class_relations_folder, runs_folder
 from dmix.grid.plan import make_plan
 from dmix.grid.presence import facts, own_sets
 from dmix.grid.promise import check
@@ -47,17 +47,19 @@ def train(options: argparse.Namespace) -> int:
 
 
 def relate(options: argparse.Namespace) -> int:
-    """Learn one relationship of classes."""
+    """Learn one class relation."""
     grid = load_grid(options.tier)
     if options.promise:
-        check(dataclasses.replace(grid, runs=grid.relations), options.name, options.promise)
-    if options.name not in grid.relations:
+        check(dataclasses.replace(grid, runs=grid.class_relations), options.name, options.promise)
+    if options.name not in grid.class_relations:
         for name, spec in grid.runs.items():
             if spec.relation is not None and spec.relation.name == options.name:
                 _ready(grid, name)
         raise DmixError(
-            f"there is no relationship named {options.name!r} at tier {grid.tier}",
-            f"choose of {', '.join(grid.relations)}" if grid.relations else "no run here is taught one",
+            f"there is no class relation named {options.name!r} at tier {grid.tier}",
+            f"choose of {', '.join(grid.class_relations)}"
+            if grid.class_relations
+            else "no run here needs one",
         )
     from dmix.job.class_relation import relate as run
     from dmix.job.options import Options
@@ -167,7 +169,7 @@ def data_fetch(options: argparse.Namespace) -> int:
 
 
 def data_import(options: argparse.Namespace) -> int:
-    """Take over a data set or weights that somebody has got."""
+    """Import a data set or weights from local files."""
     (item,) = _items([options.name])
     from dmix.data.obtain.import_item import import_item
 
@@ -192,7 +194,7 @@ def data_verify(options: argparse.Namespace) -> int:
 
 
 def doctor(options: argparse.Namespace) -> int:
-    """Show what is on this machine."""
+    """Show what this machine has and lacks."""
     from dmix.doctor.finding import as_text
     from dmix.doctor.machine import machine
     from dmix.doctor.store import store
@@ -219,7 +221,7 @@ def table(options: argparse.Namespace) -> int:
 
 
 def show(options: argparse.Namespace) -> int:
-    """Draw what the mixing policies make of the same pairs of images."""
+    """Draw the same pairs of images mixed by every policy."""
     grid = load_grid(options.tier)
     from dmix.show.figure import check_format, draw, save
     from dmix.show.mixups import gallery
@@ -255,7 +257,7 @@ def publish(options: argparse.Namespace) -> int:
         target = options.to / source.name
         print(f"{target}: {'new' if copy(source, target) else 'unchanged'}")
     if options.stamp:
-        # One stamp per artefact: going back to earlier inputs must publish them again.
+        # One stamp per artefact, so that going back to earlier inputs publishes it again.
         for old in options.stamp.parent.glob(f"{options.stamp.name.rpartition('-')[0]}-????????"):
             old.unlink()
         options.stamp.parent.mkdir(parents=True, exist_ok=True)
@@ -264,18 +266,18 @@ def publish(options: argparse.Namespace) -> int:
 
 
 def accept(options: argparse.Namespace) -> int:
-    """Show that edited code computes what older code did."""
+    """Prove that edited code changes no number."""
     from dmix.accept.accept import accept as show_equal
 
     return show_equal(options.since, options.because, _tell)
 
 
 def gc(options: argparse.Namespace) -> int:
-    """List or delete folders of runs and relationships that nothing names."""
+    """List or delete folders of runs and class relations that are in no grid."""
     grid = load_grid(options.tier)
     relations = (grid.runs[name].relation for name in grid.places)
     known = {*grid.places.values(), *(folder(spec) for spec in relations if spec is not None)}
-    for root in (runs_folder(grid.tier), relations_folder(grid.tier), WORK / grid.tier):
+    for root in (runs_folder(grid.tier), class_relations_folder(grid.tier), WORK / grid.tier):
         for leaf in sorted(root.glob("**/s*-????????-????????")):
             if str(leaf.relative_to(root)) not in known:
                 print(f"{'deleted' if options.delete else 'unused'} {leaf}")
@@ -285,12 +287,12 @@ def gc(options: argparse.Namespace) -> int:
 
 
 def _tell(line: str) -> None:
-    """Print a line at once, also into a pipe: the next one may be an hour away."""
+    """Print a line and flush, because the next one may be an hour away."""
     print(line, flush=True)
 
 
 def _items(names: Iterable[str]) -> list[Item]:
-    """Return the named items of reference/datasets.csv, or of params.yaml alone, each once."""
+    """Return the named items, each once; known are reference/datasets.csv and the section `datasets`."""
     known = dict(read_sources())
     if not known.keys() >= set(names):
         known |= own_sets(load_grid("full").params.datasets, known)
@@ -301,7 +303,7 @@ def _items(names: Iterable[str]) -> list[Item]:
 
 
 def _each(items: Iterable[Item], do: Callable[[Item], None]) -> int:
-    """Go on with the next item where one fails; return the worst exit status."""
+    """Apply `do` to every item, also after failures; return the worst exit status."""
     status = 0
     for item in items:
         try:
@@ -313,9 +315,9 @@ def _each(items: Iterable[Item], do: Callable[[Item], None]) -> int:
 
 
 def _loader(item: Item, edition: str) -> Callable[[Path], Dataset] | None:
-    """Return what reads an edition of a data set, given the folder of editions; None for what is no data set.
+    """Return a function from the folder of editions to a data set; None if `item` is no data set.
 
-    Settings are those of `params.yaml`, but the sizes of an embedded edition are in its own marker.
+    Settings come from the parameter files, sizes of an embedded edition from its marker file.
     """
     if item.kind != "data":
         return None
@@ -347,7 +349,7 @@ def _ready(grid: Grid, name: str) -> None:
 
 
 def _why(grid: Grid, origin: tuple[str | int, ...]) -> str:
-    """Return " (reason)" where an override set the value."""
+    """Return "  (reason)" if an override set the value, else ""."""
     value: object = grid.document.data
     for key in origin[: origin.index("set")] if "set" in origin else ():
         value = value[key]  # type: ignore[index]

@@ -193,7 +193,7 @@ def test_two_relationships_of_one_name_are_refused(expanded):
         "  direct_tuning:\n    title: Direct\n    use: transfer/co_tuning\n    task: transfer\n"
         "    relation_weight: 2.3\n    relation: {use: direct, source_scale: 0.9}\n"
     )
-    message = "different relationships of one name, relation/cub/resnet50/percent=15/s0"
+    message = "different class relations of one name, relation/cub/resnet50/percent=15/s0"
     with pytest.raises(DmixError, match=message):
         expanded((place, second + place))
 

@@ -7,23 +7,23 @@ import pytest
 from dmix.cli import main
 from dmix.grid.expand import load_grid
 from dmix.record import read_record
-from project import ROOT
+from project import ROOT, copy_params
 
 SOURCE = "supervised/imagenet/resnet50/vanilla/ce/s0"
 NAMES = [
     "transfer/self_tuning/cub/resnet50/cutmix/mce/percent=15/s0",
     "semi/fixmatch/cifar10/wrn28_2/cutmix/mce/count=20/s0",
 ]
+CUTMIX = "  cutmix: {base: mixup, title: +CutMix, policy: cutmix}\n"
 DM = "  dm: {base: mixup, title: +DM, objective: dm_ce, rule: at_most_half}\n"
 
 
 @pytest.fixture
 def folder(tmp_path, embedded_data, monkeypatch):
     """A folder whose params.yaml has +CutMix in the place of +Mixup in the grids of Tables 6 and 7."""
-    text = (ROOT / "params.yaml").read_text()
-    assert text.count(DM) == 1
-    text = text.replace(DM, f"{DM}  cutmix: {{base: mixup, title: +CutMix, policy: cutmix}}\n")
-    (tmp_path / "params.yaml").write_text(text.replace("    addon: mixup\n", "    addon: [mixup, cutmix]\n"))
+    for file in copy_params(tmp_path):
+        text = file.read_text().replace("    addon: mixup\n", "    addon: [mixup, cutmix]\n")
+        file.write_text(text.replace(DM, f"{DM}{CUTMIX}"))
     (tmp_path / "data").symlink_to(embedded_data)
     (tmp_path / "reference").symlink_to(ROOT / "reference")
     monkeypatch.chdir(tmp_path)
@@ -47,8 +47,8 @@ def test_another_policy_is_trained_as_an_add_on(folder):
 
 
 def test_a_policy_that_cannot_be_one_is_refused_by_dmix_train(folder, capsys):
-    text = (folder / "params.yaml").read_text()
-    (folder / "params.yaml").write_text(text.replace("+CutMix, policy: cutmix", "+AutoMix, policy: automix"))
+    for file in (folder / "params.yaml", *(folder / "params").rglob("*.yaml")):
+        file.write_text(file.read_text().replace("+CutMix, policy: cutmix", "+AutoMix, policy: automix"))
     assert main(["train", NAMES[0].replace("cutmix", "automix"), "--tier", "smoke"]) == 2
     message = capsys.readouterr().err
     assert (

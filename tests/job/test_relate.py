@@ -20,7 +20,7 @@ from dmix.engine.device import choose_device
 from dmix.engine.parts import load_dataset, load_labels, load_part
 from dmix.errors import DmixError
 from dmix.grid.expand import folder, load_grid
-from dmix.grid.paths import DATA, WORK, RelationPaths, RunPaths
+from dmix.grid.paths import DATA, WORK, ClassRelationPaths, RunPaths
 from dmix.grid.promise import promise
 from dmix.job import class_relation as job
 from dmix.job.given import relation_of, weights_of
@@ -92,7 +92,7 @@ def grid(home, monkeypatch):
 @pytest.fixture
 def fresh(grid):
     """The grid before anything was learned."""
-    for name in grid.relations:
+    for name in grid.class_relations:
         paths = of(grid, name)
         for path in (paths.record, paths.matrix):
             path.unlink(missing_ok=True)
@@ -100,7 +100,7 @@ def fresh(grid):
 
 
 def of(grid, name=HALF):
-    return RelationPaths(grid.tier, folder(grid.relations[name]))
+    return ClassRelationPaths(grid.tier, folder(grid.class_relations[name]))
 
 
 def matrix(grid, name=HALF):
@@ -108,18 +108,18 @@ def matrix(grid, name=HALF):
 
 
 def test_seeds_share_one_relationship_and_label_sets_have_their_own(grid):
-    assert set(grid.relations) == {HALF, FEW}
+    assert set(grid.class_relations) == {HALF, FEW}
     for percent in (50, 5):
         specs = [grid.runs[RUN.format(percent, seed)] for seed in (0, 1)]
         one, other = (spec.relation for spec in specs)
-        assert one == other == grid.relations[NAME.format(percent)]
+        assert one == other == grid.class_relations[NAME.format(percent)]
         assert folder(one) == folder(other)
         assert len({spec.digest() for spec in specs}) == 2
 
 
 def test_the_record_says_what_it_was_learned_from(fresh, capsys):
     assert job.relate(fresh, HALF, CPU) == 0
-    record, spec = read_relation(of(fresh).record), fresh.relations[HALF]
+    record, spec = read_relation(of(fresh).record), fresh.class_relations[HALF]
     said = f"{HALF}: reverse estimator, {100 * record.accuracy:.1f} % of the held-out images right ("
     assert capsys.readouterr().out.startswith(said)
     found = matrix(fresh)
@@ -147,7 +147,7 @@ def test_the_record_says_what_it_was_learned_from(fresh, capsys):
 
 def test_it_is_that_of_a_naive_loop_over_the_labelled_images(fresh):
     assert job.relate(fresh, HALF, CPU) == 0
-    spec = fresh.relations[HALF]
+    spec = fresh.class_relations[HALF]
     data = load_dataset(spec, DATA)
     labels, train_split = load_labels(spec, data), data.splits["train"]
     whole = load_part("backbone", spec.settings["backbone"], 20)
@@ -170,7 +170,7 @@ def test_it_is_that_of_a_naive_loop_over_the_labelled_images(fresh):
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_it_has_the_same_bits_however_it_is_read(workers, fresh, tmp_path):
-    spec = fresh.relations[HALF]
+    spec = fresh.class_relations[HALF]
     data, weights = load_dataset(spec, DATA), weights_of(fresh, spec)
     assert job.relate(fresh, HALF, CPU) == 0
     torch.manual_seed(workers + 5)  # what the classifier of a backbone is drawn from
@@ -253,7 +253,7 @@ def test_what_is_cut_short_leaves_nothing_half_written(place, fresh, monkeypatch
     ids=["network", "headless", "damaged"],
 )
 def test_wrong_weights_are_refused_and_leave_nothing(change, message, fresh):
-    weights = weights_of(fresh, fresh.relations[HALF])
+    weights = weights_of(fresh, fresh.class_relations[HALF])
     whole = weights.read_bytes()
     state = safetensors.torch.load(whole)
     weights.write_bytes(whole[:-1] if change is None else safetensors.torch.save(change(state)))
@@ -267,7 +267,7 @@ def test_wrong_weights_are_refused_and_leave_nothing(change, message, fresh):
 
 
 def test_random_weights_have_no_source_classes(fresh):
-    spec = fresh.relations[HALF]
+    spec = fresh.class_relations[HALF]
     with pytest.raises(DmixError) as caught:
         engine.relate(spec, load_dataset(spec, DATA), choose_device("cpu"), ReadOptions(), None)
     assert caught.value.message == f"{HALF}: a network with random weights has no source classes to relate"
@@ -299,7 +299,7 @@ def command(*arguments):
 
 
 def test_the_command_learns_what_was_promised_or_nothing(fresh, home, capsys):
-    promised = promise(fresh.relations[HALF])
+    promised = promise(fresh.class_relations[HALF])
     text = (home / "params.yaml").read_text()
     try:
         (home / "params.yaml").write_text(text.replace("source_scale: 0.9", "source_scale: 1.1"))
@@ -319,7 +319,7 @@ def test_the_command_learns_what_was_promised_or_nothing(fresh, home, capsys):
 def test_the_command_names_what_can_be_learned(fresh, home, capsys):
     assert command("relation/cub/resnet18/percent=51/s0") == 2
     said = capsys.readouterr().err
-    assert "there is no relationship named 'relation/cub/resnet18/percent=51/s0' at tier smoke" in said
+    assert "there is no class relation named 'relation/cub/resnet18/percent=51/s0' at tier smoke" in said
     assert f"choose of {HALF}, {FEW}" in said
     text = (home / "params.yaml").read_text()
     try:

@@ -120,7 +120,7 @@ def test_a_queued_job_whose_digest_is_gone_names_it(trained, tmp_path):
     project.edit("params.yaml", DM_CE, DM_CE.replace("0.1", "0.99"))
     done = project.snakemake("--forcerun", "train", target)
     assert done.returncode != 0
-    assert "no run of params.yaml has these digests" in done.stdout + done.stderr
+    assert "no run has these digests" in done.stdout + done.stderr
 
 
 def test_one_failure_stops_no_other_run(trained, tmp_path, embedded_data):

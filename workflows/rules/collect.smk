@@ -1,4 +1,4 @@
-# One line per run, for every run that has a record.
+# Write the data frame of the tier, one line per run.
 rule collect:
     input:
         [f"{RUNS}/{folder}/record.json" for folder in GRID.folders.values()],

@@ -1,7 +1,6 @@
-# Data sets. The genuine ones are got by `dmix data`; the embedded editions are written here, before
-# the first job, and again only where they are missing or damaged. They are no rule's output on purpose:
-# an input that another job has just made makes every run that reads it run again, and in a fresh clone
-# with pulled records that would retrain them all.
+# Write embedded editions before the first job, if they are missing or damaged; `dmix data` gets real data.
+# They are not the output of a rule, because Snakemake reruns jobs whose input another job has just made: a
+# fresh clone with pulled records would train everything again.
 EMBEDDED = list(GRID.embedded)
 
 

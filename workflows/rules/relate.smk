@@ -1,5 +1,5 @@
-# One job per relationship of classes, before the runs that are taught it (Co-Tuning). Seeds share one.
-RELATION_NAMES = {folder_of(spec): name for name, spec in GRID.relations.items()}
+# One job per class relation, before the runs that need it (Co-Tuning). Seeds share one.
+RELATION_NAMES = {folder_of(spec): name for name, spec in GRID.class_relations.items()}
 
 
 def relation_name(wildcards):
@@ -7,13 +7,13 @@ def relation_name(wildcards):
         return RELATION_NAMES[wildcards.folder]
     except KeyError:
         raise WorkflowError(
-            f"{wildcards.folder}: no run of params.yaml is taught this relationship (any more): the file or the "
-            "code was edited since this job was submitted. Start the workflow again; what is finished is kept."
+            f"{wildcards.folder}: no run needs this class relation (any more): the parameters or the code "
+            "were edited since this job was submitted. Start the workflow again; what is finished is kept."
         ) from None
 
 
 def relation_spec(wildcards):
-    return GRID.relations[relation_name(wildcards)]
+    return GRID.class_relations[relation_name(wildcards)]
 
 
 rule relate:

@@ -1,6 +1,6 @@
-# Tables are rendered under a name with the digest of all they depend on, then copied to their plain
-# names by a step of its own. The stamp of the copy carries the digest, so going back to earlier settings
-# publishes the earlier table again, in any checkout.
+# Render tables below a name with the digest of all their inputs, then copy them to their plain names. The
+# stamp of the copy carries the digest, so going back to earlier settings publishes the earlier table again,
+# in any checkout.
 for table, digest in TABLES.items():
     folder = f"{BUILD}/{table}-{digest}"
     products = [f"{table}.{ending}" for ending in ("tex", "csv", "md", "txt")]
@@ -37,7 +37,7 @@ for table, digest in TABLES.items():
             "dmix publish {input} --to paper_tables/{TIER} --stamp {output.stamp} > /dev/null"
 
 
-# Everything rendered, before it is copied to the plain names.
+# Render everything, without copying to the plain names.
 rule tables:
     input:
         f"results/{TIER}/frame.csv",

@@ -1,19 +1,18 @@
-# One job per run, whose product is one record. Resume state is in work/, which Snakemake does not know:
-# it would delete declared outputs before a retry.
+# One job per run, whose output is a record. Resume state is in work/ and not declared: Snakemake deletes
+# declared outputs before a retry.
 def run_name(wildcards):
     try:
         return GRID.names[wildcards.folder]
     except KeyError:
         raise WorkflowError(
-            f"{wildcards.folder}: no run of params.yaml has these digests (any more): the file or the code "
-            "was edited since this job was submitted. Start the workflow again; what is finished is kept."
+            f"{wildcards.folder}: no run has these digests (any more): the parameters or the code "
+            "were edited since this job was submitted. Start the workflow again; what is finished is kept."
         ) from None
 
 
-# A run that starts from the weights of another one waits for it, and so does one that is taught a relationship
-# of classes. Asked for only while the run itself is not there: whatever happens to either later (a new clone,
-# another time stamp) is no reason to train again, because their settings and code are part of the run's own
-# identity.
+# A run waits for the run whose weights it starts from and for its class relation, but only while it has no
+# record: their settings and code are part of its own identity, so a new clone or time stamp of theirs must not
+# train it again.
 def record_of_source(spec, product):
     if spec.source is None or Path(product).exists():
         return []
@@ -35,7 +34,7 @@ def relation_record(wildcards):
 
 # How many GPUs share one run, by recipe: a setting of the profile (docs/cluster.md).
 PROCESSES = config.get("processes", {})
-# The longest job that the site allows, in minutes: a setting of the profile too.
+# The longest job that the site allows, in minutes: also a setting of the profile.
 LONGEST = int(config.get("longest_job", 24 * 60))
 
 
@@ -76,14 +75,14 @@ rule train:
         promise=lambda wc: promise(run_spec(wc)),
         trainer=trainer,
         preload="--preload" if config.get("preload") else "",
-    # exec: a shell in between dies of SLURM's SIGTERM, Snakemake then leaves, and SLURM kills the trainer
+    # exec: SLURM's SIGTERM would kill a shell in between, Snakemake would exit, and SLURM would kill the trainer
     # before it has saved.
     shell:
         "exec {params.trainer} {params.name} --tier {TIER} --promise {params.promise:q} {params.preload}"
         " >>{log} 2>&1"
 
 
-# Every record of the tier by name: a deleted one is trained again even where its tables are rendered.
+# All records of the tier: a deleted one is trained again even if its tables are rendered.
 rule runs:
     input:
         [f"{RUNS}/{folder}/record.json" for folder in GRID.folders.values()],

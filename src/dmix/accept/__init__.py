@@ -1,1 +1,1 @@
-"""Shows that edited code computes what older code did, so that nothing trains again (`dmix accept`)."""
+"""Proves that edited code changes no number, so that nothing trains again (`dmix accept`)."""

@@ -1,4 +1,4 @@
-"""`dmix accept`: from an edit that is meant to change no number to lines that say so, or to a refusal."""
+"""Replays runs by old and new code, and records their equivalence if all bits are equal."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ Tell = Callable[[str], None]
 
 
 def accept(since: str, because: str, tell: Tell) -> int:
-    """Replay runs by the code of `since` and by today's; write their equivalence where all bits are equal.
+    """Replay smoke runs by the code of `since` and by the current code; write lines if all bits are equal.
 
-    Weights after every step, final weights, history and scores are compared, on the CPU, over smoke runs that
-    together use everything that affected runs are made of; one of them is stopped and resumed as well.
+    Compared are the weights after every step, the final weights, the history and the scores, on the CPU. The
+    replayed runs together use every part of the affected runs; one of them is also stopped and resumed.
 
     Parameters
     ----------
-    since: a commit, whose code finished runs were trained with.
-    because: why the code was edited, for the file. tell: gets every line for people.
+    since: the commit whose code finished runs were trained with.
+    because: the reason for the edit, for the file. tell: prints a line of progress.
 
     Returns
     -------
-    The exit status: 0 where lines were written or none was needed.
+    The exit status: 0 if lines were written or none was needed.
 
     Raises
     ------
-    DmixError: a run differs, with its first differing step; or what changed cannot be replayed.
+    DmixError: a run differs (the first differing step is named), or a changed part is in no smoke run.
     """
     commit = full_hash(since)
     with both_trees(commit) as (old, new):
@@ -58,11 +58,11 @@ def accept(since: str, because: str, tell: Tell) -> int:
 
 
 def _chosen(found: Affected, today: Runs) -> list[str]:
-    """Return the smoke runs that are replayed.
+    """Return the names of the smoke runs to replay.
 
     Raises
     ------
-    DmixError: a change is used by no smoke run.
+    DmixError: no smoke run uses a changed part.
     """
     here = found.runs.get(REPLAYED_TIER, {})
     uses = {name: frozenset(today[REPLAYED_TIER][name]["parts"]) for name in here}
@@ -82,14 +82,14 @@ def _chosen(found: Affected, today: Runs) -> list[str]:
 
 
 def _to_show(found: Affected, tier: str, name: str, today: Runs) -> set[str]:
-    """Return what of a run has to be shown equal: parts that changed, or all where it did as a whole."""
+    """Return the changed parts of a run, or all its parts if only its whole digest is known."""
     changed = {change.part for change in found.runs[tier][name]}
     parts = set(today[tier][name]["parts"])
     return parts if RUN in changed else parts & changed
 
 
 def _compare(old: Tree, new: Tree, commands: Sequence[Command], today: Runs, tell: Tell) -> None:
-    """Refuse where the two trees differ in a command, or today's code after a stop in the last of them."""
+    """Refuse if the trees differ in a command, or if stopping and resuming the last one changes it."""
     datasets = [today[REPLAYED_TIER][c.name]["dataset"] for c in commands if c.verb == TRAIN]
     before, after = replay([(old, commands), (new, commands)], datasets)
     if problem := first_difference(before, after, commands):
@@ -111,7 +111,7 @@ def _other_after_stop(before: Outcome, resumed: Outcome, stopped: Command) -> st
 
 
 def _forget(tree: Tree, command: Command) -> None:
-    """Remove the products of a run, and what puts them back, so that it trains again."""
+    """Remove the results and the resume state of a run, so that it trains again."""
     for root in ("results", "work"):
         for folder in (tree.path / root).glob(f"**/{command.name}-*"):
             for path in sorted(folder.rglob("*"), reverse=True):

@@ -1,4 +1,4 @@
-"""Which code differs between two source trees, and which runs use all of it."""
+"""Finds the code that differs between two source trees, and the runs that use it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RUN = "run"
 
 @dataclass(frozen=True)
 class Change:
-    """Something that runs are made of and that differs between the trees: digests, as a line has them."""
+    """A part that differs between the trees, with the digests of a line of reference/equivalent.csv."""
 
     part: str
     new: str
@@ -26,12 +26,12 @@ class Change:
 
 @dataclass(frozen=True)
 class Affected:
-    """What differs.
+    """Differences between two trees.
 
     Attributes
     ----------
-    changes: what a run is made of and that is new. runs: tier -> run -> the changes that it uses.
-    other: names of runs whose settings differ too; no replay can show that they are equal.
+    changes: parts with another digest or name. runs: tier -> run -> the changes that it uses.
+    other: names of runs whose settings differ too; they cannot be compared.
     """
 
     changes: tuple[Change, ...]
@@ -40,11 +40,11 @@ class Affected:
 
 
 def affected(old: Runs, new: Runs) -> Affected:
-    """Compare two trees, by the names of their runs.
+    """Compare the runs of two trees that have the same name.
 
     Raises
     ------
-    DmixError: one digest of the new code stands for two of the old.
+    DmixError: one new digest would have two old equals.
     """
     changes: dict[Change, None] = {}
     runs: dict[str, dict[str, frozenset[Change]]] = {}
@@ -69,11 +69,11 @@ def affected(old: Runs, new: Runs) -> Affected:
 
 
 def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Change] | None:
-    """Return what differs between two versions of a run; None where its settings differ, not only names."""
+    """Return the changes between two versions of a run; None if settings other than part names differ."""
     renamed = _renamed(old["identity"], new["identity"])
     if renamed is None:
         return None
-    if old["parts"] is None:  # a tree from before runs were made of parts
+    if old["parts"] is None:  # a tree from before digests of parts
         return [*renamed, Change(RUN, new["whole"], old["folder"].rpartition("-")[2])]
     names = {change.part: (change.old, change.new) for change in renamed}
     before = old["parts"]
@@ -90,7 +90,7 @@ def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Change] | N
 
 
 def _renamed(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Change] | None:
-    """Return the parts that have another name now, where the two identities differ in nothing else."""
+    """Return the renamed parts if two identities differ in nothing else, or None."""
     found: dict[Change, None] = {}
     for line in differences(old, new):
         key, _, values = line.partition(": ")
@@ -105,7 +105,7 @@ def _renamed(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Change] | N
 
 
 def covering(uses: Mapping[str, frozenset[str]]) -> list[str]:
-    """Return few of the runs, which together use everything that all of them use (run -> what it uses)."""
+    """Return a small set of runs that together use every part (greedy set cover); `uses`: run -> parts."""
     left = set().union(*uses.values())
     chosen = []
     while left:

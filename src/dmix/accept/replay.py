@@ -1,4 +1,4 @@
-"""The same runs trained by two source trees, and the first thing in which they differ."""
+"""Trains the same runs in two source trees, and finds the first difference of the outcomes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RELATE = "relate"
 
 @dataclass(frozen=True)
 class Command:
-    """A run or class relation to be trained; after step `stop_at` it is stopped and resumed."""
+    """A run or class relation to train; with `stop_at` it is stopped after that step and resumed."""
 
     verb: str
     name: str
@@ -34,12 +34,12 @@ class Command:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a tree made of the commands.
+    """Outcome of the commands in one tree.
 
     Attributes
     ----------
-    steps: number of a command -> a digest of the weights after each of its steps.
-    products: name of a run or class relation -> what it left.
+    steps: index of a command -> digests of the weights after each of its steps.
+    products: name of a run or class relation -> its results.
     """
 
     steps: Mapping[int, Sequence[str]]
@@ -47,7 +47,7 @@ class Outcome:
 
 
 def with_needs(names: Iterable[str], runs: Mapping[str, Mapping[str, Any]]) -> list[Command]:
-    """Return the commands that train `names`, after the runs and class relations that they need."""
+    """Return the commands that train `names`, preceded by the runs and class relations they need."""
     commands: dict[Command, None] = {}
     for name in names:
         needs = runs[name]
@@ -60,7 +60,7 @@ def with_needs(names: Iterable[str], runs: Mapping[str, Mapping[str, Any]]) -> l
 
 
 def replay(trees: Sequence[tuple[Tree, Sequence[Command]]], datasets: Iterable[str]) -> list[Outcome]:
-    """Run the commands of each tree in that tree, both trees at the same time.
+    """Run each tree's commands in that tree, all trees at the same time.
 
     Raises
     ------
@@ -72,7 +72,7 @@ def replay(trees: Sequence[tuple[Tree, Sequence[Command]]], datasets: Iterable[s
 
 
 def first_difference(old: Outcome, new: Outcome, commands: Sequence[Command]) -> str | None:
-    """Return in which run and at which step two outcomes of the same commands first differ, or None."""
+    """Return the run and step at which two outcomes of the same commands first differ, or None."""
     for number, command in enumerate(commands):
         before, today = old.steps.get(number, ()), new.steps.get(number, ())
         for step, (one, other) in enumerate(zip(before, today, strict=False), start=1):
@@ -86,7 +86,7 @@ def first_difference(old: Outcome, new: Outcome, commands: Sequence[Command]) ->
 
 
 def other_product(old: Mapping[str, Any], new: Mapping[str, Any]) -> str | None:
-    """Return which product of a run differs first: final weights, history or scores."""
+    """Return the first result of a run that differs (final weights, history or scores), or None."""
     for what in dict.fromkeys((*old, *new)):
         if old.get(what) != new.get(what):
             return f"the {what} is {new.get(what)} and was {old.get(what)}"

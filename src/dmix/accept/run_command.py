@@ -1,4 +1,4 @@
-"""Run one dmix command with the dmix of the tree that this script is run in."""
+"""Run one dmix command with the dmix of the current source tree. A script."""
 
 from __future__ import annotations
 

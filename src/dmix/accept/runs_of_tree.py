@@ -1,7 +1,7 @@
-"""Print what the runs of a source tree are made of, as JSON. A script that runs inside that tree.
+"""Print the identity, folder and parts of every run of the current source tree, as JSON. A script.
 
-It imports the dmix of the tree that it is run in, which may be an older one: it uses only `load_grid`,
-`folder` and, where the tree has it, `code_parts`.
+It imports the dmix of that tree, which may be an older one: it uses only `load_grid`, `folder` and, if the
+tree has them, `code_parts` and `digest_of_parts`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dmix.grid.expand import folder, load_grid
 
 
 def main() -> None:
-    """Print {tier: {name: what the run is made of and needs}}; `parts` is null for a tree that has none."""
+    """Print {tier: {name: description of the run}}; `parts` is null if the tree has no `code_parts`."""
     parts_of, whole = getattr(code, "code_parts", None), getattr(code, "digest_of_parts", None)
     first = load_grid("smoke")
     found = {}

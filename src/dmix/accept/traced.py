@@ -1,8 +1,8 @@
-"""Run dmix commands and note a digest of the weights after every optimiser step, in one source tree.
+"""Run dmix commands in the current source tree, with a digest of the weights after every step. A script.
 
 Usage: traced.py FILE COMMANDS; COMMANDS is JSON, a list of {"arguments": [...], "stop_at": step or null}.
-A command with `stop_at` is sent SIGTERM after that step, as by a scheduler, and started again. Every line of
-FILE is one step: {"command": number, "step": number, "weights": sha256}.
+A command with `stop_at` gets SIGTERM after that step, as from a scheduler, and is started again. Every line
+of FILE is one optimiser step: {"command": number, "step": number, "weights": sha256}.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ AGAIN = 75
 
 
 class Tracer:
-    """Notes the weights after each step of a command."""
+    """Writes a digest of the weights after each step of a command."""
 
     def __init__(self, out: TextIO, command: int, stop_at: int | None) -> None:
         self.out = out
@@ -31,7 +31,7 @@ class Tracer:
         self.step = 0
 
     def __call__(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
-        """Write the digest of all parameters of `optimizer`, and stop the command where that is wanted."""
+        """Write the digest of all parameters of `optimizer`; send SIGTERM after step `stop_at`."""
         self.step += 1
         digest = hashlib.sha256()
         for group in optimizer.param_groups:
@@ -45,9 +45,9 @@ class Tracer:
 
 
 def main() -> int:
-    """Run every command in a process of its own, forked with torch imported; return the first bad status."""
+    """Run every command in its own forked process; return 1 at the first failure, else 0."""
     commands = json.loads(sys.argv[2])
-    # Named, not imported: it is the command line of the tree, whatever its version.
+    # By name: the command line of the tree, whatever its version.
     importlib.import_module("dmix.cli")
     importlib.import_module("dmix.verbs")
     for number, command in enumerate(commands):
@@ -66,7 +66,7 @@ def main() -> int:
 
 
 def traced(number: int, command: dict[str, Any], out: TextIO) -> int:
-    """Run one command, twice where it is to be stopped in between; return its exit status."""
+    """Run one command, again if it was stopped at `stop_at`; return its exit status."""
     run = importlib.import_module("dmix.cli").main
     register_optimizer_step_post_hook(Tracer(out, number, command["stop_at"]))
     status: int = run(command["arguments"])

@@ -1,4 +1,4 @@
-"""A source tree in a folder of its own, in which commands run with its own dmix."""
+"""Copies source trees into temporary folders, and runs scripts there with the tree's own dmix."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from typing import Any
 from dmix.errors import DmixError
 
 GENERATED = ("results", "work", "data")
-"""Folders that a replay starts without, also where a checkout has committed some of their files."""
+"""Folders that are removed before a replay, also if some of their files are committed."""
 SCRIPTS = Path(__file__).resolve().parent
 Runs = Mapping[str, Mapping[str, Mapping[str, Any]]]
-"""Tier -> run -> what it is made of; see `runs_of_tree`."""
+"""Tier -> run -> its identity, folder and parts; see `runs_of_tree`."""
 
 
 @dataclass(frozen=True)
 class Tree:
-    """A source tree: `path` is its root, `name` what it is called in messages."""
+    """A source tree: `path` is its root, `name` its name in messages."""
 
     path: Path
     name: str
@@ -36,7 +36,7 @@ class Tree:
 
         Raises
         ------
-        DmixError: it failed; with the end of what it printed.
+        DmixError: it failed; the message ends with its last lines of output.
         """
         done = subprocess.run(
             [sys.executable, "-P", str(SCRIPTS / name), *arguments],
@@ -51,14 +51,14 @@ class Tree:
         return done.stdout
 
     def runs(self) -> Runs:
-        """Return what every run of the tree is made of."""
+        """Return identity, folder and parts of every run of the tree."""
         found: Runs = json.loads(self.script("runs_of_tree.py"))
         return found
 
 
 @contextmanager
 def both_trees(commit: str) -> Iterator[tuple[Tree, Tree]]:
-    """Give the tree of `commit` and that of the working directory, in folders that are removed afterwards.
+    """Yield copies of the tree of `commit` and of the working directory, removed afterwards.
 
     Raises
     ------
@@ -93,7 +93,7 @@ def full_hash(revision: str) -> str:
 
 
 def git(*arguments: str) -> str:
-    """Return what a git command prints."""
+    """Return the output of a git command."""
     command: Sequence[str] = ("git", *arguments)
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=True)

@@ -1,1 +1,1 @@
-"""From params.yaml to runs. No torch."""
+"""Resolves the parameter files into runs, without importing torch."""

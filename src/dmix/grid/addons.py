@@ -1,4 +1,4 @@
-"""Add-ons of two-stream methods: entries with what their base says, and which of them cannot be one."""
+"""Resolves and checks add-ons, the mixed batches that two-stream methods are trained with."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dmix.grid.yaml_lines import Document
 
 
 def with_base(params: Params, name: str) -> AddonEntry:
-    """Return the add-on `name`, with what its base says where it says nothing itself."""
+    """Return the add-on `name`, with the values of its base for the keys that it does not give."""
     entry = params.addons[name]
     if entry.base is None:
         return entry
@@ -18,7 +18,7 @@ def with_base(params: Params, name: str) -> AddonEntry:
 
 
 def check_addons(params: Params, document: Document) -> None:
-    """Refuse an add-on that names what is not there, or a policy or an objective that cannot be one.
+    """Refuse an add-on with an unknown base, policy or objective, or with one that cannot mix two streams.
 
     What a policy and an objective must offer is in `dmix.policies.policy` and `dmix.objectives.objective`.
     """

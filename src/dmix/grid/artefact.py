@@ -1,4 +1,4 @@
-"""Identity of what is built from records, so that a table follows its inputs without any metadata."""
+"""Computes digests of tables and data frames over all their inputs; they are part of the file names."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ REFERENCE = Path("reference")
 def table_digest(grid: Grid, table: str) -> str:
     """Return 8 hexadecimal digits over all that the rendered table depends on.
 
-    The runs it reads (each folder names its settings and code), the runs it cannot read yet, its own
-    definition, the names and notes it prints, the reported numbers and the report's code.
+    These are the runs it reads (each folder names its settings and code), the blocked and unimplemented
+    ones, its definition, the names and notes it prints, the reported numbers and the report's code.
     """
     definition = grid.params.tables[table]
     names = grid.table_runs(definition)
@@ -40,7 +40,7 @@ def frame_digest(grid: Grid) -> str:
 
 
 def _whereabouts(grid: Grid, name: str) -> list[str]:
-    """Return what a run that cannot be read yet contributes: its settings and what it waits for."""
+    """Return the folder of a run; of one that cannot be trained its name, settings and what it waits for."""
     if name in grid.folders:
         return [grid.folders[name]]
     return [name, grid.runs[name].digest(), grid.blocked(name) or ""]

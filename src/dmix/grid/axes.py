@@ -1,4 +1,4 @@
-"""The axes of the grid: what each chooses from in `params.yaml`, and how tables call it."""
+"""The axes of the grid: the section of the parameters that each chooses from, and its heading in tables."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ METHOD, POLICY, OBJECTIVE, ADDON = "method", "policy", "objective", "addon"
 
 @dataclass(frozen=True)
 class Axis:
-    """The section of `params.yaml` that has the entries of an axis, and the heading above their titles."""
+    """The section of the parameters with the entries of an axis, and the heading above their titles."""
 
     section: str
     heading: str
@@ -30,6 +30,6 @@ AXIS: Mapping[str, Axis] = {
 
 
 def is_setting(level: str) -> bool:
-    """Return whether `level` is written as a setting, such as objective.eta; its key may not exist."""
+    """Return whether `level` is written as a setting, such as objective.eta; the key is not checked."""
     section, _, key = level.partition(".")
     return section in SECTIONS and bool(key)

@@ -17,17 +17,17 @@ from dmix.grid.yaml_lines import Document, KeyPath
 
 OF_ADDON = (POLICY, OBJECTIVE)
 SELECTORS = ("kind", "family", "group", "task")
-VANILLA = "vanilla"  # the policy of a grid's companion, and the key that names its objective
+VANILLA = "vanilla"  # the policy without mixing, and the grid key that adds it with an objective
 
 
 def cells_of(
     params: Params, document: Document, grid: str, varied: Mapping[str, Any] = MappingProxyType({})
 ) -> Iterator[Cell]:
-    """Yield every cell of a grid; `varied` are values of its settings as axes that stand in for its own.
+    """Yield every cell of a grid; `varied` replaces values of axes that are settings (tiers narrow them).
 
     Raises
     ------
-    DmixError: the grid lacks an axis, or names an entry that is not there.
+    DmixError: the grid lacks an axis, or names an unknown entry.
     """
     entry = params.grids[grid]
     where: KeyPath = ("grids", grid)
@@ -56,15 +56,15 @@ def cells_of(
 
 
 def products_of(params: Params, document: Document, grid: str) -> list[dict[str, list[str]]]:
-    """Return the entries of each axis, in the order of `AXES`, for each product that the grid is made of.
+    """Return the products that make up the grid, each as axis -> entries in the order of `AXES`.
 
-    These are its own and, before it where the grid says `vanilla: OBJECTIVE`, its companion without mixing:
-    the policy vanilla with that objective in place of the grid's policies and objectives. The axes are
-    `AXES`, or with `addon` that one in place of policy and objective.
+    The last product is the grid's own. With `vanilla: OBJECTIVE` another one comes first: the policy vanilla
+    with that objective in place of the grid's policies and objectives. In a grid with `addon`, that axis
+    replaces policy and objective.
 
     Raises
     ------
-    DmixError: the grid lacks an axis, or names an entry that is not there.
+    DmixError: the grid lacks an axis, or names an unknown entry.
     """
     entry = params.grids[grid]
     where: KeyPath = ("grids", grid)
@@ -82,7 +82,7 @@ def products_of(params: Params, document: Document, grid: str) -> list[dict[str,
 
 
 def _axes_of(document: Document, grid: str, entry: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the axes of a grid: `AXES`, or with `addon`, which says policy and objective, in their place."""
+    """Return the axes of a grid: `AXES`, with `addon` in place of policy and objective if it has one."""
     if "addon" not in entry:
         return AXES
     for said in (*OF_ADDON, VANILLA):
@@ -95,7 +95,7 @@ def _axes_of(document: Document, grid: str, entry: Mapping[str, Any]) -> tuple[s
 
 
 def _check_methods(params: Params, document: Document, grid: str, methods: Iterable[str]) -> None:
-    """Refuse methods of two streams with a policy and an objective, and others with an add-on."""
+    """Refuse two-stream methods in grids without an add-on, and supervised ones in grids with one."""
     addon = "addon" in params.grids[grid]
     for method in methods:
         supervised = params.methods[method].task == "supervised"
@@ -114,8 +114,8 @@ def _check_methods(params: Params, document: Document, grid: str, methods: Itera
 def choose(params: Params, document: Document, where: KeyPath, axis: str, wanted: Any) -> list[str]:
     """Return the entries an axis names: a name, a list of names, or a selector {attribute: values}.
 
-    A selector takes in every entry with these attributes, those that are added later too, but for the ones
-    it names as `except`, and the others that it names as `also`.
+    A selector chooses every entry with these attributes, minus those listed under `except`, plus those
+    listed under `also`.
     """
     entries = params.entries(axis)
     if isinstance(wanted, Mapping):

@@ -1,7 +1,7 @@
-"""The code digest: what of the source a run is made of, so that nothing else makes it stale.
+"""Computes a run's code digest, over the modules whose code can change its numbers.
 
-A run is made of the engine and of its parts. Each of these is a root module with all that it imports,
-directly or not, inside the rooms whose code can change a number; its digest is over the meaning of these
+A run depends on the engine and on its parts. Each of these is a root module with all that it imports,
+directly or not, inside the packages whose code can change a number; its digest is over the meaning of these
 modules (`dmix.grid.meaning`). The run's code digest is over the digests of its roots, each as the oldest one
 that `dmix accept` has shown to be equal (`dmix.grid.equivalent`).
 """
@@ -21,17 +21,17 @@ from dmix.grid.parts import module_of
 from dmix.grid.spec import DIGEST_LENGTH, RunSpec, digest_of
 
 NUMERIC_ROOMS = ("data", "backbones", "policies", "objectives", "methods", "engine")
-# What every run rests on; the parts are found by name and added.
+# Root modules of every run; those of its parts are added by name.
 ENGINE = ("dmix.engine.assemble", "dmix.engine.device", "dmix.engine.score")
 RELATION = ("dmix.engine.class_relation", "dmix.engine.device")
 ROOT_DIGITS = 16
 
 
 def code_roots(spec: RunSpec) -> Mapping[str, tuple[str, ...]]:
-    """Return what a run is made of: label -> root modules.
+    """Return label -> root modules of everything that a run depends on.
 
-    The label is "engine", or section/use of a part, such as policy/cutmix. It includes what the run whose
-    weights it starts from is made of, and the class relation that it is taught.
+    A label is "engine", or section/use of a part, such as policy/cutmix. The roots of the run whose weights
+    it starts from, and of its class relation, are included.
     """
     own = ("class_relation", RELATION) if spec.task == "relation" else ("engine", ENGINE)
     found = dict([own])
@@ -44,7 +44,7 @@ def code_roots(spec: RunSpec) -> Mapping[str, tuple[str, ...]]:
 
 
 def code_parts(spec: RunSpec) -> Mapping[str, str]:
-    """Return label -> digest of what a run is made of, 16 hexadecimal digits each, as the source is today."""
+    """Return label -> digest of the current source of each part of a run, 16 hexadecimal digits each."""
     return {label: _root_digest(roots) for label, roots in code_roots(spec).items()}
 
 
@@ -57,17 +57,17 @@ def code_modules(spec: RunSpec) -> Mapping[str, str]:
 
 
 def code_digest(spec: RunSpec) -> str:
-    """Return the run's code digest, 8 hexadecimal digits; equal for code that was shown to be equal."""
+    """Return the run's code digest, 8 hexadecimal digits; accepted code keeps the older code's digest."""
     return equivalences().oldest(digest_of_parts(spec))
 
 
 def digest_of_parts(spec: RunSpec) -> str:
-    """Return the code digest before the code of whole runs is compared with older code."""
+    """Return the digest over a run's parts, before equivalences of whole runs are applied."""
     return _of_roots(tuple(code_parts(spec).values()), equivalences())
 
 
 def accepted(spec: RunSpec) -> tuple[str, ...]:
-    """Return the reasons for which today's code of a run counts as older code, the newest first."""
+    """Return the reasons given to `dmix accept` for the current code of a run, the newest first."""
     known, parts = equivalences(), code_parts(spec).values()
     digests = (*parts, digest_of_parts(spec))
     lines = [line for digest in digests for line in known.lines(digest)]
@@ -75,7 +75,7 @@ def accepted(spec: RunSpec) -> tuple[str, ...]:
 
 
 def edited_since(modules: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the names of those of `modules` that this process imported with another meaning.
+    """Return the names of those of `modules` that this process imported with another digest.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def edited_since(modules: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def closure(roots: Iterable[str]) -> Mapping[str, str]:
-    """Return module -> digest for `roots` and all they import, directly or not, among the numeric rooms."""
+    """Return module -> digest for `roots` and all they import from `NUMERIC_ROOMS`, directly or not."""
     found: dict[str, str] = {}
     for root in roots:
         found |= _closure(root)

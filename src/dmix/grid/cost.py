@@ -1,4 +1,4 @@
-"""What a run will cost, before it starts: measured where this tier has measured its like, else estimated."""
+"""Predicts the time of a run: the mean of similar finished runs of the tier, else an estimate."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from dmix.grid.expand import Grid
 from dmix.grid.paths import RunPaths
 from dmix.grid.spec import RunSpec
 
-# A sustained rate that ordinary training of small networks reached on one A100; see docs/reproduce.md.
+# Sustained rate of ordinary training of small networks on one A100; see docs/reproduce.md.
 ASSUMED_TFLOPS = 20.0
 
 Like = tuple[str, str, str, str, int]
 
 
 def measured_seconds(grid: Grid) -> Mapping[Like, float]:
-    """Return mean seconds of finished runs by what makes runs alike."""
+    """Return the mean seconds of finished runs by method, data set, backbone, policy and length."""
     seen: dict[Like, list[float]] = defaultdict(list)
     for name, folder in grid.folders.items():
         path = RunPaths(grid.tier, folder).record
@@ -30,7 +30,7 @@ def measured_seconds(grid: Grid) -> Mapping[Like, float]:
 
 
 def estimated_seconds(grid: Grid, name: str, tflops: float = ASSUMED_TFLOPS) -> float:
-    """Return the estimated seconds of a run: the tier's own guess, or images x passes x operations / rate."""
+    """Return the estimated seconds of a run: the tier's constant, or images x passes x operations / rate."""
     tier = grid.params.tiers[grid.tier]
     if tier.estimate_seconds is not None:
         return tier.estimate_seconds
@@ -64,7 +64,7 @@ def image_side(spec: RunSpec) -> int:
 
 
 def forward_gflop(known: Mapping[int, float], side: int) -> float:
-    """Return the operations of a forward pass at `side` pixels: those at the nearest known side, by area."""
+    """Return the GFLOP of a forward pass at `side` pixels, scaled by area from the nearest known side."""
     nearest = min(known, key=lambda other: abs(math.log(other / side)))
     return known[nearest] * (side / nearest) ** 2
 

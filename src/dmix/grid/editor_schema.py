@@ -22,13 +22,13 @@ PartName = tuple[str, str]
 """Section and `use` of a part, such as ("policy", "cutmix")."""
 
 MARK = re.compile(r"^@part$", re.MULTILINE)
-OWNERS = ("RecipeEntry", "MethodEntry")  # entries with parts of their own, such as a recipe's `augment`
+OWNERS = ("RecipeEntry", "MethodEntry")  # entries that contain parts, such as a recipe's `augment`
 NAME: Schema = {"type": "string"}
 NAMES: Schema = {"anyOf": [NAME, {"type": "array", "items": NAME}]}
 
 
 class _WithoutTitles(GenerateJsonSchema):
-    """A field's title would repeat its key."""
+    """Generates schemas without titles of fields, which would repeat their keys."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:
         return False
@@ -37,12 +37,12 @@ class _WithoutTitles(GenerateJsonSchema):
 def editor_schema(parts: Iterable[PartName] | None = None) -> Schema:
     """Return the schema, of draft 2020-12, that every one of these files fulfils.
 
-    Sections and their entries are those of `dmix.grid.schema.Params`, settings those of the parts' own
-    signatures. No section is required, because it may lie in another file.
+    Sections and entries come from `dmix.grid.schema.Params`, settings from the signatures of the parts. No
+    section is required, because it may be in another file.
 
     Parameters
     ----------
-    parts: whose settings to include; all that there are by default. Those of other parts are not checked.
+    parts: the parts whose settings are included, by default all; settings of others are not checked.
     """
     whole = Params.model_json_schema(schema_generator=_WithoutTitles)
     recipe = Recipe.model_json_schema(schema_generator=_WithoutTitles)
@@ -87,31 +87,31 @@ def editor_schema(parts: Iterable[PartName] | None = None) -> Schema:
 def as_text(schema: Schema) -> str:
     """Return the schema as JSON with a line for each section and each definition."""
     text = json.dumps(schema, indent=1)
-    # What is nested deeper than that goes on in the line.
+    # Deeper levels stay on one line.
     return re.sub(r"\n(?: {3,}| {2}(?=[\]}]))", "", text) + "\n"
 
 
 def all_parts() -> Iterator[PartName]:
-    """Yield every part of the package: of each section in the order of file names."""
+    """Yield every part of the package, section by section, in the order of file names."""
     for section, room in ROOMS.items():
         folder = PACKAGE / room
         inner = [PACKAGE / other for other in set(ROOMS.values()) if other.startswith(f"{room}/")]
         for path in sorted(folder.rglob("*.py")):
             if any(path.is_relative_to(other) for other in inner):
-                continue  # of another section
+                continue  # belongs to another section
             if MARK.search(path.read_text(encoding="utf-8")):
                 yield section, path.relative_to(folder).with_suffix("").as_posix()
 
 
 def _key(section: str, use: str) -> str:
-    """Return the name of a part's settings among the definitions; a slash would have to be escaped there."""
+    """Return the name of a part's definition; without slashes, which JSON pointers would have to escape."""
     return f"{section}.{use}".replace("/", ".")
 
 
 def _settings(section: str, use: str, own: Schema) -> Schema:
-    """Return what the settings of a part are; `own` are further keys that stand beside them.
+    """Return the schema of a part's settings; `own` are the other keys of its entry.
 
-    None is required: another line, such as an override, may give it.
+    No setting is required: another line, such as an override, may give it.
     """
     part = read_part(section, use)
     properties = part.model.model_json_schema(schema_generator=_WithoutTitles)["properties"] if part else {}
@@ -124,13 +124,13 @@ def _if_used(section: str, use: str) -> Schema:
 
 
 def _if_named(section: str, use: str, entry: Schema) -> Schema:
-    """Return the schema of the entry that has the part's own name; it may have another one's `use`."""
+    """Return the schema of the entry named like the part; with `use` it may be of another part."""
     settings = {"$ref": f"#/$defs/{_key(section, use)}"}
     return {"allOf": [entry, {"if": {"not": {"required": ["use"]}}, "then": settings}]}
 
 
 def _grid() -> Schema:
-    """Return the schema of a grid; `dmix.grid.cells` checks it, and no model."""
+    """Return the schema of a grid, which has no pydantic model (`dmix.grid.cells` checks it)."""
     keys = (*SELECTORS, "except", "also")
     selector = {"type": "object", "properties": dict.fromkeys(keys, NAMES), "additionalProperties": False}
     number = {"type": "integer", "minimum": 0}

@@ -1,8 +1,8 @@
-"""Code that `dmix accept` has shown to compute the same as older code: reference/equivalent.csv.
+"""Reads and extends reference/equivalent.csv: code that `dmix accept` has shown to equal older code.
 
-A line says that what has the digest `new` computes bit for bit what has the digest `old`; it was found by
-training `replayed` with both. Digests then count as the oldest of them, so that folders, records and clones
-stay valid. Lines chain, and are never edited: they are about sources that no longer exist.
+A line says that code with the digest `new` computes bit for bit what code with the digest `old` did, as
+training the runs `replayed` with both has shown. A digest counts as its oldest equal, so that folders,
+records and clones stay valid. Lines chain, and are never edited: their sources no longer exist.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ TABLE = Path("reference/equivalent.csv")
 
 @dataclass(frozen=True)
 class Line:
-    """One equivalence.
+    """One equivalence of new and old code.
 
     Attributes
     ----------
-    part: what it is about, for people: "engine", a part as section/use, "run" for the code of whole runs, or
-        "policy.use" for a part that has another name now.
-    new, old: the digests, or the names as `use_key` has them.
+    part: what the line is about, for people: "engine", a part as section/use, "run" for the code of whole
+        runs, or "policy.use" for a renamed part.
+    new, old: the digests; for a renamed part the results of `use_key`.
     replayed: the runs that were trained with both, separated by blanks.
-    because: the reason that was given. commit: of the old code.
+    because: the reason given for the edit. commit: that of the old code.
     """
 
     part: str
@@ -46,7 +46,7 @@ HEADER = tuple(field.name for field in fields(Line))
 
 @dataclass(frozen=True, eq=False)
 class Equivalences:
-    """All lines, by their new digest."""
+    """All lines of the file, by their new digest."""
 
     by_new: Mapping[str, Line]
 
@@ -59,18 +59,18 @@ class Equivalences:
         return tuple(found)
 
     def oldest(self, digest: str) -> str:
-        """Return the digest that `digest` counts as: the oldest of its equals, or itself."""
+        """Return the oldest equal of `digest`, or `digest` itself if it has none."""
         found = self.lines(digest)
         return found[-1].old if found else digest
 
 
 def equivalences() -> Equivalences:
-    """Return the lines of reference/equivalent.csv in the current folder; none where there is no file."""
+    """Return the equivalences of reference/equivalent.csv in the current folder; none without that file."""
     return _read_once(TABLE.resolve())
 
 
 def use_key(section: str, use: str) -> str:
-    """Return what stands in the place of a digest where a part was given another name: policy.use=cutmix."""
+    """Return the key that replaces a digest in the line of a renamed part, such as policy.use=cutmix."""
     return f"{section}.use={use}"
 
 
@@ -80,11 +80,11 @@ def _read_once(path: Path) -> Equivalences:
 
 
 def read_equivalences(path: Path) -> Equivalences:
-    """Read the lines of a file, none where it is missing.
+    """Read the equivalences of a file; none if it is missing.
 
     Raises
     ------
-    DmixError: it has another header, a line without the six fields, a digest twice, or lines in a circle.
+    DmixError: a wrong header, a line without the six fields, two equals of one digest, or a cycle.
     """
     found: dict[str, Line] = {}
     for number, row in enumerate(_rows(path), start=1):
@@ -103,7 +103,7 @@ def read_equivalences(path: Path) -> Equivalences:
 
 
 def add_equivalences(path: Path, lines: Iterable[Line]) -> None:
-    """Add lines to a file, whole or not at all; it is made where it is missing."""
+    """Add lines to a file atomically; create it if it is missing."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     if not path.exists():

@@ -1,4 +1,4 @@
-"""From `params.yaml` to runs: the product of each grid's lists, times the seeds."""
+"""Expands the parameters into the runs of a tier: the product of each grid's lists, times the seeds."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dmix.grid.cells import cells_of
 from dmix.grid.code import code_digest
 from dmix.grid.images import check_images
 from dmix.grid.includes import read_params
-from dmix.grid.init import source_name, with_relations, with_sources
+from dmix.grid.init import source_name, with_class_relations, with_sources
 from dmix.grid.parts import ROOMS, read_part
 from dmix.grid.paths import RunPaths
 from dmix.grid.presence import own_sets, way_to_get, with_edition
@@ -32,8 +32,8 @@ class Grid:
 
     Attributes
     ----------
-    runs: name -> specification, in the order of `params.yaml`.
-    grids: name of a grid -> the names of its runs; without the grids that the tier omits.
+    runs: name -> specification, in the order of the grids.
+    grids: grid -> the names of its runs; without the grids that the tier omits.
     """
 
     tier: str
@@ -46,12 +46,12 @@ class Grid:
 
     @cached_property
     def folders(self) -> Mapping[str, str]:
-        """Folder of each run that can be trained or is, below results/<tier>/runs."""
+        """Name -> folder below results/<tier>/runs, of each run that is trained or not blocked."""
         return {name: place for name, place in self.places.items() if self.blocked(name) is None}
 
     @cached_property
     def places(self) -> Mapping[str, str]:
-        """Folder of each implemented run: its name and its two digests."""
+        """Name -> folder (name and two digests) of each run whose parts are all implemented."""
         return {name: folder(spec) for name, spec in self.runs.items() if not self.missing(name)}
 
     @cached_property
@@ -65,7 +65,7 @@ class Grid:
 
     @cached_property
     def embedded(self) -> tuple[str, ...]:
-        """Data sets whose embedded edition is read by runs that can be trained or are."""
+        """Names of the data sets whose embedded edition is read by runs with a folder."""
         read = {
             self.runs[name].axes["dataset"]
             for name in self.folders
@@ -75,22 +75,22 @@ class Grid:
 
     @property
     def tables(self) -> Mapping[str, Table]:
-        """The tables of `params.yaml` that have a run at this tier."""
+        """Name -> table, of the tables that have a run at this tier."""
         return {name: table for name, table in self.params.tables.items() if self.table_runs(table)}
 
     @cached_property
-    def relations(self) -> Mapping[str, RunSpec]:
-        """Name -> specification of every relationship that a run which can be trained is taught."""
+    def class_relations(self) -> Mapping[str, RunSpec]:
+        """Name -> specification of each class relation that a run with a folder depends on."""
         found = (self.runs[name].relation for name in self.folders)
         return {spec.name: spec for spec in found if spec is not None}
 
     @cached_property
     def names(self) -> Mapping[str, str]:
-        """Folder -> name of each implemented run."""
+        """Folder -> name, the inverse of `folders`."""
         return {folder: name for name, folder in self.folders.items()}
 
     def missing(self, name: str) -> tuple[str, ...]:
-        """Return the source files that the run, or the one it starts from, needs and that are not there."""
+        """Return the missing source files of parts that the run, or the run it starts from, uses."""
         spec = self.runs[name]
         own = (
             f"dmix/{ROOMS[section]}/{values['use']}.py"
@@ -101,9 +101,9 @@ class Grid:
         return tuple(dict.fromkeys((*own, *source)))
 
     def blocked(self, name: str) -> str | None:
-        """Return how to get what the run needs and this machine lacks ("run dmix data fetch cub"), or None.
+        """Return how to unblock a run that lacks data or weights ("run dmix data fetch cub"), or None.
 
-        A run that has its record is not blocked: a clone with pulled records needs no data.
+        A run with a record is not blocked: a clone with pulled records needs no data.
         """
         place = self.places.get(name)
         if place is None or RunPaths(self.tier, place).record.exists():
@@ -116,29 +116,29 @@ class Grid:
         return self.blocked(spec.source.name) if spec.source else None
 
     def table_runs(self, table: Table) -> tuple[str, ...]:
-        """Return the names of all runs that a table reads, without repetition."""
+        """Return the names of all runs that a table reads, each once."""
         grids = [self.grids[grid] for grid in table.grids if grid in self.grids]
         return tuple(dict.fromkeys(name for names in grids for name in names))
 
     def origins(self, name: str) -> Mapping[tuple[str, str], Setting]:
-        """Return (section, key) -> setting with its origin, for `dmix resolve`."""
+        """Return (section, key) -> setting with its origin in the parameter files."""
         return self.resolver.settle(self.cells[name])
 
 
 def folder(spec: RunSpec) -> str:
     """Return the folder of a run: its name, its spec digest and its code digest.
 
-    Identity is in the path, so that no metadata of any checkout decides what is current.
+    With the identity in the path, whether a run is current needs no metadata of a checkout.
     """
     return f"{spec.name}-{spec.digest()}-{code_digest(spec)}"
 
 
 def load_grid(tier: str, path: Path = Path("params.yaml")) -> Grid:
-    """Read, check and expand `params.yaml`, and the files that it includes, for one tier.
+    """Read, check and expand `params.yaml` and the files that it includes, for one tier.
 
     Raises
     ------
-    DmixError: with file, line and key, when anything in these files is wrong.
+    DmixError: anything in these files is wrong; it names file, line and key.
     """
     document = read_params(path)
     params = validate(document)
@@ -152,8 +152,8 @@ def load_grid(tier: str, path: Path = Path("params.yaml")) -> Grid:
 def expand(params: Params, document: Document, tier: str) -> Grid:
     """Expand checked parameters; see `load_grid`.
 
-    Cells that the tier leaves out are resolved too, so that a wrong setting or a useless override is found
-    at every tier.
+    Cells that the tier leaves out are resolved too, so that every tier finds wrong settings and useless
+    overrides.
     """
     check_references(params, document, tier)
     resolver = Resolver(params, document, tier)
@@ -194,7 +194,7 @@ def expand(params: Params, document: Document, tier: str) -> Grid:
             grids[grid] = tuple(names)
     for message in resolver.useless_rules():
         raise DmixError(message)
-    complete = with_relations(with_sources(runs, cells, document, left_out))
+    complete = with_class_relations(with_sources(runs, cells, document, left_out))
     return Grid(tier, params, document, complete, grids, resolver, cells)
 
 
@@ -204,9 +204,9 @@ def _told_apart(
     settings: Mapping[str, Mapping[str, Any]],
     neutral: Mapping[str, Mapping[str, Any]],
 ) -> tuple[tuple[str, Any], ...]:
-    """Return the extra axes that make the cell another one; at its usual value an axis changes nothing.
+    """Return the extra axes whose value differs from the one that the cell has without them.
 
-    So a grid that varies a setting shares the run at the usual value with the tables that have it.
+    At that value the cell is the same run as in other tables, which it shares with them.
     """
     if not cell.variation:
         return ()

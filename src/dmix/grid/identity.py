@@ -1,8 +1,8 @@
-"""The form in which the settings of a run are hashed and recorded.
+"""Converts the settings of a run into the form in which they are hashed and recorded.
 
-It outlives the layout of `params.yaml` and of the code. Where a setting moves to another section or gets
-another name there, `place` goes on saying where it was, so that finished runs stay valid. What `place` says
-of a setting that a run has may never change (tests/grid/digests.json).
+The form is frozen, whatever the layout of the parameter files. If a setting moves to another section or is
+renamed there, `place` still returns its first place, so that finished runs stay valid
+(tests/grid/digests.json).
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from dmix.grid.equivalent import equivalences, use_key
 Sections = Mapping[str, Mapping[str, Any]]
 
 OF_RECIPE = ("optimizer", "schedule")
-"""Sections that are recorded among the settings of the recipe; the name of the part under the section's."""
+"""Sections recorded among the settings of the recipe, their `use` under the name of the section."""
 
 FIRST_SECTION: Mapping[str, str] = MappingProxyType({"addon": "pairing"})
-"""Sections that have another name today -> the name under which they are recorded."""
+"""Renamed section -> its first name, under which it is recorded."""
 
 
 def place(section: str, key: str) -> tuple[str, str]:
@@ -30,7 +30,7 @@ def place(section: str, key: str) -> tuple[str, str]:
 
 
 def first_name(section: str, use: str) -> str:
-    """Return the first name of a part that has got another one since (`dmix.grid.equivalent`)."""
+    """Return the first name of a part that may have been renamed since (`dmix.grid.equivalent`)."""
     return equivalences().oldest(use_key(section, use)).partition("=")[2]
 
 

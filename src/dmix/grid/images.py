@@ -1,4 +1,4 @@
-"""Whether a recipe can train on the images of a data set: in memory, or encoded in files on disk."""
+"""Checks that a recipe fits the images of a data set: decoded in memory, or encoded files on disk."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from dmix.grid.yaml_lines import Document
 
 
 def check_images(document: Document, cell: Cell, table: Mapping[tuple[str, str], Setting]) -> None:
-    """Refuse a cell whose augmentation or test-time transform has no form for the images of its data set.
+    """Refuse a cell whose augmentation or test-time transform does not take the images of its data set.
 
     Images of one size (`image_size`) are in memory, all others are decoded from files.
 
     Raises
     ------
-    DmixError: it names the line of the part that does not fit and that of the data set.
+    DmixError: names the lines of the part that does not fit and of the data set.
     """
     dataset = read_part("dataset", table["dataset", "use"].value)
     if dataset is None:
@@ -39,10 +39,10 @@ def check_images(document: Document, cell: Cell, table: Mapping[tuple[str, str],
 
 
 def _forms(part: Part) -> set[bool]:
-    """Return whether the part is for images in memory (True), in files (False), or both.
+    """Return {True} for a part that takes images in memory, {False} for image files, or both.
 
-    An augmentation has a form for either (`dmix.data.augment.contract`). Images in memory are evaluated as
-    they are, those in files are brought to one size.
+    The methods of an augmentation say which it takes (`dmix.data.augment.contract`). Images in memory are
+    evaluated unchanged, those in files are brought to one size.
     """
     if part.section == "view":
         return {"Unchanged" in part.classes}

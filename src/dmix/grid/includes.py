@@ -1,4 +1,4 @@
-"""`params.yaml` with the files that its `include` names, merged into one document."""
+"""Reads `params.yaml` and the files that its `include` names, and merges them into one document."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ RULES = "overrides"  # the one section that is an ordered list
 def read_params(path: Path) -> Document:
     """Read `path` and the files that its `include` names, and merge them in that order.
 
-    Sections that are mappings are merged entry by entry, `overrides` are concatenated. Aliases of YAML
-    (`*name`) reach no other file.
+    Sections that are mappings are merged entry by entry, `overrides` are concatenated. YAML aliases
+    (`*name`) are local to a file.
 
     Raises
     ------
@@ -38,7 +38,7 @@ def read_params(path: Path) -> Document:
 
 
 def included_files(document: Document) -> list[Path]:
-    """Return the files that `include` names: pattern by pattern, those of one pattern in natural order."""
+    """Return the files that `include` names, pattern by pattern, the files of a pattern in natural order."""
     patterns = document.data.get(INCLUDE, [])
     if not isinstance(patterns, list) or not all(isinstance(pattern, str) for pattern in patterns):
         raise DmixError(f"{document.where(INCLUDE)}: write a list of names, relative to {document.path.name}")
@@ -96,7 +96,7 @@ def _merge(whole: Document, part: Document) -> None:
 
 
 def _moved(key: KeyPath, first: int) -> KeyPath:
-    """Return the key path of an item, or of what is in it, of a list that now begins at index `first`."""
+    """Return a key path whose list index is shifted by `first`; paths without one are returned unchanged."""
     if len(key) < 2 or not isinstance(key[1], int):
         return key
     return (key[0], key[1] + first, *key[2:])

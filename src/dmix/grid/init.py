@@ -1,4 +1,4 @@
-"""What runs need of others: weights they start from, a relationship of classes they are taught."""
+"""Links runs to what they depend on: the run whose weights they start from, and a class relation."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from dmix.grid.yaml_lines import Document
 
 
 def source_name(spec: RunSpec) -> str | None:
-    """Return the name of the run whose weights a run starts from, None of a random start and of a file.
+    """Return the name of the run whose weights a run starts from; None for a random start or a file.
 
     Raises
     ------
-    KeyError, ValueError, IndexError: `recipe.init` has braces around something else than an axis.
+    KeyError, ValueError, IndexError: `recipe.init` has braces around anything but an axis.
     """
     init: str = spec.settings["recipe"]["init"]
     return None if init == "random" or init.startswith("weights/") else init.format(**spec.axes)
@@ -27,11 +27,11 @@ def with_sources(
 ) -> dict[str, RunSpec]:
     """Return the runs, each with the run that its `recipe.init` names as its source.
 
-    One whose source the tier leaves out stays without: it is blocked.
+    A run whose source the tier leaves out gets none: it is blocked.
 
     Raises
     ------
-    DmixError: there is no such run, it starts from another run itself, or it has another network.
+    DmixError: the source is in no grid, starts from another run itself, or has another network.
     """
     found: dict[str, RunSpec] = {}
     for name, spec in runs.items():
@@ -61,19 +61,19 @@ def with_sources(
     return found
 
 
-OF_RELATION = ("dataset", "labels", "backbone", "view", "relation")
+OF_CLASS_RELATION = ("dataset", "labels", "backbone", "view", "relation")
 OF_ITS_RECIPE = ("mean", "std", "init")
 
 
-def with_relations(runs: Mapping[str, RunSpec]) -> dict[str, RunSpec]:
-    """Return the runs, each whose method learns a relationship first with the specification of that.
+def with_class_relations(runs: Mapping[str, RunSpec]) -> dict[str, RunSpec]:
+    """Return the runs, with the specification of a class relation for each method that needs one.
 
-    It has the sections that the relationship depends on and no seed of its own, so that all runs on the same
-    labels share one.
+    It has only the sections that the relation depends on, and seed 0, so that all runs on the same labels
+    share one.
 
     Raises
     ------
-    DmixError: two runs would be taught different relationships of one name.
+    DmixError: two runs need different class relations of the same name.
     """
     found: dict[str, RunSpec] = {}
     first: dict[str, tuple[str, RunSpec]] = {}
@@ -81,23 +81,23 @@ def with_relations(runs: Mapping[str, RunSpec]) -> dict[str, RunSpec]:
         if not spec.settings["relation"]:
             found[name] = spec
             continue
-        relation = _relation(spec)
+        relation = _class_relation(spec)
         other, known = first.setdefault(relation.name, (name, relation))
         if known.identity() != relation.identity():
             raise DmixError(
-                f"{other} and {name} are taught different relationships of one name, {relation.name}",
+                f"{other} and {name} need different class relations of one name, {relation.name}",
                 "make what differs an extra axis of the grid (relation.use, recipe.init), so that it shows",
             )
         found[name] = replace(spec, relation=relation)
     return found
 
 
-def _relation(spec: RunSpec) -> RunSpec:
+def _class_relation(spec: RunSpec) -> RunSpec:
     recipe = {key: spec.settings["recipe"][key] for key in OF_ITS_RECIPE}
     return RunSpec(
         task="relation",
         axes={axis: spec.axes[axis] for axis in ("dataset", "backbone")},
-        settings={**{section: spec.settings[section] for section in OF_RELATION}, "recipe": recipe},
+        settings={**{section: spec.settings[section] for section in OF_CLASS_RELATION}, "recipe": recipe},
         variation=tuple(axis for axis in spec.variation if _concerns(axis[0])),
         neutral=spec.neutral,
         seed=0,
@@ -107,4 +107,4 @@ def _relation(spec: RunSpec) -> RunSpec:
 
 def _concerns(setting: str) -> bool:
     section, _, key = setting.partition(".")
-    return section in OF_RELATION or (section == "recipe" and key in OF_ITS_RECIPE)
+    return section in OF_CLASS_RELATION or (section == "recipe" and key in OF_ITS_RECIPE)

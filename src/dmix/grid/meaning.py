@@ -1,13 +1,13 @@
-"""What of a module's source can change a number, as text: equal texts compute the same.
+"""Reduces a module's source to what can change a number; modules with equal texts compute the same.
 
-Left out, beside comments and formatting, which no syntax tree has:
+Left out, besides comments and formatting, which the syntax tree does not have:
 
 * docstrings, and `__all__`;
-* annotations, except those of a part's settings, which say what `params.yaml` may hold, and those of class
+* annotations, except those of a part's settings, which `params.yaml` is checked against, and those of class
   fields in modules that read annotations at run time (pydantic models);
-* the text of errors: what `DmixError` is given but for its exit code, and the strings that any other
-  exception is given where it is raised;
-* imports of names that nothing else uses once the above is gone.
+* the text of errors: all arguments of `DmixError` except its exit code, and string arguments of any other
+  exception where it is raised;
+* imports of names that are unused once the above is gone.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from typing import Any
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 ACTING = ("ClassVar", "InitVar", "KW_ONLY")
-"""Annotations of class fields that change what a dataclass does with them."""
+"""Annotations of class fields that a dataclass interprets."""
 READERS = ("get_type_hints", "get_annotations", "__annotations__")
 """Names by which a module shows that it reads annotations."""
 
 
 def meaning(source: str, path: str = "<module>") -> str:
-    """Return a text of what the module `source` computes, equal on every version of Python.
+    """Return the text of what the module `source` computes, the same on every Python version.
 
     Raises
     ------
@@ -37,7 +37,7 @@ def meaning(source: str, path: str = "<module>") -> str:
 
 
 def settings_of(node: Function | ast.ClassDef) -> ast.arguments | None:
-    """Return the arguments of a part: of a function, or of a class's `__init__`, where it has one."""
+    """Return the arguments of a function, or of a class's `__init__` if it has one, else None."""
     if isinstance(node, ast.ClassDef):
         inits = [item for item in node.body if isinstance(item, ast.FunctionDef) and item.name == "__init__"]
         return inits[0].args if inits else None
@@ -67,7 +67,7 @@ def _reads_annotations(tree: ast.Module) -> bool:
 
 
 class _Strip(ast.NodeTransformer):
-    """Removes what cannot change a number; see the module."""
+    """Removes what cannot change a number; see the module's docstring."""
 
     def __init__(self, reads_annotations: bool) -> None:
         self.reads_annotations = reads_annotations
@@ -133,7 +133,7 @@ class _Strip(ast.NodeTransformer):
         return self.generic_visit(node)
 
     def _field(self, node: ast.stmt) -> ast.stmt:
-        """Return a class field whose annotation says no more than it does at run time."""
+        """Return a class field whose annotation is reduced to what matters at run time."""
         if not isinstance(node, ast.AnnAssign):
             return node
         if self.reads_annotations:
@@ -145,11 +145,11 @@ class _Strip(ast.NodeTransformer):
 
 
 class _Field(ast.AnnAssign):
-    """A field of a class, which stays one: a dataclass makes an argument of it."""
+    """A class field, kept with its annotation because a dataclass makes an argument of it."""
 
 
 def _undocumented(body: list[ast.stmt]) -> list[ast.stmt]:
-    """Return statements without texts that stand for themselves: docstrings, and those below a constant."""
+    """Return the statements without string expressions: docstrings, and strings below constants."""
     return [
         item
         for item in body
@@ -171,7 +171,7 @@ def _future(item: ast.stmt) -> bool:
 
 
 def _unquoted(annotation: Any) -> Any:
-    """Return an annotation as an expression, also where it was written as text."""
+    """Return an annotation as an expression, parsed if it was written as a string."""
     if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
         return ast.parse(annotation.value, mode="eval").body
     return annotation
@@ -186,7 +186,7 @@ def _is_text(value: ast.expr) -> bool:
 
 
 def _drop_unused_imports(tree: ast.Module, *, keeps_all: bool) -> None:
-    """Remove `from x import name` where nothing is left that uses the name; a package may hand it on."""
+    """Remove `from x import name` if the name is unused; keep all in a package, which may re-export it."""
     if keeps_all:
         return
     used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
@@ -205,7 +205,7 @@ def _still_imports(item: ast.stmt, used: set[str]) -> bool:
 
 
 def _dump(node: ast.AST) -> Iterator[str]:
-    """Yield a text of the tree that is equal on every Python: no empty fields, no positions.
+    """Yield a text of the tree without empty fields and positions, the same on every Python version.
 
     `ast.dump` is not used because its text differs between Python versions.
     """

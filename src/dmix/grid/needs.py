@@ -1,4 +1,4 @@
-"""What the job of a run asks of a scheduler. None of it changes a number."""
+"""Computes the resources that a run's job requests from a scheduler; they change no number."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from dmix.grid.cost import estimated_seconds
 from dmix.grid.expand import Grid
 from dmix.grid.spec import RunSpec
 
-SLACK = 3  # times the estimate, which assumes a rate that not every GPU and data set reach
+SLACK = 3  # factor on the estimate, whose rate not every GPU and data set reach
 DAY = 24 * 60
 
 
 def reads_files(spec: RunSpec) -> bool:
-    """Return whether the run decodes genuine images from disk while it trains."""
+    """Return whether the run decodes real images from disk during training."""
     dataset = spec.settings["dataset"]
     return dataset.get("edition") == "real" and "image_size" not in dataset
 
 
 def cores(spec: RunSpec) -> int:
-    """Return how many cores a process of the run can use: workers that decode, or the one that trains."""
+    """Return the number of cores for each process of the run: 8 if it decodes images, else 1."""
     return 8 if reads_files(spec) else 1
 
 
@@ -31,7 +31,7 @@ def memory_mb(spec: RunSpec) -> int:
 
 
 def minutes(grid: Grid, name: str, longest: int = DAY) -> int:
-    """Return a time limit: a multiple of the estimate between an hour and the `longest` that a job may take.
+    """Return the time limit in minutes: `SLACK` x the estimate, at least an hour, at most `longest`.
 
     A run that reaches it saves and goes on in the next job.
     """

@@ -41,15 +41,16 @@ _NAMES = {
 
 @dataclass(frozen=True)
 class Part:
-    """What the source says of a part: its module, its callable's name and its settings.
+    """A part as described by its source: its module, its callable's name and its settings.
 
     Attributes
     ----------
-    methods, classes: names of the methods that its class has or inherits inside dmix, and of that class and
-        its bases; empty where the part is a function.
-    folders: the module's constant FOLDER, of a data set: where it lies, or where by name of the entry.
-    functions: names of the functions of its module, and of its class's own methods: what it offers beside.
-    constants: the text constants of its module, such as the reason why it lacks one of these.
+    model: pydantic model of the settings. neutral: setting -> default.
+    methods: names of the methods that its class defines, or inherits inside dmix; empty for a function.
+    classes: names of its class and of that class's bases; empty for a function.
+    folders: of a data set, the module's constant FOLDER: its folder, or entry -> folder.
+    functions: names of the functions of its module and of its class's own methods.
+    constants: name -> value of the module's string constants, such as the reason for a missing function.
     """
 
     section: str
@@ -69,7 +70,7 @@ class Part:
         return self.module.replace(".", "/") + ".py"
 
     def folder(self, entry: str) -> str:
-        """Return the folder of a data set's entry below an edition: the module's FOLDER, or its name."""
+        """Return the folder of a data set below an edition: the module's FOLDER, or the entry's name."""
         if isinstance(self.folders, str):
             return self.folders
         return (self.folders or {}).get(entry, entry)
@@ -110,7 +111,7 @@ def read_part(section: str, use: str) -> Part | None:
         for name, (annotation, _) in arguments.items()
     }
     model = create_model(marked[0].name, __config__=ConfigDict(extra="forbid"), **fields)
-    # as JSON has them, which the settings of a run are
+    # Lists in place of tuples: the settings of a run are JSON values.
     neutral = {name: list(one) if isinstance(one, tuple) else one for name, one in defaults.items()}
     beside = [*tree.body, *(marked[0].body if isinstance(marked[0], ast.ClassDef) else ())]
     family = list(_family(marked[0].name, tree))
@@ -128,7 +129,7 @@ def read_part(section: str, use: str) -> Part | None:
 
 @cache
 def embedded_editions() -> tuple[str, ...]:
-    """Return the names of the data sets of which dmix can write an embedded edition."""
+    """Return the names of the data sets that have an embedded edition."""
     tree = ast.parse(PACKAGE.joinpath("data", "embedded", "editions.py").read_text(encoding="utf-8"))
     editions = _assigned(tree, "EDITIONS")
     assert isinstance(editions, ast.Dict)
@@ -136,7 +137,7 @@ def embedded_editions() -> tuple[str, ...]:
 
 
 def _assigned(tree: ast.Module, name: str) -> ast.expr | None:
-    """Return what a module assigns to a constant."""
+    """Return the expression that a module assigns to `name`, or None."""
     for node in tree.body:
         if isinstance(node, ast.Assign | ast.AnnAssign):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
@@ -146,7 +147,7 @@ def _assigned(tree: ast.Module, name: str) -> ast.expr | None:
 
 
 def _folders(tree: ast.Module, path: Path) -> Any:
-    """Return the constant FOLDER of a data set's module, None where it has none."""
+    """Return the constant FOLDER of a data set's module, or None."""
     value = _assigned(tree, "FOLDER")
     try:
         return None if value is None else ast.literal_eval(value)
@@ -172,7 +173,7 @@ def _family(name: str, tree: ast.Module) -> Iterator[ast.ClassDef]:
 
 
 def _constants(tree: ast.Module) -> dict[str, str]:
-    """Return the text constants of a module by name."""
+    """Return name -> value of a module's string constants."""
     return {
         target.id: node.value.value
         for node in tree.body
@@ -186,7 +187,7 @@ Argument = tuple[ast.expr, ast.expr | None]
 
 
 def _keyword_only(node: ast.FunctionDef | ast.ClassDef, path: Path) -> dict[str, Argument]:
-    """Return the keyword-only parameters of a function, or of a class's __init__."""
+    """Return name -> (annotation, default) of the keyword-only parameters of a function or class."""
     if isinstance(node, ast.ClassDef):
         inits = [item for item in node.body if isinstance(item, ast.FunctionDef) and item.name == "__init__"]
         if not inits:
@@ -201,7 +202,7 @@ def _keyword_only(node: ast.FunctionDef | ast.ClassDef, path: Path) -> dict[str,
 
 
 def _annotation(node: ast.expr, path: Path) -> Any:
-    """Evaluate a setting's annotation, in which only plain types and ranges may occur."""
+    """Evaluate a setting's annotation, which may contain only the names in `_NAMES`."""
     source = ast.unparse(node)
     try:
         code = compile(ast.Expression(node), str(path), "eval")

@@ -1,6 +1,6 @@
-"""The paths of data, results and resume state.
+"""Paths of data, results and resume state.
 
-Results are outputs that the workflow declares; resume state is not tracked by anything.
+Results are declared outputs of the workflow; resume state is tracked by neither Snakemake, git nor DVC.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ RECORD = "record.json"
 
 
 def runs_folder(tier: str) -> Path:
-    """Return the folder of the products of a tier's runs."""
+    """Return the folder of the results of a tier's runs."""
     return RESULTS / tier / "runs"
 
 
-def relations_folder(tier: str) -> Path:
+def class_relations_folder(tier: str) -> Path:
     """Return the folder of a tier's class relations."""
     return RESULTS / tier / "relations"
 
@@ -33,17 +33,17 @@ class RunPaths:
 
     @property
     def results(self) -> Path:
-        """Folder of the products."""
+        """Folder of the run's results."""
         return runs_folder(self.tier) / self.folder
 
     @property
     def record(self) -> Path:
-        """The declared product: scores and provenance."""
+        """Record of scores and provenance, the declared output."""
         return self.results / RECORD
 
     @property
     def history(self) -> Path:
-        """One line per epoch."""
+        """Losses and accuracies, one line per epoch or evaluation."""
         return self.results / "history.csv"
 
     @property
@@ -53,7 +53,7 @@ class RunPaths:
 
     @property
     def labelled(self) -> Path:
-        """The training images that had labels, one a line; there is none if all had."""
+        """List of the labelled training images, one a line; no file if all are labelled."""
         return self.results / "labelled.txt"
 
     @property
@@ -63,43 +63,43 @@ class RunPaths:
 
     @property
     def checkpoint(self) -> Path:
-        """Resume state."""
+        """Resume state (`dmix.job.session`)."""
         return self.work / "checkpoint.pt"
 
     @property
     def lock(self) -> Path:
-        """The lock of the process that trains the run."""
+        """Lock of the process that trains the run."""
         return self.work / "lock"
 
     @property
     def progress(self) -> Path:
-        """The step that the run has reached, for `dmix status`."""
+        """Current step, loss and time left, for `dmix status`."""
         return self.work / "progress.json"
 
     @property
     def failure(self) -> Path:
-        """Why the last attempt failed, for `dmix status`."""
+        """Reason for the last failure, for `dmix status`."""
         return self.work / "failure.txt"
 
 
 @dataclass(frozen=True)
-class RelationPaths:
-    """Paths of one relationship of source and target classes, from its tier and its folder."""
+class ClassRelationPaths:
+    """Paths of one class relation, from its tier and its folder."""
 
     tier: str
     folder: str
 
     @property
     def results(self) -> Path:
-        """Folder of the products."""
-        return relations_folder(self.tier) / self.folder
+        """Folder of the class relation's results."""
+        return class_relations_folder(self.tier) / self.folder
 
     @property
     def record(self) -> Path:
-        """The declared product: how it was learned, and the digest of the matrix."""
+        """Record of how it was learned and of the matrix's digest, the declared output."""
         return self.results / "relation.json"
 
     @property
     def matrix(self) -> Path:
-        """The relationship, safetensors."""
+        """Matrix of the class relation, safetensors."""
         return self.results / "relationship.safetensors"

@@ -1,4 +1,4 @@
-"""What would train, table by table, and how long it would take."""
+"""Plans what would train, table by table, and how long it would take."""
 
 from __future__ import annotations
 
@@ -41,16 +41,16 @@ class Plan:
 
     @property
     def blocked(self) -> Counter[str]:
-        """How many runs wait for each command that gets what they need."""
+        """Command that unblocks runs -> number of blocked runs."""
         return Counter(s.detail for s in self.statuses.values() if s.state == BLOCKED)
 
     def accepted(self, grid: Grid) -> Counter[str]:
-        """Return how many finished runs have today's code by each reason of reference/equivalent.csv."""
+        """Return reason in reference/equivalent.csv -> number of finished runs that it keeps current."""
         done = (name for name, s in self.statuses.items() if s.state == "done")
         return Counter(reason for name in done for reason in accepted(grid.runs[name]))
 
     def reasons(self, grid: Grid) -> Mapping[str, str]:
-        """Return why each run that would train would."""
+        """Return name -> reason, of each run that would train."""
         return {
             name: why_stale(grid, name) if s.state == "missing" else s.state
             for name, s in self.statuses.items()
@@ -59,7 +59,7 @@ class Plan:
 
 
 def make_plan(grid: Grid) -> Plan:
-    """Return what of `grid` is left to do, from files alone."""
+    """Return the plan of `grid`, from files alone."""
     measured, now = cost.measured_seconds(grid), time.time()
     statuses = {name: run_status(grid, name, now) for name in grid.runs}
     hours = {name: cost.seconds(grid, name, measured) / 3600 for name in grid.runs}

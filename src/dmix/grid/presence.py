@@ -1,7 +1,7 @@
-"""What a run needs from outside of the repository, where it lies, and whether it is on this machine.
+"""Checks whether the data and weights that a run needs are on this machine.
 
-Only looks whether a file or folder is there, because the workflow asks for every run before it starts; the
-loaders check what is in it.
+It only looks whether files and folders exist, because the workflow asks for every run before it starts; the
+loaders check their content.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from dmix.grid.paths import DATA
 from dmix.grid.schema import DatasetEntry
 from dmix.grid.spec import RunSpec
 
-LABEL_LISTS = "label_lists"  # the item that the labels `published` read
+LABEL_LISTS = "label_lists"  # the item that `labels.use: published` reads
 
 
 def facts(name: str, entry: DatasetEntry) -> dict[str, Any]:
-    """Return the settings of a data set's entry, with the folder that follows from its name or its part."""
+    """Return the settings of a data set's entry, with the default folder of its part if it gives none."""
     part = read_part("dataset", entry.use or name)
     if part is None or "folder" not in part.model.model_fields:
         return dict(entry.settings)
@@ -28,7 +28,7 @@ def facts(name: str, entry: DatasetEntry) -> dict[str, Any]:
 
 
 def own_sets(datasets: Mapping[str, DatasetEntry], items: Mapping[str, Item]) -> Mapping[str, Item]:
-    """Return an item without files for each data set of `params.yaml` that `items` has no source of."""
+    """Return name -> item without archives, for each data set of the parameters that is not in `items`."""
     found = {}
     for name, entry in datasets.items():
         part = read_part("dataset", entry.use or name)
@@ -39,15 +39,15 @@ def own_sets(datasets: Mapping[str, DatasetEntry], items: Mapping[str, Item]) ->
 
 
 def with_edition(datasets: Mapping[str, DatasetEntry]) -> tuple[str, ...]:
-    """Return the data sets with an embedded edition: its sizes in `params.yaml`, and code that writes it."""
+    """Return the data sets with an embedded edition: sizes in the entry, and code to write it."""
     return tuple(name for name in embedded_editions() if name in datasets and datasets[name].embedded)
 
 
 def way_to_get(spec: RunSpec, items: Mapping[str, Item], embedded: Collection[str]) -> str | None:
-    """Return how to get what `spec` lacks of data, published label lists and weights, or None.
+    """Return how to get the data, label lists or weights that `spec` lacks, or None if all are there.
 
-    What `items` does not know is taken to be there. Embedded editions are written when a workflow starts, so
-    those of `embedded` are never missing, and all others never there.
+    Data sets that are not in `items` are assumed to exist. Embedded editions are written when a workflow
+    starts: those in `embedded` are never missing, all others always are.
     """
     dataset, edition = spec.axes["dataset"], spec.settings["dataset"].get("edition")
     if edition == "embedded" and dataset not in embedded:

@@ -1,7 +1,7 @@
-"""A job trains what it was submitted for, or nothing.
+"""Checks that a job trains exactly the run that it was submitted for.
 
-The driver hands each job the identity that the path promises. The job resolves `params.yaml` and the files
-that it includes again; where they or the code were edited in between, it refuses and names what changed.
+The workflow passes each job the identity that its output path stands for. The job resolves the parameter
+files again; if they or the code were edited in between, it refuses and names what changed.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ WAY_OUT = "start the workflow again: it plans the runs of today's files and keep
 
 
 def promise(spec: RunSpec) -> str:
-    """Return what a job is submitted with, as JSON: the run's identity and its code digest."""
+    """Return the promise of a job, as JSON: the run's identity and its code digest."""
     return canonical_json({"spec": spec.identity(), "code": code_digest(spec)})
 
 
 def check(grid: Grid, name: str, promised: str) -> None:
-    """Compare a promise with today's files.
+    """Compare a promise with the current files.
 
     Raises
     ------
@@ -49,10 +49,10 @@ def check(grid: Grid, name: str, promised: str) -> None:
 
 
 def refuse_edited_code(spec: RunSpec) -> None:
-    """Compare the code that this process imported with the code that the run's identity was taken of.
+    """Compare the code that this process imported with the code in the run's identity.
 
-    Identity is taken of the files when a job starts; what computes the run is imported seconds later, or
-    hours later where the job waits for another one.
+    The identity is computed from the files when a job starts; the modules are imported seconds later, or
+    hours later if the job waits for a lock.
 
     Raises
     ------

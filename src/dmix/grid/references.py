@@ -1,4 +1,4 @@
-"""What entries of `params.yaml` say of each other: names that must exist, pairs that must make sense."""
+"""Checks that the entries named by other entries exist, and that cells are meaningful."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dmix.grid.yaml_lines import Document, KeyPath
 
 
 def check_references(params: Params, document: Document, tier: str) -> None:
-    """Refuse an entry of `params.yaml` that names another one that is not there."""
+    """Refuse entries of the parameters that name unknown entries."""
     for name, recipe in params.recipes.items():
         if recipe.base is None:
             continue
@@ -44,7 +44,7 @@ def check_references(params: Params, document: Document, tier: str) -> None:
         for axis, entries in kept.items():
             where: KeyPath = ("tiers", tier, "narrow", grid, axis)
             if "." in axis and axis in params.grids[grid]:
-                continue  # a setting: any value will do
+                continue  # a setting may have any value
             known = [known for known in (*AXES, "addon") if known in params.grids[grid]]
             if axis not in (*known, "seeds"):
                 raise DmixError(
@@ -74,7 +74,7 @@ def check_references(params: Params, document: Document, tier: str) -> None:
 
 
 def _check_reported(params: Params, document: Document, name: str, table: Table) -> None:
-    """Refuse reported numbers that the table cannot find, because sources name its runs otherwise."""
+    """Refuse reported numbers that are named by method in a table by policy, or the reverse."""
     by_method = METHOD in table.levels
     for grid in table.grids:
         wanted = params.grids[grid].get(METHOD, [])
@@ -93,7 +93,7 @@ def _gain(table: Table) -> tuple[str, ...]:
 
 
 def check_possible(params: Params, document: Document, cell: Cell) -> None:
-    """Refuse a cell that has no meaning: a mixed loss without mixing, or the reverse."""
+    """Refuse a cell with a mixed objective and no mixing, or the reverse."""
     policy, objective = cell.axes["policy"], cell.axes["objective"]
     mixes = params.policies[policy].kind != "none"
     mixed = params.objectives[objective].group != "clean"

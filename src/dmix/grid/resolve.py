@@ -1,4 +1,4 @@
-"""From one cell of a grid to its settings, each with the place that set it."""
+"""Resolves a cell of a grid to its settings, each with the line that set it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ RECIPE_NEUTRAL = {
 
 @dataclass(frozen=True)
 class Setting:
-    """A value and the key path of the line in `params.yaml` that set it."""
+    """A value, and the key path of the line in the parameter files that set it."""
 
     value: Any
     origin: KeyPath
@@ -36,7 +36,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell before averaging: a choice for each axis, a recipe and extra axes."""
+    """One cell of a grid, without seed: a choice for each axis, a recipe and extra axes."""
 
     axes: Mapping[str, str]
     recipe: str
@@ -47,23 +47,23 @@ class Cell:
 Table = dict[tuple[str, str], Setting]
 
 NO_VIEW = {"use": "unchanged"}
-"""The test-time transform of a recipe that names none."""
+"""Default test-time transform of a recipe."""
 
 USUAL_STEM = "cifar"
-"""The stem for images of a recipe that names none."""
+"""Default stem of a recipe."""
 
 PRETRAINED = "pretrained"
-"""What a recipe says as `init` for the file of the backbone's entry."""
+"""Value of a recipe's `init` that stands for the weights file of the backbone's entry."""
 
 OF_RECIPE = ("optimizer", "schedule", "labels", "augment", "strong", "view")
-"""Parts that a recipe brings along."""
+"""Sections of parts that a recipe sets."""
 
 NEEDED = ("optimizer", "schedule", "augment")
-"""Those that no recipe can do without."""
+"""Sections that every recipe must set."""
 
 
 class Resolver:
-    """Resolves cells of one `params.yaml` at one tier, and remembers which overrides were of use."""
+    """Resolves cells at one tier, and notes which overrides match and take effect."""
 
     def __init__(self, params: Params, document: Document, tier: str) -> None:
         self.params = params
@@ -75,15 +75,15 @@ class Resolver:
         self._check_when(("tiers", tier, "overrides"), params.tiers[tier].overrides)
 
     def entry(self, axis: str, name: str) -> PartEntry:
-        """Return the entry `name` of the section that `axis` chooses from."""
+        """Return the entry `name` of the section of `axis`."""
         found: PartEntry = self.params.entries(axis)[name]
         return found
 
     def tags(self, cell: Cell) -> Mapping[str, str]:
-        """Return what a rule's `when` can ask of a cell."""
+        """Return the keys and values of a cell that an override's `when` is compared with."""
         policy = self.params.policies[cell.axes["policy"]]
         return {
-            "addon": "",  # of methods that have none
+            "addon": "",  # for supervised methods
             **cell.axes,
             "recipe": cell.recipe,
             "kind": policy.kind,
@@ -93,16 +93,16 @@ class Resolver:
         }
 
     def settle(self, cell: Cell) -> Table:
-        """Return (section, key) -> Setting: entries, then defaults by kind and family, then rules.
+        """Return (section, key) -> Setting of a cell, unchecked.
 
-        Later sources win: the entries themselves, what the method's entry changes of its add-on, the
-        objective's `by_kind` and `by_family`, the overrides in order, what recipe and entries say of the tier
-        (`at`), the tier's overrides in order, the grid's own extra axes. The embedded edition's sizes and the
-        file of pretrained weights stand in for the entry's own sizes and for the word "pretrained".
+        Later sources win: the entries, the method's changes of its add-on, the recipe, the objective's
+        `by_kind` and `by_family`, the overrides in order, the `at` of recipe and entries, the tier's
+        overrides in order, the grid's extra axes. Finally, sizes of the embedded edition replace the entry's
+        own, and the backbone's weights file replaces `init: pretrained`.
 
         Raises
         ------
-        DmixError: a rule sets what is no setting; or the backbone has no pretrained weights.
+        DmixError: an override sets an unknown setting; or the backbone has no pretrained weights.
         """
         edition = Setting(self.params.tiers[self.tier].edition, ("tiers", self.tier, "edition"))
         table: Table = {("dataset", "edition"): edition}
@@ -144,7 +144,7 @@ class Resolver:
                 settings[section] = self._checked(Recipe, "the recipe", section, values, table, cell)
                 continue
             if not values:
-                continue  # a part that this cell does without
+                continue  # a part that this cell does not have
             if "use" not in values:
                 key = next(iter(values))
                 raise DmixError(
@@ -162,9 +162,9 @@ class Resolver:
         return settings, neutral
 
     def useless_rules(self) -> Iterable[str]:
-        """Yield a message for each override that matched no cell, or that was always overridden later.
+        """Yield a message for each override that matched no cell, or that later ones always replaced.
 
-        Likewise for what entries say of the tier among themselves; that one is in no grid is no mistake.
+        A block of `at` that later blocks always replaced gets one too; one that matches no cell does not.
         """
         for path, rules in (
             (("overrides",), self.params.overrides),
@@ -216,7 +216,7 @@ class Resolver:
                 settings = getattr(entry, section)
                 if settings is None:
                     continue
-                if "use" in settings:  # another part than the base's, of which no setting stays
+                if "use" in settings:  # replaces the base's part: none of its settings stays
                     for stale in [key for key in table if key[0] == section]:
                         del table[stale]
                 for key, value in settings.items():
@@ -226,7 +226,7 @@ class Resolver:
             table.setdefault(("backbone", "stem"), stem)
 
     def _scale_down(self, table: Table, cell: Cell) -> None:
-        """Put what the cell's recipe and then its entries say of this tier."""
+        """Put the settings for this tier (`at`) of the cell's recipe and then of its entries."""
         recipe = self.params.recipes[cell.recipe]
         replaced = {section for section in OF_RECIPE if "use" in (getattr(recipe, section) or ())}
         sources: list[tuple[str, KeyPath, ScaleDown, set[str]]] = []
@@ -252,7 +252,7 @@ class Resolver:
         self.effective.update(winners.values())
 
     def _embedded_sizes(self, table: Table, name: str) -> None:
-        """Put the sizes of the embedded edition in the place of the entry's own, where it is read."""
+        """Replace the entry's sizes by those of its embedded edition if the run reads that edition."""
         if table["dataset", "edition"].value != "embedded":
             return
         path: KeyPath = ("datasets", name)
@@ -261,7 +261,7 @@ class Resolver:
                 table["dataset", key] = Setting(value, (*path, "embedded", key))
 
     def _pretrained(self, table: Table, name: str) -> None:
-        """Put the backbone's file where a recipe wants pretrained weights."""
+        """Replace `init: pretrained` by the weights file of the backbone's entry."""
         init = table.get(("recipe", "init"))
         if init is None or init.value != PRETRAINED:
             return
@@ -307,7 +307,7 @@ class Resolver:
         try:
             return model.model_validate(values).model_dump(mode="json")
         except ValidationError as error:
-            # A misspelt key is also a missing one; the misspelling is the news.
+            # A misspelt key is also a missing one: report the misspelling.
             found = error.errors()
             first = next((e for e in found if e["type"] == "extra_forbidden"), found[0])
             key = str(first["loc"][0])
@@ -321,7 +321,7 @@ class Resolver:
             raise DmixError(f"{where}: {first['msg']} (checked against {source})") from error
 
     def _check_together(self, settings: Sections, table: Table, cell: Cell) -> None:
-        """Refuse settings that do not go together, though each section is right by itself."""
+        """Refuse settings of different sections that contradict each other."""
 
         def where(section: str, key: str) -> str:
             setting = table.get((section, key))
@@ -347,7 +347,7 @@ class Resolver:
             )
 
     def _check_when(self, path: KeyPath, rules: tuple[Override, ...]) -> None:
-        """Refuse a `when` that names an unknown key or a value no entry has."""
+        """Refuse a `when` with an unknown key, or with a value that no entry has."""
         known: dict[str, set[str]] = {axis: set(self.params.entries(axis)) for axis in AXIS}
         known["kind"] = {entry.kind for entry in self.params.policies.values()}
         known["family"] = {entry.family for entry in self.params.policies.values()}
@@ -375,5 +375,5 @@ def tiers_of(key: str) -> list[str]:
 
 
 def as_list(value: Any) -> list[Any]:
-    """Return `value`, or a list of it alone."""
+    """Return `value` if it is a list, else a list with `value` alone."""
     return value if isinstance(value, list) else [value]

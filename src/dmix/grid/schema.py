@@ -1,8 +1,8 @@
-"""What `params.yaml` and the files that it includes may say; they are checked against this schema.
+"""Schema of `params.yaml` and of the files that it includes.
 
-Sections whose entries are parts (`datasets`, `backbones`, `policies`, `objectives`, `methods`, the parts of a
-recipe and of a method) carry, beside the keys below, the settings of the part they `use`; those are
-checked against the part's own signature (`dmix.grid.parts`).
+Entries of parts (in `datasets`, `backbones`, `policies`, `objectives`, `methods`, `addons`, and the parts of
+a recipe) have the keys below and the settings of the part they `use`; those are checked against the part's
+signature (`dmix.grid.parts`).
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ Scalar = bool | int | float | str
 Settings = Mapping[str, Any]
 
 
-# Tier, or several with commas between them -> settings that hold there: plain keys are settings of the
-# entry's own section, dotted ones (augment.padding) of any section.
+# Tier, or several separated by commas -> settings at these tiers. Plain keys are settings of the entry's own
+# section, dotted ones (augment.padding) of any section.
 ScaleDown = Mapping[str, Annotated[Settings, Field(min_length=1)]]
 
 
@@ -46,7 +46,7 @@ class PartEntry(BaseModel):
 
     model_config = ConfigDict(extra="allow", frozen=True)
     title: str
-    use: str | None = Field(None, description="module of the part, where it is not the entry's name")
+    use: str | None = Field(None, description="module of the part, if it is not the entry's name")
     at: ScaleDown = {}
 
     @property
@@ -56,16 +56,16 @@ class PartEntry(BaseModel):
 
 
 class DatasetEntry(PartEntry):
-    """A data set: its facts, and in `embedded` the sizes of its embedded edition if it has one."""
+    """A data set: its sizes and, in `embedded`, those of its embedded edition if it has one."""
 
     embedded: Annotated[Settings, Field(min_length=1)] | None = None
 
 
 class BackboneEntry(PartEntry):
-    """A network; `forward_gflop` serves `dmix plan` alone.
+    """A network.
 
-    It maps the side of an image in pixels to the operations of a forward pass (multiply-adds x 2). Recipes
-    with `init: pretrained` start from the file `weights` below data/real/.
+    `forward_gflop`, for `dmix plan` only, maps the side of an image in pixels to the operations of a forward
+    pass (multiply-adds x 2). Recipes with `init: pretrained` start from the file `weights` below data/real/.
     """
 
     forward_gflop: Mapping[int, Annotated[float, Gt(0)]] = Field(min_length=1)
@@ -75,8 +75,7 @@ class BackboneEntry(PartEntry):
 class PolicyEntry(PartEntry):
     """A mixup policy; kind and family select the paper's defaults (section A.3).
 
-    Kind "recipe" is the mixing that a published training recipe brings along; such a policy joins the
-    tables of that recipe alone.
+    Kind "recipe" is the mixing that belongs to a published training recipe, for tables of that recipe only.
     """
 
     kind: Literal["none", "static", "dynamic", "recipe"]
@@ -85,10 +84,9 @@ class PolicyEntry(PartEntry):
 
 
 class ObjectiveEntry(PartEntry):
-    """A loss; `group` says where it applies, `by_kind`/`by_family` are the paper's defaults.
+    """A loss; `group` says which cells it fits, `by_kind` and `by_family` are the paper's defaults.
 
-    Group "released" holds losses as released code has them where that differs from the paper; they stand
-    in tables of their own.
+    Group "released" is for losses of released code that differ from the paper; they have their own tables.
     """
 
     group: Literal["clean", "softmax", "sigmoid", "released"]
@@ -97,24 +95,24 @@ class ObjectiveEntry(PartEntry):
 
 
 class MethodEntry(PartEntry):
-    """What happens in one step: supervised, or a transfer or semi-supervised algorithm.
+    """A training method: supervised learning, or a transfer or semi-supervised algorithm.
 
-    `relation` is a part: how a relationship of source and target classes is learned before the run.
+    `relation` is a part: the estimator of the class relation that is learned before the run (Co-Tuning).
     """
 
     task: Literal["supervised", "transfer", "semi"]
     passes: float = Field(3, gt=0, description="cost of a step in forward passes of its labelled images")
-    addon_passes: float = Field(0, ge=0, description="what the mixed batches of an add-on add to that")
+    addon_passes: float = Field(0, ge=0, description="passes that the mixed batches of an add-on add")
     losses: tuple[str, ...] = Field((), description="titles of its loss terms, for tables that show them")
     relation: Mapping[str, Any] | None = None
     addon: Mapping[str, Any] = Field({}, description="settings of an add-on that this method changes")
 
 
 class AddonEntry(PartEntry):
-    """What a two-stream method is trained with beside its own losses: a policy and an objective that mixes.
+    """Mixed batches added to a two-stream method: a policy, an objective and the settings of `use`.
 
-    Its title, which may be empty, stands behind the method's. With `base`, only the differences from that
-    (base-less) add-on. Without settings nothing is mixed.
+    Its title, which may be empty, follows the method's. With `base` it has only the differences from that
+    (base-less) add-on. Without `use` nothing is mixed.
     """
 
     title: str
@@ -124,45 +122,49 @@ class AddonEntry(PartEntry):
 
 
 class Recipe(_Closed):
-    """Settings of the training that cells share; its parts, such as the optimiser, are sections of their own.
+    """Settings of the training; its parts, such as the optimiser, are sections of their own.
 
-    A default here is the option's neutral value (it changes nothing and is left out of digests).
-    A neutral value may never be edited: tests/grid/neutral.json freezes them.
+    A default here is the option's neutral value: it changes nothing and is left out of digests. Neutral
+    values are never edited (tests/grid/neutral.json).
     """
 
-    epochs: int = Field(0, ge=0, description="length of the run, of recipes that count epochs")
-    steps: int = Field(0, ge=0, validate_default=True, description="and of those that count steps")
-    batch_size: int = Field(gt=0, description="(labelled) rows of a step, of all processes together")
-    unlabelled_ratio: int = Field(0, ge=0, description="unlabelled rows of a step, in units of batch_size")
+    epochs: int = Field(0, ge=0, description="length of the run in epochs, or 0")
+    steps: int = Field(0, ge=0, validate_default=True, description="length of the run in steps, or 0")
+    batch_size: int = Field(gt=0, description="(labelled) images per step, over all processes")
+    unlabelled_ratio: int = Field(0, ge=0, description="unlabelled images per step, in units of batch_size")
     lr: float = Field(gt=0)
     weight_decay: float = Field(ge=0)
     no_decay: Literal["nothing", "vectors", "vectors_and_embeddings"] = Field(
         "nothing",
-        description="what weight decay leaves alone; see dmix.engine.weight_decay.exempt_from_decay",
+        description="parameters without weight decay; see dmix.engine.weight_decay.exempt_from_decay",
     )
-    clip_norm: float = Field(0.0, ge=0, description="largest norm of the whole gradient; 0 is no limit")
-    head_lr_factor: float = Field(1.0, gt=0, description="rate of new classifiers, in units of lr")
+    clip_norm: float = Field(0.0, ge=0, description="largest norm of the whole gradient; 0: no limit")
+    head_lr_factor: float = Field(1.0, gt=0, description="learning rate of new classifiers, in units of lr")
     precision: Literal["fp32", "tf32", "bf16", "fp16"] = Field(
-        "fp32", description="of products and convolutions in training steps; all else is float32"
+        "fp32", description="of matrix products and convolutions in training steps; all else is float32"
     )
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     init: str = Field(
         "random",
         pattern=r"^(random|weights/[\w.-]+\.(?:pth|safetensors)|[a-z_]+/[\w/{}.=-]+/s\d+)$",
-        description="weights a run starts from: random, a file below data/real/ (pretrained: the backbone's) "
-        "or those of another run, by its name, in which {backbone} and other axes stand for the run's own",
+        description="initial weights: random, a file below data/real/ (pretrained: the backbone's), or those "
+        "of another run, by its name, in which {backbone} and other axes stand for the run's own",
     )
-    ema: float = Field(0.0, ge=0, lt=1, description="of the parameters that are evaluated; 0 is none")
+    ema: float = Field(
+        0.0, ge=0, lt=1, description="decay of the averaged weights that are evaluated; 0: none"
+    )
     score: Literal["median_last10", "median_last20", "best", "last"]
-    eval_every: int = Field(gt=0, description="epochs between evaluations before the last 10; or steps")
-    eval_also: tuple[int, ...] = Field((), description="further evaluations of recipes that count steps")
+    eval_every: int = Field(
+        gt=0, description="epochs (or steps) between evaluations; the last 10 epochs all have one"
+    )
+    eval_also: tuple[int, ...] = Field((), description="further evaluations, if the length is in steps")
     eval_late: int = Field(0, ge=0, description="steps between evaluations in the last fifth of the run")
 
     @field_validator("steps")
     @classmethod
     def _one_length(cls, value: int, info: ValidationInfo) -> int:
-        """Want either epochs or steps."""
+        """Refuse a recipe with both epochs and steps, or with neither."""
         if "epochs" in info.data and bool(value) == bool(info.data["epochs"]):
             raise PydanticCustomError("length", "a recipe has either epochs or steps above 0")
         return value
@@ -171,8 +173,8 @@ class Recipe(_Closed):
 class RecipeEntry(BaseModel):
     """A recipe as written; with `base`, only the differences from that (base-less) recipe.
 
-    A part that says `use` replaces the base's whole, one that does not changes settings of the base's.
-    What the base says of tiers (`at`) holds too, but for settings of parts that the recipe replaces.
+    A part with `use` replaces the base's part, one without changes settings of the base's part. The base's
+    `at` applies too, except for parts that the recipe replaces.
     """
 
     model_config = ConfigDict(extra="allow", frozen=True)
@@ -180,7 +182,9 @@ class RecipeEntry(BaseModel):
     optimizer: Mapping[str, Any] | None = None
     schedule: Mapping[str, Any] | None = None
     at: ScaleDown = {}
-    stem: str | None = Field(None, description="that its images need, of backbones that have the setting")
+    stem: str | None = Field(
+        None, description="stem for images of this size, if the backbone has the setting"
+    )
     labels: Mapping[str, Any] | None = None
     augment: Mapping[str, Any] | None = None
     strong: Mapping[str, Any] | None = None
@@ -188,7 +192,7 @@ class RecipeEntry(BaseModel):
 
 
 class Override(_Closed):
-    """A rule that changes settings of the cells it matches; rules are ordered, the last match wins."""
+    """Sets settings of the cells that match `when`; overrides are ordered, the last match wins."""
 
     when: Mapping[str, Scalar | list[Scalar]] = {}
     set: Mapping[str, Any] = Field(min_length=1)
@@ -196,27 +200,29 @@ class Override(_Closed):
 
 
 class Tier(_Closed):
-    """The scale everything runs at: a directory, the seeds and a set of overrides."""
+    """A scale of the whole grid: edition of the data, seeds, grids left out, and overrides."""
 
     title: str
-    note: str = Field("", description="printed in the caption of every table of this tier")
+    note: str = Field("", description="text in the caption of every table of this tier")
     edition: Literal["real", "embedded"] = Field("real", description="of all data sets")
     seeds: tuple[int, ...] | None = None
-    estimate_seconds: float | None = Field(None, gt=0, description="cost of a run never measured here")
+    estimate_seconds: float | None = Field(
+        None, gt=0, description="time of a run until a similar one finished"
+    )
     overrides: tuple[Override, ...] = ()
     omit: tuple[str, ...] = Field((), description="grids that this tier leaves out")
     narrow: Mapping[str, Mapping[str, Any]] = Field(
-        {}, description="grid -> axis or seeds -> what it keeps; setting as axis -> its values here"
+        {}, description="grid -> axis or seeds -> values to keep; setting as axis -> its values here"
     )
 
 
 def _by_number(tables: Mapping[str, Table]) -> Mapping[str, Table]:
-    """Order the tables by their numbers, 1 before 2 before 10 before S1, whatever file each lies in."""
+    """Order the tables by their numbers, 1 before 2 before 10 before S1, whatever file each is in."""
     return dict(sorted(tables.items(), key=lambda item: natural(item[1].number)))
 
 
 class Params(_Closed):
-    """The whole of `params.yaml` and of the files that it includes."""
+    """All of `params.yaml` and of the files that it includes."""
 
     seeds: tuple[int, ...] = Field(min_length=1)
     tiers: Mapping[str, Tier] = Field(min_length=1)
@@ -232,12 +238,12 @@ class Params(_Closed):
     tables: Annotated[Mapping[str, Table], AfterValidator(_by_number)] = {}
 
     def entries(self, axis: str) -> Mapping[str, Any]:
-        """Return the entries that `axis` chooses from, by name."""
+        """Return name -> entry of the section of `axis`."""
         found: Mapping[str, Any] = getattr(self, AXIS[axis].section)
         return found
 
     def title(self, axis: str, name: str) -> str:
-        """Return the title of the entry `name` of `axis`; of a recipe, which has none, its name."""
+        """Return the title of the entry `name` of `axis`; for a recipe, which has none, its name."""
         return str(getattr(self.entries(axis)[name], "title", name))
 
 
@@ -246,7 +252,7 @@ def validate(document: Document) -> Params:
 
     Raises
     ------
-    DmixError: the first thing wrong, with file, line and key.
+    DmixError: the first mistake, with file, line and key.
     """
     try:
         return Params.model_validate(document.data)

@@ -1,4 +1,4 @@
-"""A run: one cell of the paper's grid with one seed, every setting resolved."""
+"""Specification of a run: one cell of the grid with one seed, and all its resolved settings."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class RunSpec:
     Attributes
     ----------
     task: "supervised", "transfer" or "semi".
-    axes: name of the entry of each axis, in the order of `AXES`, and of two-stream methods of the `addon`
-        whose policy and objective these are.
-    settings: section -> key -> value, JSON values only. The sections of parts name their module as `use`.
+    axes: axis -> name of the entry, in the order of `AXES`; two-stream methods also have `addon`, whose
+        policy and objective these are.
+    settings: section -> key -> value, JSON values only. In sections of parts, `use` names the module.
     variation: extra grid axes ("objective.eta" -> 0.5), which become segments of the name.
     neutral: section -> key -> the value at which an option changes nothing.
     source: the run whose weights this one starts from, if any.
-    relation: the relationship of source and target classes that this run is taught, if any (Co-Tuning).
+    relation: the class relation that is learned before this run, if any (Co-Tuning).
     """
 
     task: str
@@ -47,7 +47,7 @@ class RunSpec:
     def cell(self) -> str:
         """The run's name without the seed: supervised/cifar100/resnet18/mixup/dm_ce[/eta=0.5].
 
-        Of an extra axis it has the key; of one that is a choice of a part (schedule.use) the section.
+        An extra axis appears by its key, a choice of a part (schedule.use) by its section.
         """
         method = () if self.axes.get("method", self.task) == self.task else (self.axes["method"],)
         split = [(*key.split(".", 1), value) for key, value in self.variation]
@@ -57,12 +57,12 @@ class RunSpec:
 
     @property
     def name(self) -> str:
-        """The run's name, a path that reads like a sentence."""
+        """The run's name: the cell, then the seed as s0, s1, ..."""
         return f"{self.cell}/s{self.seed}"
 
     def identity(self) -> dict[str, Any]:
-        """Return what makes this run what it is: settings without neutral ones, seed, what it needs."""
-        # What the relation's own section says is in the relation's identity.
+        """Return the settings without neutral ones, the seed, and the identities of source and relation."""
+        # The section `relation` is in the identity of the class relation.
         own = {
             section: values
             for section, values in self.settings.items()
@@ -81,7 +81,7 @@ class RunSpec:
 
 
 def canonical_json(value: object) -> str:
-    """Return JSON that is equal for equal values: sorted keys, no white space, no NaN."""
+    """Return JSON with sorted keys and without white space; equal for equal values. NaN is an error."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 

@@ -1,4 +1,4 @@
-"""The status of each run, read from its files, and why a run that would train is stale."""
+"""Reads the run status from a run's files, and why a run that would train is stale."""
 
 from __future__ import annotations
 
@@ -31,9 +31,8 @@ class RunStatus:
 def run_status(grid: Grid, name: str, now: float) -> RunStatus:
     """Return the status of the run `name` at time `now`, in seconds since the epoch.
 
-    Blocked: its data set or the weights it starts from are not on this machine, and the detail says how to
-    get them. Running: its lock's heartbeat is younger than two minutes. Stopped: it has resume state and no
-    process.
+    Blocked: its data or initial weights are not on this machine; the detail says how to get them. Running:
+    its lock's heartbeat is younger than two minutes. Stopped: it has resume state and no process.
     """
     absent = grid.missing(name)
     if absent:
@@ -60,7 +59,7 @@ def why_stale(grid: Grid, name: str) -> str:
         try:
             old.append(json.loads(path.read_bytes()))
         except (OSError, json.JSONDecodeError):
-            continue  # an unreadable record is no evidence of what changed
+            continue  # an unreadable record does not show what changed
     if not old:
         return "new"
     today = spec.identity()

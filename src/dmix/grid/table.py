@@ -1,4 +1,4 @@
-"""What `tables` of `params.yaml` may say: the layout of each table, and what stands beside its numbers."""
+"""Schema of the section `tables`: the layout of each table, its gains and its reported numbers."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ class _Closed(BaseModel):
 
 
 class Gain(_Closed):
-    """Print, beside each cell of `of`, its difference from `over`; `Table.compared` says what they name."""
+    """Show, beside each cell of `of`, its difference from `over`, two entries of `Table.compared`."""
 
     of: str
     over: str
 
 
 def _template(text: str) -> str:
-    """Refuse a title without a place, or with several, for the value of a setting."""
+    """Refuse a title that does not contain {} exactly once, for the value of a setting."""
     if text.count("{}") != 1:
         raise PydanticCustomError("template", "write {} once, where the value is to stand")
     return text
@@ -34,25 +34,25 @@ Template = Annotated[str, AfterValidator(_template)]
 
 
 class Labels(_Closed):
-    """Which setting says how many labels a run has, and how reference/reported.csv writes its value."""
+    """The setting that says how many labels a run has, and how reference/reported.csv writes its value."""
 
     setting: str
     format: Template = "{}"
 
 
 class Reported(_Closed):
-    """Which rows of reference/reported.csv stand beside ours.
+    """The rows of reference/reported.csv that are shown beside ours.
 
-    Numbers of a part of the labels are read by a table with `labels` alone, which reads no others.
+    A table with `labels` reads only numbers for a part of the labels, and no other table reads them.
     """
 
     table: str
-    settings: tuple[str, ...] = Field(min_length=1, description="data sets are trained for different times")
+    settings: tuple[str, ...] = Field(min_length=1, description="values of the column `settings` to read")
     labels: Labels | None = None
 
 
 def _level(level: str) -> str:
-    """Refuse what is neither an axis nor a setting; the key of a setting is checked against the runs."""
+    """Refuse a level that is neither an axis nor a setting; keys of settings are checked against the runs."""
     if level not in AXIS and not is_setting(level):
         raise PydanticCustomError(
             "level",
@@ -66,11 +66,11 @@ Level = Annotated[str, AfterValidator(_level)]
 
 
 class Table(_Closed):
-    """A table of the paper: which grids it reads and how they are laid out.
+    """A table: which grids it reads and how they are laid out.
 
-    Rows and columns are axes (the entries that the runs have) or settings such as objective.eta (the values
-    that they have). A method stands with each add-on that it has ("Self-Tuning +DM"), unless the add-on or
-    the objective is a row or column of its own.
+    Rows and columns are axes (shown by entry) or settings such as objective.eta (shown by value). A method is
+    shown once for each of its add-ons ("Self-Tuning +DM"), unless the add-on or the objective has its own
+    rows or columns.
     """
 
     title: str
@@ -79,15 +79,17 @@ class Table(_Closed):
     rows: Level
     columns: tuple[Level, ...] = Field(min_length=1)
     losses: bool = Field(
-        False, description="of rows by method: show their loss terms, of a mixed objective its title too"
+        False, description="in rows by method: show the loss terms, and the title of a mixed objective"
     )
     row_titles: Mapping[str, str] = Field(
-        {}, description='of rows by setting: value -> title, in their order; "" is a run without the setting'
+        {}, description='in rows by setting: value -> title, in row order; "" is a run without the setting'
     )
     column_titles: Mapping[str, Template] = Field({}, description="setting -> title of its columns")
-    place: Mapping[str, str] = Field({}, description="objective shown in the row or column of another one")
+    place: Mapping[str, str] = Field(
+        {}, description="objective -> the one in whose row or column it is shown"
+    )
     gain: Gain | None = None
-    reported: Reported | None = Field(None, description="nothing where no source prints such numbers")
+    reported: Reported | None = Field(None, description="absent if no source prints such numbers")
 
     @property
     def levels(self) -> tuple[str, ...]:
@@ -96,18 +98,18 @@ class Table(_Closed):
 
     @property
     def pairs_addons(self) -> bool:
-        """Whether a method stands with its add-on, as one row or column."""
+        """Whether method and add-on together are one row or column."""
         return _pairs_addons(self.levels)
 
     @property
     def compared(self) -> str:
-        """The axis that `gain` names entries of: "addon" where rows or columns say it, else "objective"."""
+        """The axis whose entries `gain` names: "addon" if rows or columns show it, else "objective"."""
         return ADDON if self.pairs_addons or ADDON in self.levels else OBJECTIVE
 
     @field_validator("columns")
     @classmethod
     def _stand_once(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        """Refuse columns that say what the rows or other columns say already."""
+        """Refuse a level that is used twice."""
         before = {info.data.get("rows")}
         for level in value:
             if level in before:
@@ -118,7 +120,7 @@ class Table(_Closed):
     @field_validator("losses", "row_titles", "place", "gain")
     @classmethod
     def _has_a_use(cls, value: Any, info: ValidationInfo) -> Any:
-        """Refuse words about rows and columns that the table does not have."""
+        """Refuse options for rows and columns that the table does not have."""
         levels = _levels(info)
         if not value or not levels:
             return value
@@ -148,7 +150,7 @@ class Table(_Closed):
     @field_validator("reported")
     @classmethod
     def _can_be_told_apart(cls, value: Reported | None, info: ValidationInfo) -> Reported | None:
-        """Refuse printed numbers beside cells that reference/reported.csv cannot name."""
+        """Refuse reported numbers for cells that reference/reported.csv cannot name."""
         levels = _levels(info)
         if value is None or not levels:
             return value
@@ -168,7 +170,7 @@ class Table(_Closed):
 
 
 def _levels(info: ValidationInfo) -> tuple[str, ...]:
-    """Return rows and columns of the table being checked, nothing if one of them is refused itself."""
+    """Return rows and columns of the table being checked; empty if either was refused."""
     if "rows" not in info.data or "columns" not in info.data:
         return ()
     return (info.data["rows"], *info.data["columns"])

@@ -1,4 +1,4 @@
-"""YAML with the file and line of every key, so that an error can point at it."""
+"""Reads YAML with the file and line of every key, for error messages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ KeyPath = tuple[str | int, ...]
 
 
 class Place(NamedTuple):
-    """A 1-based line of a file."""
+    """A file and a 1-based line."""
 
     path: Path
     line: int
@@ -25,7 +25,7 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True)
 class Document:
-    """Plain data of YAML files and the place where each key path starts; `path` is the file named first."""
+    """Data of one or several YAML files, with the place of each key path; `path` is the first file."""
 
     path: Path
     data: dict[str, Any]
@@ -40,7 +40,7 @@ class Document:
 
 
 def load(path: Path) -> Document:
-    """Read `path` alone; `dmix.grid.includes` reads the files that it includes too.
+    """Read the file `path`, without its includes (see `dmix.grid.includes`).
 
     Raises
     ------

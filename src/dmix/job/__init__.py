@@ -1,1 +1,1 @@
-"""The life of one run as a process: lock, signals, checkpoints, record."""
+"""Trains one run as a process: lock, signals, checkpoints, record."""

@@ -1,4 +1,4 @@
-"""The resume state of a run on disk: whole or absent, and only ever plain data."""
+"""Saves and loads the resume state of a run: atomically, and as plain data only."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from dmix.files import atomic_write
 
 
 def save(path: Path, state: dict[str, Any]) -> None:
-    """Write `state` (tensors and plain values) to `path`, whole or not at all."""
+    """Write `state` (tensors and plain values) to `path`, atomically."""
     with atomic_write(path) as stream:
         torch.save(state, stream)
 
 
 def load(path: Path, device: torch.device) -> dict[str, Any] | None:
-    """Return the state at `path` with tensors on `device`, or None where there is none.
+    """Return the state at `path` with tensors on `device`, or None if there is no file.
 
     Raises
     ------
-    DmixError: the file is damaged. Files are renamed into place, so this is not a killed run's doing.
+    DmixError: the file is damaged; not by a killed run, because files are renamed into place.
     """
     if not path.exists():
         return None

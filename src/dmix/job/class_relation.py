@@ -16,7 +16,7 @@ from dmix.engine.parts import load_dataset, load_labels
 from dmix.files import atomic_write, sha256, write_text
 from dmix.grid.code import code_digest
 from dmix.grid.expand import Grid, folder
-from dmix.grid.paths import DATA, WORK, RelationPaths
+from dmix.grid.paths import DATA, WORK, ClassRelationPaths
 from dmix.grid.promise import refuse_edited_code
 from dmix.grid.spec import RunSpec
 from dmix.job import facts, lock
@@ -26,7 +26,7 @@ from dmix.methods.transfer.co_tuning import MATRIX
 
 
 def relate(grid: Grid, name: str, options: Options) -> int:
-    """Learn the class relation `name` of `grid.relations`, write its matrix, then its record; return 0.
+    """Learn the class relation `name` of `grid.class_relations`, write its matrix, then its record; return 0.
 
     A finished one returns at once. There are no checkpoints: an interrupted job starts anew.
 
@@ -34,8 +34,8 @@ def relate(grid: Grid, name: str, options: Options) -> int:
     ------
     DmixError: bad data or weights, or a folder that cannot be written.
     """
-    spec = grid.relations[name]
-    paths = RelationPaths(grid.tier, folder(spec))
+    spec = grid.class_relations[name]
+    paths = ClassRelationPaths(grid.tier, folder(spec))
     work = WORK / grid.tier / paths.folder
     # For people who look up a folder by its digests; also shows early that the folder can be written.
     write_text(work / "spec.json", json.dumps(spec.identity(), indent=1) + "\n")
@@ -46,7 +46,7 @@ def relate(grid: Grid, name: str, options: Options) -> int:
     return 0
 
 
-def _finished(paths: RelationPaths) -> bool:
+def _finished(paths: ClassRelationPaths) -> bool:
     """Return whether the matrix and its record exist, agree, and have the digests in the path."""
     record = read_relation(paths.record)
     if record is None or f"{record.name}-{record.spec_digest}-{record.code_digest}" != paths.folder:
@@ -54,7 +54,7 @@ def _finished(paths: RelationPaths) -> bool:
     return paths.matrix.exists() and sha256(paths.matrix) == record.matrix_sha256
 
 
-def _learn(grid: Grid, spec: RunSpec, paths: RelationPaths, options: Options) -> Relation:
+def _learn(grid: Grid, spec: RunSpec, paths: ClassRelationPaths, options: Options) -> Relation:
     started = time.monotonic()
     device, weights = choose_device(options.device), weights_of(grid, spec)
     dataset = load_dataset(spec, DATA)

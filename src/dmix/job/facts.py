@@ -1,4 +1,4 @@
-"""Facts about the machine and the checkout that go into a record."""
+"""Collects facts about the machine and the checkout for a record."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def git_state() -> tuple[str | None, bool | None]:
 
 
 def versions() -> dict[str, str]:
-    """Return versions of dmix, Python and the packages whose arithmetic a run rests on."""
+    """Return versions of dmix, Python, CUDA and the packages that compute a run's numbers."""
     found = {"dmix": __version__, "python": platform.python_version()}
     found |= {name: importlib.metadata.version(name) for name in PACKAGES}
     if torch.version.cuda:
@@ -42,7 +42,7 @@ def versions() -> dict[str, str]:
 
 
 def hardware(device: torch.device, processes: int = 1) -> Hardware:
-    """Return the device, the thread count and the peak memory (device memory on a GPU, else resident)."""
+    """Return the device, the thread count and the peak memory in MiB (of the GPU, else resident)."""
     if device.type == "cuda":
         name = torch.cuda.get_device_name(device)
         peak = torch.cuda.max_memory_allocated(device) / 2**20

@@ -1,4 +1,4 @@
-"""What a run is made of beside its data: weights to start from, and the class relation that it is taught."""
+"""Finds and checks the inputs of a run besides its data: initial weights and class relation."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from dmix.data.sets.dataset import Dataset
 from dmix.engine.parts import load_labels
 from dmix.errors import DmixError
 from dmix.grid.expand import Grid, folder
-from dmix.grid.paths import DATA, RelationPaths, RunPaths
+from dmix.grid.paths import DATA, ClassRelationPaths, RunPaths
 from dmix.grid.spec import RunSpec
 
 
 def weights_of(grid: Grid, spec: RunSpec) -> Path | None:
-    """Return the file of the weights that a run, or a relationship, starts from; None is a random start."""
+    """Return the file of the initial weights of a run or class relation; None for a random start."""
     if spec.source is not None:
         return RunPaths(grid.tier, grid.folders[spec.source.name]).weights
     init = spec.settings["recipe"]["init"]
@@ -23,29 +23,30 @@ def weights_of(grid: Grid, spec: RunSpec) -> Path | None:
 
 
 def relation_of(grid: Grid, spec: RunSpec) -> Path | None:
-    """Return the file of the relationship that a run is taught; None is no such thing.
+    """Return the file of a run's class relation, or None if its method has none.
 
     Raises
     ------
-    DmixError: it was not learned yet.
+    DmixError: it is not learned yet.
     """
     if spec.relation is None:
         return None
-    paths = RelationPaths(grid.tier, folder(spec.relation))
+    paths = ClassRelationPaths(grid.tier, folder(spec.relation))
     if not (paths.record.exists() and paths.matrix.exists()):
         raise DmixError(
-            f"{spec.name} is taught a relationship of classes that was not learned yet: {paths.record}",
+            f"{spec.name} needs a class relation that was not learned yet: {paths.record}",
             f"run: dmix relate {spec.relation.name} --tier {grid.tier}",
         )
     return paths.matrix
 
 
 def check_relation(spec: RunSpec, dataset: Dataset, matrix: Path, used: Mapping[str, str]) -> None:
-    """Compare what a relationship was learned from with what the run that is taught it has.
+    """Compare labels, weights and data that a class relation was learned from with those of its run.
 
     Parameters
     ----------
-    matrix: the relationship, beside its record. used: sha256 of the run's files, by their names in `Given`.
+    matrix: file of the class relation, beside its record.
+    used: sha256 of the run's input files, by their names in `Given`.
 
     Raises
     ------
@@ -70,6 +71,6 @@ def check_relation(spec: RunSpec, dataset: Dataset, matrix: Path, used: Mapping[
     }
     if wrong := [what for what, value in ours.items() if learned.get(what) != value]:
         raise DmixError(
-            f"{spec.name}: the relationship {matrix} has other {' and '.join(wrong)} than this run",
+            f"{spec.name}: the class relation {matrix} has other {' and '.join(wrong)} than this run",
             f"delete {matrix.parent}; the workflow, or dmix relate, learns it again",
         )

@@ -1,4 +1,4 @@
-"""Import once, fork a process per run: the helper side. See `dmix.job.preload`."""
+"""Server side of preloading: import once, fork a process per run. See `dmix.job.preload`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from dmix.grid.parts import ROOMS, read_part
 from dmix.job.preload import helper_address
 
 IDLE_SECONDS = 60.0
-# Named, not imported: the command line stands above this room, and is only entered like by a shell.
+# Named, not imported: imports go from the command line to this package, never back.
 ENTRY = "dmix.cli"
 
 
@@ -31,7 +31,7 @@ def main(address: Path) -> int:
     if helper_address() != address:
         print("the source changed while the helper was starting")
         return 1
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps; children report for themselves
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps; children report their status
     address.unlink(missing_ok=True)
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(address))
@@ -49,7 +49,7 @@ def main(address: Path) -> int:
 
 
 def _import_everything() -> None:
-    """Import every module a run may need, and what torch imports lazily at the first optimiser."""
+    """Import every module a run may need, and those that torch imports with the first optimiser."""
     for room in NUMERIC_ROOMS:
         package = importlib.import_module(f"dmix.{room}")
         for module in pkgutil.walk_packages(package.__path__, f"dmix.{room}."):
@@ -63,7 +63,7 @@ def _import_everything() -> None:
 
 
 def read_modules() -> None:
-    """Read the settings and the digest of every module, which each process would do again."""
+    """Fill the caches of parts and module digests, which every forked process then has."""
     for section, room in ROOMS.items():
         for path in sorted(PACKAGE.joinpath(*room.split("/")).glob("*.py")):
             if "@part" in path.read_text(encoding="utf-8"):
@@ -79,7 +79,7 @@ def _serve(server: socket.socket, connection: socket.socket) -> None:
         head, descriptors, _, _ = socket.recv_fds(connection, 8, 3)
         body = _receive(connection, int.from_bytes(head))
     except (TimeoutError, ConnectionError):
-        return  # the client is gone; it had not yet been told that a run exists
+        return  # the client is gone, and no run was started yet
     connection.settimeout(None)
     if os.fork() == 0:
         server.close()
@@ -99,7 +99,7 @@ def _receive(connection: socket.socket, size: int) -> bytes:
 
 
 def _become(request: dict[str, Any], descriptors: list[int], connection: socket.socket) -> None:
-    """Turn this fresh child into the process the client asked for; never returns."""
+    """Run the client's command in this forked child, with its terminal and environment; never return."""
     status = 1
     try:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -128,7 +128,7 @@ def _become(request: dict[str, Any], descriptors: list[int], connection: socket.
 
 
 def _follow(connection: socket.socket) -> None:
-    """Ask this run to stop, saving its state, when the client that wanted it is gone."""
+    """Send SIGTERM to this process, so that it saves and stops, when the client is gone."""
     try:
         gone = connection.recv(1) == b""
     except ConnectionError:

@@ -1,7 +1,7 @@
-"""One process per run: a lock file with a heartbeat.
+"""Keeps a run to one process at a time, by a lock file with a heartbeat.
 
-A driver that was killed and started again submits unfinished runs a second time while the first jobs
-live. The second process waits for the first instead of writing into its folder.
+A workflow that was killed and started again submits unfinished runs a second time while the first jobs
+still run. The second process waits for the first instead of writing into its folder.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ POLL_SECONDS = 1.0
 
 @contextmanager
 def held(path: Path, tell: Callable[[str], None]) -> Iterator[None]:
-    """Hold the lock file `path`; wait, telling so once, while a living process holds it.
+    """Hold the lock file `path`; wait, and `tell` once, while a living process holds it.
 
-    A holder is dead when its process is gone (same host), or when its heartbeat is older than two
-    minutes (other hosts, whose processes cannot be seen).
+    A holder is dead if its process is gone (same host), or if its heartbeat is older than two minutes
+    (other hosts, whose processes cannot be seen).
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     told = False
@@ -36,7 +36,7 @@ def held(path: Path, tell: Callable[[str], None]) -> Iterator[None]:
         if owner is None:
             continue
         if not _alive(path, owner):
-            # Rename first: of several waiting processes one wins, and a new holder is never removed.
+            # Rename first: one of several waiting processes wins, and a new holder's lock is never removed.
             _discard(path, owner)
             continue
         if not told:
@@ -55,7 +55,7 @@ def held(path: Path, tell: Callable[[str], None]) -> Iterator[None]:
 
 
 def _take(path: Path) -> bool:
-    """Create the lock, with its content in place from the first instant; False where it exists."""
+    """Create the lock together with its content; return False if it exists."""
     mine = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
     mine.write_text(json.dumps(_me()))
     try:
@@ -80,7 +80,7 @@ def _discard(path: Path, owner: dict[str, Any]) -> None:
 
 
 def _take_back(grave: Path, path: Path) -> bool:
-    """Put back a lock that turned out to be a new holder's."""
+    """Put back a lock that belongs to a new holder; return False if there is another one by now."""
     try:
         os.link(grave, path)
     except FileExistsError:
@@ -100,7 +100,7 @@ def _me() -> dict[str, Any]:
 
 
 def _birth(pid: int) -> str:
-    """Return what tells a process from a later one with its number: its start time, where /proc has it."""
+    """Return the start time of a process from /proc, or ""; it tells apart processes with the same number."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:

@@ -1,4 +1,4 @@
-"""How a job trains, none of which changes a number."""
+"""Options of a training job that change no number."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ MOST_WORKERS = 16
 
 @dataclass(frozen=True)
 class Options:
-    """How to train, none of which changes a number on the same device.
+    """Options of training; except `device` they change no number.
 
-    `tensorboard` is a folder for event files, or None. `workers` are the processes that decode images on
-    disk, beside each that trains; None is none on a CPU, where runs share the cores, and the process's share
-    of the job's cores (or 16) on a GPU.
+    `device` is "auto", "cpu" or "cuda". `tensorboard` is a folder for event files, or None. `workers` is the
+    number of processes that decode image files, per training process; None means 0 on a CPU, where runs share
+    the cores, and on a GPU the process's share of the job's cores, at most 16.
     """
 
     device: str = "auto"
@@ -32,12 +32,12 @@ class Options:
 
 def own_cores() -> int:
     """Return this process's share of the cores of its job, at least one."""
-    together = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # processes that torchrun started here
+    together = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # processes that torchrun started on this machine
     return max(1, len(os.sched_getaffinity(0)) // together)
 
 
 def read_options(options: Options, device: torch.device) -> ReadOptions:
-    """Return how a job reads images on disk."""
+    """Return the number of workers and the cache folder for reading image files."""
     workers = options.workers
     if workers is None:
         workers = min(MOST_WORKERS, own_cores()) if device.type == "cuda" else 0

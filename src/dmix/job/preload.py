@@ -1,13 +1,12 @@
-"""Import once, fork a process per run: the client side, which imports no torch.
+"""Client side of preloading: import once, fork a process per run. It imports no torch.
 
-A process pays seconds of imports before its first step; an embedded run trains for a few. With
-`--preload`, `dmix train` hands its command line, environment and terminal to a helper that has
-everything imported, and the helper forks a process that runs the very same command. The run keeps its
-own process, exit status, signals and record, so Snakemake sees one job per run as ever, and a run
-trained this way has the record of one that was not.
+Imports take seconds, as long as an embedded run trains. With `--preload`, `dmix train` hands its command
+line, environment and terminal to a helper process that has everything imported, which forks a process
+that runs the same command. The run still has its own process, exit status, signals and record, so Snakemake
+sees one job per run, and the record is the same as without preloading.
 
-Where the helper lives is derived from the bytes of the package's source: after an edit there is a new
-helper, and the old one ends when it has been idle for a while.
+The helper's address is a digest of the package's source: after an edit there is a new helper, and the old
+one ends when idle.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 def run(arguments: Sequence[str]) -> int:
     """Run `dmix ARGUMENTS` in a process forked from the helper, and return its exit status.
 
-    Signals that ask a run to stop are passed on to it; if this process dies, the run is asked to stop.
+    Stop signals are passed on to the run; if this process dies, the run saves and stops.
     """
     address = helper_address()
     connection = _connect(address) or _start(address)
@@ -64,7 +63,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def helper_address() -> Path:
-    """Return the socket of the helper for this interpreter and today's source."""
+    """Return the socket of the helper for this interpreter and the current source."""
     content = hashlib.sha256(sys.executable.encode())
     for path in sorted(PACKAGE.rglob("*.py")):
         content.update(str(path).encode() + path.read_bytes())
@@ -87,7 +86,7 @@ def _connect(address: Path) -> socket.socket | None:
 
 
 def _start(address: Path) -> socket.socket:
-    """Start the helper, once however many clients want it, and wait until it answers."""
+    """Start the helper, unless another client just did, and wait until it answers."""
     log = address.with_suffix(".log")
     with open(address.with_suffix(".lock"), "w") as guard:
         fcntl.flock(guard, fcntl.LOCK_EX)

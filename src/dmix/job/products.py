@@ -1,4 +1,4 @@
-"""What a finished run leaves: weights, history and, last, its record."""
+"""Writes the results of a finished run: weights, history and, last, its record."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from dmix.record import Labels, Record
 def write_products(
     spec: RunSpec, paths: RunPaths, dataset: Dataset, session: Session, device: torch.device
 ) -> Record:
-    """Write weights, history and, last, the record; then drop the resume state."""
+    """Write weights, history and, last, the record; then delete the checkpoint."""
     trainer, labels = session.trainer, load_labels(spec, dataset)
     weights = {name: value.contiguous() for name, value in trainer.evaluated_state().items()}
     blob = safetensors.torch.save(weights)

@@ -1,4 +1,4 @@
-"""One run's training in this process and those before it: its time, its checkpoints, its event files."""
+"""Keeps time, checkpoints and event files of a run over all the processes that trained it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from dmix.job.watch import Watch
 class Session:
     """Time, restarts and checkpoints of one run.
 
-    `stopped_by` is the signal on which all processes stop, `used` the sha256 of the files it was made of.
+    `stopped_by` is the signal on which all processes stop, `used` the sha256 of each input file (`Given`).
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Session:
 
     def __exit__(self, *error: object) -> None:
         if self._board:
-            self._board.close()  # writes out what it still holds
+            self._board.close()  # flushes
 
     @property
     def seconds(self) -> float:
@@ -56,21 +56,21 @@ class Session:
         return self._seconds_before + time.monotonic() - self._clock
 
     def restore(self) -> None:
-        """Continue from the checkpoint, where there is one."""
-        # To the host: an optimiser counts its steps there, and would wait for a device's count at every step.
+        """Continue from the checkpoint, if there is one."""
+        # Loaded on the host, where optimisers keep their step count: on a GPU each step would synchronise.
         state = checkpoint.load(self.paths.checkpoint, torch.device("cpu"))
         if state is None:
             return
         self.trainer.load_state_dict(state["trainer"])
         self.resumes = state["resumes"] + 1
         self.started = state["started"]
-        self.used = state["used"]  # the files may be others by now
+        self.used = state["used"]  # the files may have changed since
         self._seconds_before = state["seconds"]
         if self.world.leads:
             print(f"{self.trainer.label}: continuing at step {self.trainer.step} of {self.trainer.total}")
 
     def save(self) -> None:
-        """Write a checkpoint, in the first process, of all of them; return in each when it is written."""
+        """Write a checkpoint from the first process; every process returns when it is written."""
         state = {
             "trainer": self.trainer.state_dict(),
             "resumes": self.resumes,
@@ -84,9 +84,9 @@ class Session:
         self._saved = time.monotonic()
 
     def after_step(self, stop: Stop, watch: Watch | None) -> bool:
-        """Report, save when it is time, and say whether to go on.
+        """Report progress, save if a checkpoint is due, and return whether to go on.
 
-        Several processes agree on both in one small message a step, on the host: a signal may reach only
+        Several processes agree on both by one small message per step, on the host: a signal may reach only
         one of them, and their clocks differ.
         """
         if watch:

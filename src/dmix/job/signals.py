@@ -1,4 +1,4 @@
-"""Pre-emption and time limits: note the signal, finish the step, save, leave."""
+"""Notes stop signals (pre-emption, time limits), so that a run can finish its step and save."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from types import FrameType
 
 AGAIN = 75
-"""Exit status of a run that saved its state and wants to be started again (EX_TEMPFAIL)."""
+"""Exit status of a run that saved its state and has to be started again (EX_TEMPFAIL)."""
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 
 
 class Stop:
-    """Whether, and by which signal, the run was asked to stop."""
+    """The first stop signal that the run received, or None."""
 
     def __init__(self) -> None:
         self.signal: signal.Signals | None = None
@@ -26,7 +26,7 @@ class Stop:
 
 @contextmanager
 def watched() -> Iterator[Stop]:
-    """Turn SIGTERM, SIGINT and SIGUSR1 into a noted wish for the length of the block."""
+    """Note SIGTERM, SIGINT and SIGUSR1 in a `Stop` during the block, in place of their usual effect."""
     stop = Stop()
     before = {number: signal.signal(number, stop.note) for number in SIGNALS}
     try:

@@ -1,4 +1,4 @@
-"""The life of one run: from its name to its record, across kills and restarts."""
+"""Trains one run from its name to its record, across kills and restarts."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from dmix.record import read_record
 
 
 def train(grid: Grid, name: str, options: Options) -> int:
-    """Train the run `name` of `grid` to its record, and return the exit status: 0, or 75 for "again".
+    """Train the run `name` of `grid`; return the exit status 0, or 75 if it saved and has to run again.
 
     A finished run returns at once; a run with resume state continues from it, on a CPU bit-identically.
-    Started by torchrun, all processes call this together, and the first one writes.
+    Under torchrun all processes call this, and the first one writes.
 
     Raises
     ------
@@ -49,11 +49,11 @@ def train(grid: Grid, name: str, options: Options) -> int:
 
 
 def _claim(spec: RunSpec, paths: RunPaths, held: ExitStack) -> bool:
-    """Make the run's folders, take its lock, which `held` releases, and say whether there is work to do."""
+    """Make the run's folders, take its lock (`held` releases it), and return whether to train."""
     try:
         paths.work.mkdir(parents=True, exist_ok=True)
         paths.results.mkdir(parents=True, exist_ok=True)
-        # For people, who find a folder by its digests; and it shows early that the folder can be written.
+        # For people who look up a folder by its digests; also shows early that the folder can be written.
         write_text(paths.work / "spec.json", json.dumps(spec.identity(), indent=1) + "\n")
     except OSError as error:
         raise DmixError(
@@ -69,14 +69,14 @@ def _claim(spec: RunSpec, paths: RunPaths, held: ExitStack) -> bool:
 
 
 def _finished(paths: RunPaths) -> bool:
-    """Whether the run has its record; one that Snakemake removed is put back from the work folder."""
+    """Return whether the run has its record; restore one that Snakemake removed, from the work folder."""
     kept = paths.work / "finished"
     if not paths.record.exists() and (kept / "record.json").exists() and paths.weights.exists():
         write_text(paths.history, (kept / "history.csv").read_text())
         write_text(paths.record, (kept / "record.json").read_text())
     if not paths.record.exists():
         return False
-    # The path promises what is inside; a record put there by hand that says otherwise is trained again.
+    # A record with other digests than its path, put there by hand, does not count.
     record = read_record(paths.record)
     return f"{record.name}-{record.spec_digest}-{record.code_digest}" == paths.folder
 
@@ -85,13 +85,13 @@ def _train_claimed(spec: RunSpec, given: Given, paths: RunPaths, options: Option
     device = choose_device(options.device, local_rank())
     dataset = load_dataset(spec, DATA)
     trainer = assemble(spec, dataset, device, read_options(options, device), given)
-    refuse_edited_code(spec)  # now that all it computes with is imported
+    refuse_edited_code(spec)  # after all modules of the run are imported
     used = {name: sha256(path) for name, path in vars(given).items() if path is not None}
     if given.relation is not None:
         check_relation(spec, dataset, given.relation, used)
     session = Session(trainer, paths, options, world, used)
     session.restore()
-    # Signals stay noted until everything is written: a scheduler may send a second one during the save.
+    # Covers the save too: a scheduler may send a second signal during it.
     with watched() as stop:
         with session, Watch(spec.name, trainer, paths.progress) if world.leads else nullcontext() as watch:
             finished = trainer.run(lambda _: session.after_step(stop, watch))
@@ -109,6 +109,6 @@ def _train_claimed(spec: RunSpec, given: Given, paths: RunPaths, options: Option
         if world.leads:
             record = write_products(spec, paths, dataset, session, device)
             print(f"{spec.name}: top-1 {record.score:.2f} % ({record.seconds:.1f} s)")
-        # A process that leaves early may be taken for one that died, and torchrun then ends the others.
+        # torchrun may take a process that exits early for a dead one, and kill the others.
         world.wait()
     return 0

@@ -1,4 +1,4 @@
-"""What a person sees of a run: a bar on a terminal, plain lines otherwise, a small file for `dmix status`."""
+"""Shows the progress of a run: a bar on a terminal, else plain lines; and a file for `dmix status`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LINE_SECONDS = 30.0
 
 
 class Watch:
-    """Shows where a trainer stands; call `update` after every step."""
+    """Shows the progress of a trainer; call `update` after every step."""
 
     def __init__(self, label: str, trainer: Trainer, progress_file: Path) -> None:
         self.label = label
@@ -50,7 +50,7 @@ class Watch:
         self.file.unlink(missing_ok=True)
 
     def update(self) -> None:
-        """Refresh the bar, and once in a while the file and a plain line."""
+        """Refresh the bar, the file every second, and print a plain line every 30 seconds."""
         now = time.monotonic()
         if self._bar:
             self._bar.update(self._task, completed=self.trainer.step, note=self._note())
@@ -76,7 +76,7 @@ class Watch:
             "host": socket.gethostname(),
             "pid": os.getpid(),
         }
-        # Renamed but not fsynced: the file is of the moment, and a lost one costs nothing.
+        # Renamed but not fsynced: the file is short-lived, and losing it does no harm.
         part = self.file.with_suffix(".part")
         part.write_text(json.dumps(state))
         os.replace(part, self.file)
