@@ -159,9 +159,7 @@ def test_a_regression_that_does_not_converge_names_the_other_estimator(monkeypat
     monkeypatch.setattr("dmix.methods.class_relations.reverse.STRENGTHS", ())
     with pytest.raises(DmixError) as caught:
         reverse(evidence(), **SETTINGS)
-    assert caught.value.message.startswith(
-        "the class relation of toy cannot be learned: no strengths"
-    )
+    assert caught.value.message.startswith("the class relation of toy cannot be learned: no strengths")
     assert "direct" in caught.value.way_out
 
 

@@ -55,7 +55,9 @@ def imported(folder: str) -> set[str]:
             elif isinstance(node, ast.ImportFrom):
                 modules.add((node.module or "").partition(".")[0])
     owners = packages_distributions()
-    found = {canonicalize_name(owners[name][0]) for name in modules - sys.stdlib_module_names if name in owners}
+    found = {
+        canonicalize_name(owners[name][0]) for name in modules - sys.stdlib_module_names if name in owners
+    }
     return found - {"dmix"}
 
 
@@ -66,7 +68,8 @@ def test_what_is_imported_is_required(folder):
 
 
 @pytest.mark.parametrize(
-    ("required", "folder"), [(RUN, "src"), (EXTRAS, "src"), (GROUPS["test"], "tests"), (GROUPS["lint"], "tests")]
+    ("required", "folder"),
+    [(RUN, "src"), (EXTRAS, "src"), (GROUPS["test"], "tests"), (GROUPS["lint"], "tests")],
 )
 def test_what_is_required_is_used(required, folder):
     for name in names(required) - imported(folder):

@@ -26,7 +26,7 @@ OTHER = "choose weights of the run's backbone in params.yaml"
 def load_published(model: Backbone, path: Path) -> None:
     """Copy published weights into `model`: torchvision's of ResNet and ResNeXt, timm's of networks of timm.
 
-    Tensors are matched by name, not by order (`Backbone.published_name`). If one does not fit, none is copied.
+    Tensors are matched by name, not order (`Backbone.published_name`). If one does not fit, none are copied.
 
     Parameters
     ----------
