@@ -405,9 +405,7 @@ def test_each_stream_has_its_processes(on_disk):
 
 
 def test_what_a_stream_cannot_be_made_of(split):
-    with pytest.raises(
-        DmixError, match="unlabelled images have a view by the augmentation 'strong'"
-    ) as caught:
+    with pytest.raises(DmixError, match="unlabelled images need the augmentation 'strong'") as caught:
         loader(split, augments={"augment": CROP if isinstance(split, FileSplit) else WEAK})
     assert "there are augment" in caught.value.way_out
     with pytest.raises(DmixError, match="a step takes 9 labelled images, but there are 8"):

@@ -1,1 +1,1 @@
-"""Backbones."""
+"""Backbones, one file each, and what they share."""

@@ -1,4 +1,4 @@
-"""What a backbone is: a body of stages and a head, with a door for mixing hidden states."""
+"""The contract of backbones: stages and a head, with mixing of hidden states between stages."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class HiddenMix:
-    """Where and how a model mixes hidden states: after stage `layer`, where 0 is the input."""
+    """Mix hidden states after stage `layer`, where 0 is the input."""
 
     layer: int
     partner: Tensor  # (N,) int64: row i is mixed with row partner[i]
@@ -23,10 +23,10 @@ class HiddenMix:
 
 
 class Backbone(nn.Module):
-    """A network of stages and a head. Subclasses say nothing of mixing.
+    """Base class of backbones: stem -> stages -> head. Hidden mixing is done here, not in subclasses.
 
-    Most are stem -> stages -> head and fill these three; one whose stages are no modules of its own
-    overrides `walk`. `channels` is the number of channels of every stage's output.
+    Subclasses set these three, or override `walk` if their stages are not modules of their own. `channels` is
+    the number of channels of every stage's output.
     """
 
     channels: tuple[int, ...]
@@ -47,17 +47,17 @@ class Backbone(nn.Module):
         return states[1:]
 
     def walk(self, images: Tensor, reached: Callable[[Tensor], Tensor]) -> None:
-        """Call `reached` on the images and on the output of every stage, and go on with what it returns."""
+        """Run all stages; replace the images and each stage's output by what `reached` returns for them."""
         state = self.stem(reached(images))
         for stage in self.stages:
             state = reached(stage(state))
 
     def as_map(self, feature: Tensor) -> Tensor:
-        """Return a stage's output as a map (N, c, h, w); networks whose stages give tokens override this."""
+        """Return a stage's output as a map (N, c, h, w). Networks with tokens override this."""
         return feature
 
     def published_name(self, name: str) -> str:
-        """Return the name in published files of weights of the tensor `name` of the state dict."""
+        """Return the name that the state dict's tensor `name` has in published weight files."""
         return name
 
     def forward(self, images: Tensor, hidden: HiddenMix | None = None) -> Tensor:

@@ -1,4 +1,4 @@
-"""Batch norms that normalise with the batch's own statistics and remember nothing of it."""
+"""Batch norms in training mode that do not update their running statistics."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 @contextmanager
 def frozen_statistics(module: nn.Module, active: bool = True) -> Iterator[None]:
-    """Leave running means, variances and counters of `module` as they are, bit for bit, in training mode.
+    """Keep running means, variances and counters of `module` unchanged within the block, in training mode.
 
-    Outputs are those of training mode. This is not evaluation mode, which normalises with the running
-    statistics.
+    Unlike in evaluation mode, batches are still normalised with their own statistics.
     """
     norms = [one for one in module.modules() if isinstance(one, _BatchNorm) and one.track_running_stats]
     if active:

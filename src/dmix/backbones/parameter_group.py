@@ -1,4 +1,4 @@
-"""Parameters that are optimised otherwise than the recipe says."""
+"""Groups of parameters with optimiser settings of their own."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from torch import nn
 
 @dataclass(frozen=True)
 class ParameterGroup:
-    """Parameters, and the settings that differ for them.
+    """Parameters, and the settings that differ for them from the recipe's.
 
-    Those that can: `lr` and `weight_decay` of the recipe, the settings of its optimiser (`momentum`) and of
-    its schedule (`lr_end`), and `lr_factor`, by which the scheduled rate is multiplied. A setting that
-    neither of both parts has changes nothing.
+    Settings can be the recipe's `lr` and `weight_decay`, those of its optimiser (`momentum`) and its schedule
+    (`lr_end`), and `lr_factor`, by which the scheduled rate is multiplied. A setting that neither the
+    optimiser nor the schedule has is ignored.
     """
 
     parameters: tuple[nn.Parameter, ...]
     settings: Mapping[str, float]
 
     def own(self, **usual: float) -> dict[str, float]:
-        """Return the `usual` settings, each replaced by this group's where it has one of that name."""
+        """Return the `usual` settings, replaced by this group's settings of the same names."""
         return {key: self.settings.get(key, value) for key, value in usual.items()}
 
 
 def with_rest(parameters: Iterable[nn.Parameter], groups: Iterable[ParameterGroup]) -> list[ParameterGroup]:
-    """Return first the trainable `parameters` that are in none of `groups`, as the recipe says, then those.
+    """Return a group of the trainable `parameters` in none of `groups`, without own settings, then `groups`.
 
     Raises
     ------

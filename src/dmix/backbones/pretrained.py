@@ -1,4 +1,4 @@
-"""Weights to start from: published ones of ImageNet, or a finished run's. All but the head is copied."""
+"""Load initial weights, all but the head's: published ImageNet weights, or those of a finished run."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from dmix.backbones.backbone import Backbone
 from dmix.errors import DmixError
 
-CHECKSUM = re.compile(r"-([a-f0-9]{8,})\.")  # in a file's name: how its sha256 begins (torch hub)
-# Of batch normalisation. Files that were first made before torch 0.4.1 have none; torch then starts at 0.
+CHECKSUM = re.compile(r"-([a-f0-9]{8,})\.")  # in a file's name: the start of its sha256 (torch hub)
+# Counter of batch norms. Files from before torch 0.4.1 have none; torch then starts at 0.
 COUNTER = "num_batches_tracked"
 WAY_OUT = "dmix doctor says how to get it"
 OTHER = "choose weights of the run's backbone in params.yaml"
@@ -26,12 +26,11 @@ OTHER = "choose weights of the run's backbone in params.yaml"
 def load_published(model: Backbone, path: Path) -> None:
     """Copy published weights into `model`: torchvision's of ResNet and ResNeXt, timm's of networks of timm.
 
-    Names decide what goes where, not their order (`Backbone.published_name`). Nothing is copied where
-    anything does not fit.
+    Tensors are matched by name, not order (`Backbone.published_name`). If one does not fit, none are copied.
 
     Parameters
     ----------
-    path: a state dict, .pth or .safetensors, whose name ends with the start of its sha256, as
+    path: a state dict, .pth or .safetensors, whose name ends with the start of its sha256, such as
         resnet18-f37072fd.pth.
 
     Raises
@@ -49,8 +48,7 @@ def load_published(model: Backbone, path: Path) -> None:
 def load_run(model: Backbone, path: Path) -> None:
     """Copy the weights of a finished run's network into `model`, which may have another number of classes.
 
-    Nothing is copied where anything does not fit. What the run's policy learned beside its network is not
-    looked at.
+    If any tensor does not fit, none is copied. Weights of the run's policy are ignored.
 
     Parameters
     ----------
@@ -71,9 +69,9 @@ def load_run(model: Backbone, path: Path) -> None:
 
 
 def fresh_classifier(model: Backbone) -> None:
-    """Draw the last linear layer of the head anew: weights normal (0, 0.01), biases 0.
+    """Re-initialise the last linear layer of the head: weights from N(0, 0.01^2), biases 0.
 
-    As OpenMixup does for a classifier on pretrained weights. Draws from torch's global generator.
+    OpenMixup does so for a classifier on pre-trained weights. Draws from torch's global generator.
     """
     *_, last = (module for module in model.head.modules() if isinstance(module, nn.Linear))
     nn.init.normal_(last.weight, std=0.01)
@@ -81,18 +79,18 @@ def fresh_classifier(model: Backbone) -> None:
 
 
 def source_classifier(model: Backbone, path: Path, *, from_run: bool) -> nn.Linear:
-    """Return the classifier that the pre-trained network ends with: features (N, d) to logits (N, S).
+    """Return the pre-trained network's classifier, features (N, d) to logits (N, S), float32 and trainable.
 
-    Float32, to be trained further. Draws no random numbers.
+    Draws no random numbers.
 
     Parameters
     ----------
     model: a network whose classifier has the same name.
-    path: a file as `load_run` reads it where `from_run` is true, else as `load_published` does.
+    path: a file of a run (see `load_run`) if `from_run`, else a published one (see `load_published`).
 
     Raises
     ------
-    DmixError: the file is missing or damaged, or has no linear layer with a bias in that place.
+    DmixError: the file is missing or damaged, or has no linear layer with a bias of that name.
     """
     found = _of_run(path) if from_run else _of_published(path)
     own = _classifier(model)
@@ -103,19 +101,19 @@ def source_classifier(model: Backbone, path: Path, *, from_run: bool) -> nn.Line
     if weight.dim() != 2 or bias.shape != weight.shape[:1]:
         shapes = f"{names[0]} is {tuple(weight.shape)}, {names[1]} is {tuple(bias.shape)}"
         raise DmixError(f"the weights {path} have no classifier: {shapes}", OTHER)
-    # on no device, where no weights are drawn that would advance torch's global generator
+    # on the meta device, so that initialisation does not advance torch's global generator
     classifier = nn.Linear(weight.shape[1], weight.shape[0], device="meta")
     classifier.weight, classifier.bias = nn.Parameter(weight.float()), nn.Parameter(bias.float())
     return classifier
 
 
 def _body(model: Backbone) -> dict[str, Tensor]:
-    """Return parameters and buffers of all but the head, by name; writing to them changes the model."""
+    """Return the parameters and buffers of all but the head, by name; writing to them changes the model."""
     return {name: tensor for name, tensor in model.state_dict().items() if not name.startswith("head.")}
 
 
 def _classifier(model: Backbone) -> tuple[str, ...]:
-    """Return what the state dict calls weight and bias of the last linear layer of the head."""
+    """Return the state-dict names of weight and bias of the head's last linear layer."""
     *_, last = (
         name for name, layer in model.head.named_modules(prefix="head") if isinstance(layer, nn.Linear)
     )
@@ -123,7 +121,7 @@ def _classifier(model: Backbone) -> tuple[str, ...]:
 
 
 def _of_published(path: Path) -> Mapping[str, Tensor]:
-    """Return the tensors of a published file, whose name says how its sha256 begins."""
+    """Return the tensors of a published file, whose name holds the start of its sha256."""
     data = _read(path, WAY_OUT)
     checksum, digest = CHECKSUM.search(path.name), hashlib.sha256(data).hexdigest()
     if checksum is None:
@@ -140,7 +138,7 @@ def _of_published(path: Path) -> Mapping[str, Tensor]:
         return _tensors(data, path)
     try:
         found = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises what its formats happen to run into
+    except Exception as error:  # torch.load has no common error for damaged files
         raise _no_weights(path) from error
     if not isinstance(found, Mapping) or not all(isinstance(value, Tensor) for value in found.values()):
         raise _no_weights(path)
@@ -148,13 +146,13 @@ def _of_published(path: Path) -> Mapping[str, Tensor]:
 
 
 def _of_run(path: Path) -> Mapping[str, Tensor]:
-    """Return the tensors that a run left."""
+    """Return the tensors of a run's weights file."""
     data = _read(path, "get the run's weights (dvc pull), or remove its record.json and train it again")
     return _tensors(data, path)
 
 
 def _tensors(data: bytes, path: Path) -> Mapping[str, Tensor]:
-    """Return what the safetensors file `path`, which holds `data`, consists of."""
+    """Return the tensors in `data`, the content of the safetensors file `path`."""
     try:
         return dict(safetensors.torch.load(data))
     except safetensors.SafetensorError as error:
@@ -173,7 +171,7 @@ def _no_weights(path: Path) -> DmixError:
 
 
 def _fill(body: Mapping[str, Tensor], found: Mapping[str, Tensor], path: Path) -> None:
-    """Copy `found` into `body`, whose names and shapes it must have, all of them and no more."""
+    """Copy `found` into `body`; names and shapes must be exactly the same."""
     problems = [
         *(f"it has no {name}" for name in body if name not in found),
         *(f"its {name} has no place there" for name in found if name not in body),

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from dmix.backbones.backbone import Backbone
 from dmix.part import part
 
-# The names of tensors here, of which torchvision has others.
+# Patterns of our tensor names, which `published_name` translates to torchvision's.
 STEM = re.compile(r"stem\.([01])\.(\w+)")
 BLOCK = re.compile(r"stages\.(\d+)\.(\d+)\.(body|shortcut)\.(\d+)\.(\w+)")
 CLASSIFIER = re.compile(r"head\.2\.(\w+)")
-KINDS = ("conv", "bn", "relu")  # the layers of a block's body, over and over
+KINDS = ("conv", "bn", "relu")  # the layers of a block's body, repeated
 
 
 def conv(inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Conv2d:
@@ -24,11 +24,11 @@ def conv(inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 
 
 
 class PointwiseConv(nn.Conv2d):
-    """A 1x1 convolution of every `step`-th row and column, without bias.
+    """A 1x1 convolution of every `step`-th row and column, without bias; equals one of stride `step`.
 
-    It equals a 1x1 convolution of that stride. On CPUs, oneDNN gets the weight's gradient of that one wrong,
-    and writes past a buffer, where channels_last images have fewer channels than a vector register holds: 8
-    with AVX2, 16 with AVX-512 (oneDNN issue 6035; torch 2.13.0 and 2.14.1). The small tiers' networks do.
+    On CPUs, oneDNN computes a wrong weight gradient of the strided convolution, and writes past a buffer, if
+    channels_last images have fewer channels than a vector register holds: 8 with AVX2, 16 with AVX-512
+    (oneDNN issue 6035; torch 2.13.0 and 2.14.1). The small tiers' networks have so few.
     """
 
     def __init__(self, inputs: int, outputs: int, step: int) -> None:
@@ -41,7 +41,7 @@ class PointwiseConv(nn.Conv2d):
 
 
 class Residual(nn.Module):
-    """relu(body(x) + shortcut(x)); the shortcut is a strided 1x1 convolution where shapes differ."""
+    """relu(body(x) + shortcut(x)); the shortcut is a strided 1x1 convolution if shapes differ."""
 
     def __init__(self, body: nn.Module, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ class Residual(nn.Module):
 
 
 def basic_block(inputs: int, outputs: int, stride: int) -> Residual:
-    """Two 3x3 convolutions."""
+    """Return a block of two 3x3 convolutions."""
     body = nn.Sequential(
         conv(inputs, outputs, 3, stride),
         nn.BatchNorm2d(outputs),
@@ -70,7 +70,7 @@ def basic_block(inputs: int, outputs: int, stride: int) -> Residual:
 
 
 def bottleneck_block(inputs: int, outputs: int, stride: int, inner: int, groups: int) -> Residual:
-    """1x1, grouped 3x3 (which carries the stride), 1x1."""
+    """Return a block of a 1x1, a grouped 3x3 (which has the stride) and a 1x1 convolution."""
     body = nn.Sequential(
         conv(inputs, inner, 1),
         nn.BatchNorm2d(inner),
@@ -85,12 +85,12 @@ def bottleneck_block(inputs: int, outputs: int, stride: int, inner: int, groups:
 
 
 def cifar_stem(width: int) -> nn.Sequential:
-    """A 3x3 convolution of stride 1 and no max-pool: the resolution is kept."""
+    """Return a stem that keeps the resolution: a 3x3 convolution of stride 1, no max-pool."""
     return nn.Sequential(conv(3, width, 3), nn.BatchNorm2d(width), nn.ReLU(inplace=True))
 
 
 def imagenet_stem(width: int) -> nn.Sequential:
-    """A 7x7 convolution of stride 2 and a max-pool: a quarter of the resolution."""
+    """Return a stem that quarters the resolution: a 7x7 convolution of stride 2 and a max-pool."""
     return nn.Sequential(
         conv(3, width, 7, 2), nn.BatchNorm2d(width), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2, padding=1)
     )
@@ -101,11 +101,11 @@ STEMS = {"cifar": cifar_stem, "imagenet": imagenet_stem}
 
 @part
 class ResNet(Backbone):
-    """A residual network; stage k has width * 2^k channels (four times that for bottlenecks).
+    """A residual network; stage k, from 0, has width * 2^k channels (four times that with bottlenecks).
 
-    Settings: `stem` for small ("cifar") or large images; `block` of two ("basic") or three convolutions;
-    `layers` blocks of each stage; `groups` x `group_width` * 2^k is the inner width of a bottleneck, so
-    groups 1 with group_width 64 is ResNet-50 and 32 with 4 is ResNeXt-50 (32x4d).
+    Settings: `stem`, for small ("cifar") or large images; `block`, of two ("basic") or three convolutions;
+    `layers`, blocks of each stage; `width`, channels of the stem; `groups` and `group_width`, of a bottleneck
+    of inner width groups * group_width * 2^k: 1 and 64 is ResNet-50, 32 and 4 is ResNeXt-50 (32x4d).
     """
 
     def __init__(
@@ -144,10 +144,10 @@ class ResNet(Backbone):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def published_name(self, name: str) -> str:
-        """Return what torchvision calls the tensor `name`.
+        """Return torchvision's name of the tensor `name`.
 
-        stem.0 is conv1, stages.1.0.body.3 is layer2.0.conv2, stages.1.0.shortcut.1 is layer2.0.downsample.1,
-        head.2 is fc.
+        For example, stem.0 is conv1, stages.1.0.body.3 is layer2.0.conv2, stages.1.0.shortcut.1 is
+        layer2.0.downsample.1, head.2 is fc.
         """
         if found := STEM.fullmatch(name):
             return f"{KINDS[int(found[1])]}1.{found[2]}"

@@ -1,4 +1,4 @@
-"""Swin transformer (Liu et al., 2021): windows of attention that shift, in a pyramid of stages; from timm."""
+"""Swin transformer (Liu et al., 2021), from timm."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ from dmix.part import part
 
 @part
 class Swin(Backbone):
-    """Stage k has embed_dim * 2^k channels at half the resolution of the one before; output (N, h, w, c).
+    """A Swin transformer; stage k, from 0, returns (N, h, w, embed_dim * 2^k), each at half the resolution.
 
-    Patches are merged where a stage begins, so a stage's output is its last block's. The last LayerNorm
-    closes the last stage, so that the head is pooling and classifier alone.
+    Patches are merged at the beginning of a stage, so a stage's output is that of its last block. The final
+    LayerNorm belongs to the last stage, so the head is only pooling and classifier.
 
-    Settings: `image_size`, `patch_size` in pixels; `layers` blocks and `heads` of attention of each stage;
-    `window_size` in patches; `drop_path` the rate of stochastic depth in the last block, rising from 0.
+    Settings: `image_size` and `patch_size` in pixels; `window_size` in patches; `embed_dim`, channels of the
+    first stage; `layers` and `heads`, blocks and attention heads of each stage; `drop_path`, rate of
+    stochastic depth in the last block, rising from 0.
 
     Raises
     ------

@@ -1,13 +1,13 @@
-"""Networks of timm, by the names that timm gives them.
+"""Networks of timm, by timm's names.
 
-The network stays whole and runs its own forward pass. Hooks on the modules that timm's `feature_info` names
-hand out what ends a stage and put a mixed state in its place; only the classifier, the last linear layer, is
-taken out to be the head. Cutting a network into stem, stages and head instead would mean to write its
-forward pass again, once for each of timm's eighty families, and to be wrong when timm changes one.
+The network runs its own forward pass. Hooks on the modules in timm's `feature_info` read each stage's output
+and replace it by the mixed one; only the classifier, the last linear layer, is removed, to be the head.
+Splitting networks into stem, stages and head instead would mean to rewrite the forward pass of each of timm's
+eighty families, and to break when timm changes one.
 
-Hooks can stand in for a cut only where all that the rest of the network sees comes through the watched
-module. One forward pass checks that when the network is built: images of NaN go in, one for every stage but
-the last; the end of its stage puts the state of a proper image in their place, and no NaN may come out.
+Hooks work only if the rest of the network sees nothing but the hooked module's output. A forward pass checks
+this when the network is built: its batch has an image of NaN for every stage but the last, whose state is
+replaced by that of a proper image where the stage ends, and no NaN may come out.
 """
 
 from __future__ import annotations
@@ -28,25 +28,25 @@ from dmix.part import part
 
 @part
 class Timm(Backbone):
-    """Any network of timm whose stages can be told apart; its weights are random, drawn as timm draws them.
+    """Any network of timm whose stages can be separated, with timm's random initialisation.
 
-    A stage ends at each feature that timm names, from a quarter of the resolution on. The last stage holds
-    all that follows the one before, down to pooled features (N, d), so that the head is the classifier alone.
-    The others return what timm's modules do: maps (N, c, h, w) or (N, h, w, c), or tokens (N, L, c), among
-    them the class token, which hidden mixing mixes too.
+    A stage ends at each feature in timm's `feature_info`, from a quarter of the resolution on. The last stage
+    holds all that follows the previous one, up to pooled features (N, d), so the head is only the classifier.
+    The others return what timm's modules do: maps (N, c, h, w) or (N, h, w, c), or tokens (N, L, c) with the
+    class token, which hidden mixing mixes too.
 
     In a state dict `net.X` is timm's tensor X, and `head.0.weight` and `head.0.bias` are its classifier.
 
-    Settings: `name` as in timm.list_models(). `layers` is how many of timm's features each stage has, where
-    that is to be otherwise: a DeiT has twelve stages of one block, or three with 3, 3, 6. `image_size` in
-    pixels; 0 is timm's own. Networks with position embeddings or fixed windows are built for it, and take
-    no others; the rest are only checked with it. `drop_path` is the rate of stochastic depth in the last
-    block, `drop_rate` that of dropout before the classifier.
+    Settings: `name`, as in timm.list_models(); `layers`, number of timm's features in each stage, empty for
+    one each (a DeiT has twelve stages of one block, or three with 3, 3, 6); `image_size` in pixels, 0 for
+    timm's own (networks with position embeddings or fixed windows are built for it and take no other, the
+    rest are only checked with it); `drop_path`, rate of stochastic depth in the last block; `drop_rate`, rate
+    of dropout before the classifier.
 
     Raises
     ------
-    DmixError: timm has no such network or cannot build it with these settings, `layers` do not add up to its
-        features, or its stages cannot be told apart.
+    DmixError: timm has no such network or cannot build it with these settings, `layers` do not add up to the
+        number of its features, or its stages cannot be separated.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Timm(Backbone):
         self.classifier_name = next(key for key, module in net.named_modules() if module is classifier)
         features = feature_info(net, name)
         patch = features[0]["reduction"]
-        if self.fixed_size and any(side % patch for side in size):  # pixels would be lost without a word
+        if self.fixed_size and any(side % patch for side in size):  # timm would ignore pixels at the border
             raise DmixError(
                 f"backbone.image_size: patches of {patch} px do not tile images of {size} px",
                 f"set it to a multiple of {patch}",
@@ -81,17 +81,17 @@ class Timm(Backbone):
         net.set_submodule(self.classifier_name, nn.Identity())
         self.grids: dict[int, tuple[int, int]] = {}
         for state, feature in zip(self._check(size), inner, strict=True):
-            if state.dim() == 3:  # a network of tokens, whose number says how large images are
+            if state.dim() == 3:  # tokens: their number depends on the size of the images
                 height, width = (side // feature["reduction"] for side in size)
                 self.grids[state.shape[1]] = (height, width)
                 self.fixed_size = size
 
     def walk(self, images: Tensor, reached: Callable[[Tensor], Tensor]) -> None:
-        """Run timm's forward pass, in which `reached` sees and replaces what ends a stage.
+        """Run timm's forward pass; replace the images and each stage's output by what `reached` returns.
 
         Raises
         ------
-        DmixError: the images have another size than the one that the network is built for.
+        DmixError: the images do not have the size that the network is built for.
         """
         size = tuple(images.shape[-2:])
         if self.fixed_size not in (None, size):
@@ -108,7 +108,7 @@ class Timm(Backbone):
         reached(pooled)
 
     def as_map(self, feature: Tensor) -> Tensor:
-        """Return a stage's output as a map (N, c, h, w): of tokens the patches', pooled features as 1x1."""
+        """Return a stage's output as a map (N, c, h, w): patch tokens as a grid, pooled features as 1x1."""
         if feature.dim() == 2:
             return feature[:, :, None, None]
         if feature.dim() == 3:
@@ -124,11 +124,11 @@ class Timm(Backbone):
 
     @torch.no_grad()
     def _check(self, size: tuple[int, int]) -> list[Tensor]:
-        """Return what ends the stages but the last, of images of `size`; see the module's docstring.
+        """Return the outputs of all stages but the last for images of `size`; see the module's docstring.
 
         Raises
         ------
-        DmixError: a stage's end is not all that later stages see, or not of the shape that timm says.
+        DmixError: later stages see more than a stage's output, or its shape is not the one that timm states.
         """
         stages = len(self.channels)
         images = torch.full((stages, 3, *size), torch.nan)

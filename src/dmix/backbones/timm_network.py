@@ -1,4 +1,4 @@
-"""A network as timm builds it, and where its stages end by timm's own feature information."""
+"""Build a network with timm, and find the ends of its stages in timm's feature information."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from dmix import vision
 from dmix.errors import DmixError
 
 STEM_REDUCTION = 2
-"""Features that are reduced by no more than this are the stem's, as of the first convolution of a ResNet."""
+"""Features of at most this reduction belong to the stem, such as a ResNet's first convolution."""
 
 
 def build(
     name: str, classes: int, image_size: int, drop_path: float, drop_rate: float
 ) -> tuple[Any, tuple[int, int], tuple[int, int] | None]:
-    """Return the network, the size (height, width) of its images, and that size again where it is fixed.
+    """Return the network, its image size (height, width), and that size again if it is fixed, else None.
 
-    Settings of 0 are left to timm; the others are as `dmix.backbones.timm.Timm` has them.
+    Settings of 0 are timm's defaults; for the others see `dmix.backbones.timm.Timm`.
 
     Raises
     ------
@@ -51,11 +51,11 @@ def build(
 
 
 def feature_info(net: nn.Module, name: str) -> Sequence[Mapping[str, Any]]:
-    """Return what timm says of the network's features, in their order: module, num_chs, reduction.
+    """Return timm's information on the network's features, in order: module, num_chs, reduction.
 
     Raises
     ------
-    DmixError: it names no modules, or some that the network does not have.
+    DmixError: there are no features, or their modules are not in the network.
     """
     found = getattr(net, "feature_info", None) or []
     features = list(getattr(found, "info", found))
@@ -69,11 +69,11 @@ def feature_info(net: nn.Module, name: str) -> Sequence[Mapping[str, Any]]:
 
 
 def ends_of_stages(features: Sequence[Mapping[str, Any]], layers: Sequence[int], name: str) -> Sequence[int]:
-    """Return the places of the features that end a stage, ascending; the last feature is the last of them.
+    """Return the indices of the features that end a stage, ascending; the last one is the last feature.
 
     Parameters
     ----------
-    layers: the number of features of each stage; () is one each, those of the stem with the first after it.
+    layers: number of features in each stage; () is one each, where the stem's belong to the first stage.
 
     Raises
     ------

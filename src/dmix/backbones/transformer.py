@@ -1,4 +1,4 @@
-"""What the settings of every vision transformer must satisfy."""
+"""Checks of settings that vision transformers share."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from dmix.errors import DmixError
 
 
 def patches_per_side(image_size: int, patch_size: int) -> int:
-    """Return how many patches of `patch_size` pixels lie along a side of a square image.
+    """Return the number of patches of `patch_size` pixels along a side of a square image.
 
     Raises
     ------
-    DmixError: it is not a whole number; pixels at the border would be lost without a word.
+    DmixError: it is not a whole number; pixels at the border would be ignored.
     """
     side, rest = divmod(image_size, patch_size)
     if rest:
@@ -22,11 +22,11 @@ def patches_per_side(image_size: int, patch_size: int) -> int:
 
 
 def check_heads(channels: int, heads: int) -> None:
-    """Check that heads of attention share the channels evenly.
+    """Check that the number of attention heads divides the number of channels.
 
     Raises
     ------
-    DmixError: they do not.
+    DmixError: it does not.
     """
     if channels % heads:
         raise DmixError(

@@ -1,9 +1,9 @@
 """Vision transformer (Dosovitskiy et al., 2021) in the form of DeiT (Touvron et al., 2021), from timm.
 
-A plain transformer has no stages, so its blocks are grouped for the policies that need them. With `layers`
-3, 3, 6 of DeiT-S's twelve blocks, layers 0, 1 and 2 of ManifoldMix are the input, a quarter and a half of
-the network, as in the four stages of a ResNet; and the stage before the last, whose features AutoMix reads,
-ends with block 6, the one that OpenMixup's configuration for DeiT-S reads.
+A plain transformer has no stages; its blocks are grouped into stages for the policies that need them. With
+`layers` 3, 3, 6, ManifoldMix's layers 0, 1 and 2 of DeiT-S are the input, a quarter and a half of its twelve
+blocks, as with the four stages of a ResNet. AutoMix reads the features of the last but one stage, which ends
+with block 6, as in OpenMixup's configuration for DeiT-S.
 """
 
 from __future__ import annotations
@@ -45,13 +45,14 @@ class ClassToken(nn.Module):
 
 @part
 class ViT(Backbone):
-    """A pre-norm transformer over square patches; every stage's output is (N, 1 + L, embed_dim) tokens.
+    """A pre-norm transformer over square patches; every stage returns tokens (N, 1 + L, embed_dim).
 
-    The last LayerNorm closes the last stage, so that the head is pooling and classifier alone. Hidden
-    mixing mixes all tokens, the class token too.
+    The final LayerNorm belongs to the last stage, so the head is only pooling and classifier. Hidden mixing
+    mixes all tokens, the class token too.
 
-    Settings: `image_size` and `patch_size` in pixels; `layers` blocks of each stage; `heads` of attention
-    in every block; `drop_path` the rate of stochastic depth in the last block, rising linearly from 0.
+    Settings: `image_size` and `patch_size` in pixels; `embed_dim`, width of a token; `layers`, blocks of each
+    stage; `heads`, attention heads of every block; `drop_path`, rate of stochastic depth in the last block,
+    rising linearly from 0.
 
     Raises
     ------

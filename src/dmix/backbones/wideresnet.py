@@ -1,7 +1,7 @@
-"""Wide ResNet (Zagoruyko & Komodakis, 2016) as the semi-supervised literature has it, for small images.
+"""Wide ResNet (Zagoruyko & Komodakis, 2016) for small images, in its semi-supervised variant.
 
-TorchSSL's (Zhang et al., 2021, models/nets/wrn.py), after TensorFlow's FixMatch: leaky activations, biases in
-all convolutions, batch norms of large epsilon and small momentum, no dropout.
+It is TorchSSL's (Zhang et al., 2021, models/nets/wrn.py), after FixMatch's TensorFlow code: leaky ReLUs,
+biases in all convolutions, batch norms with large epsilon and small momentum, no dropout.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dmix.part import part
 
 STEM_WIDTH = 16
 NORM_EPS = 1e-3
-SLOPE = 0.1  # of the activation, below zero
+SLOPE = 0.1  # negative slope of the activation
 
 
 def conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Conv2d:
@@ -26,21 +26,21 @@ def conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Conv2d:
 
 
 def activation(channels: int, momentum: float) -> nn.Sequential:
-    """Return a batch norm, whose running statistics move by `momentum`, and a leaky ReLU."""
+    """Return a batch norm with `momentum` (weight of a batch in running statistics) and a leaky ReLU."""
     return nn.Sequential(nn.BatchNorm2d(channels, NORM_EPS, momentum), nn.LeakyReLU(SLOPE, inplace=True))
 
 
 class PreActivation(nn.Module):
     """shortcut + body(h) for h = act(bn(x)); the body is convolution, batch norm, activation, convolution.
 
-    The shortcut is x itself or, where shapes differ, a strided 1x1 convolution.
+    The shortcut is x or, if shapes differ, a strided 1x1 convolution.
 
     Parameters
     ----------
     norm_momentum: of both batch norms.
-    raw_projection: that convolution reads x; else h.
-    raw_body: the body reads x as well. Nothing reads h then: its batch norm goes on counting, and is frozen
-        because no gradient reaches it (several processes want one for all that is trained).
+    raw_projection: whether that convolution reads x, else h.
+    raw_body: whether the body reads x, too. Then h is unused: its batch norm still updates its statistics,
+        but its parameters require no gradient (training in several processes needs one for all that do).
     """
 
     def __init__(
@@ -76,20 +76,21 @@ class PreActivation(nn.Module):
 
 @part
 class WideResNet(Backbone):
-    """WRN-depth-widen: groups of width 16, 32 and 64 times `widen` at strides 1, 2 and 2.
+    """WRN-depth-widen: three stages with 16, 32 and 64 times `widen` channels and strides 1, 2 and 2.
 
-    Every group has (depth - 4) / 6 blocks. The network's last batch norm and activation close the third
-    group, so that the head is pooling and classifier alone. Weights start as TorchSSL's: convolutions as in
-    He et al. (2015), by what goes out, the classifier as in Glorot & Bengio (2010), with a bias of 0.
+    Every stage has (depth - 4) / 6 blocks. The network's last batch norm and activation belong to the third
+    stage, so the head is only pooling and classifier. Weights are initialised as in TorchSSL: convolutions as
+    in He et al. (2015) by fan-out, the classifier as in Glorot & Bengio (2010), with a bias of 0.
 
-    Settings: with `preact_quirk` the first blocks of the second and third group convolve their input without
-    norm and activation, as in TorchSSL (not in TensorFlow's FixMatch); the factors of the two norms that
-    nothing reads stay at 1 and 0. `norm_momentum` is the weight of a batch in the running statistics, 0.001
-    in TorchSSL: after t steps these still hold a share of 0.999^t of their start, so short runs need more.
+    Settings: `depth`, number of layers; `widen`, factor of the width; `preact_quirk`, whether the first block
+    of the second and third stage convolves its input without norm and activation, as in TorchSSL (not in
+    FixMatch's TensorFlow code), so that the parameters of two norms are unused and stay at 1 and 0;
+    `norm_momentum`, weight of a batch in the running statistics, 0.001 in TorchSSL: after t steps these still
+    hold a share of 0.999^t of their initial values, so short runs need more.
 
     Raises
     ------
-    DmixError: no whole number of blocks has this depth.
+    DmixError: depth - 4 is not a multiple of 6.
     """
 
     def __init__(
@@ -127,7 +128,7 @@ class WideResNet(Backbone):
         self._initialise()
 
     def _initialise(self) -> None:
-        """Draw the weights; biases of convolutions are torch's own, batch norms start at 1 and 0."""
+        """Draw the weights; biases of convolutions and batch norms keep torch's initial values."""
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

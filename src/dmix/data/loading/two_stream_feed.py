@@ -1,4 +1,4 @@
-"""From a split and its labels to the two streams that feed a run of transfer or semi-supervised learning."""
+"""Build the labelled and the unlabelled stream of a transfer or semi-supervised run."""
 
 from __future__ import annotations
 
@@ -38,23 +38,22 @@ def two_stream_loader(
     seed_of: Callable[[str], int],
     device: torch.device,
 ) -> TwoStreamLoader:
-    """Return the training batches of `split` in a labelled stream and, if there is one, an unlabelled stream.
+    """Return the loader of training batches of `split`: a labelled and, optionally, an unlabelled stream.
 
     Parameters
     ----------
-    labels: which images each stream has; with None all are labelled, and there is no unlabelled stream.
-    augments: by name, such as "augment" and "strong".
-    labelled, unlabelled: name of the augmentation of each view of a stream; () for no unlabelled stream.
-    batch_size: labelled rows of a step. unlabelled_ratio: unlabelled ones in units of that; 0 for no stream.
-    sampling: "shuffled" takes every image of a stream once before any comes again, "replacement" draws
-        uniformly.
+    labels: the images of each stream; with None all are labelled, and there is no unlabelled stream.
+    augments: augmentations by name, such as "augment" and "strong".
+    labelled, unlabelled: for each view of a stream, its augmentation's name; () for no unlabelled stream.
+    batch_size: labelled rows of a step. unlabelled_ratio: unlabelled rows for each; 0 for no such stream.
+    sampling: "shuffled" uses every image of a stream once before any repeats, "replacement" draws uniformly.
     mean, std: per channel, of pixels scaled to 0..1.
-    seed_of: from a stream's name, "labelled" or "unlabelled", to its seed, 0 or more.
+    seed_of: a stream's name, "labelled" or "unlabelled", to its seed, 0 or more.
 
     Raises
     ------
-    DmixError: there is no augmentation of such a name, or it has no form for such images; a stream has no
-        images or, when shuffled, fewer than a step takes.
+    DmixError: an augmentation is missing, or cannot be applied to such images; a stream has no images or, if
+        shuffled, fewer than a step takes.
     """
     rows = np.arange(len(split)) if labels is None else labels.labelled
     plans = [_plan("labelled", rows, batch_size, augments, labelled, sampling, seed_of)]
@@ -71,7 +70,7 @@ def two_stream_loader(
 
 @dataclass(frozen=True, eq=False)
 class _Plan:
-    """What a stream is made of, whatever its images are; `size` of them in a step."""
+    """The arguments of a stream, for images in memory and on disk; `size` is its rows per step."""
 
     sampler: Sampler
     size: int
@@ -91,7 +90,7 @@ def _plan(
     for view in views:
         if view not in augments:
             raise DmixError(
-                f"the {name} images have a view by the augmentation {view!r}, which the recipe has not",
+                f"the {name} images need the augmentation {view!r}, which the recipe does not have",
                 f"add it to the recipe, in params.yaml; there are {', '.join(augments)}",
             )
     if len(rows) < (size if sampling == "shuffled" else 1):
@@ -139,7 +138,7 @@ def _streams_on_disk(
             if not isinstance(augment, ImageAugment):
                 raise unfit("augmentation", augment, "on disk")
             views.append(augment)
-        # An image is read once for all of its views, so they can only share what they all begin with.
+        # All views of an image share one read, so the cache can apply only a resize that all begin with.
         first, *others = (augment.first_resize for augment in views)
         images = from_cache(split, first if all(other == first for other in others) else None, read_options)
         streams.append(
@@ -159,13 +158,13 @@ def _streams_on_disk(
 
 
 def shares_of(workers: int, loads: Sequence[int]) -> list[int]:
-    """Return how many of the worker processes each stream has, about by their loads.
+    """Return the number of worker processes of each stream, about in proportion to their loads.
 
-    With fewer processes than streams each stream still has one, unless there are none at all.
+    Each stream has at least one, even if `workers` is smaller than their number, unless `workers` is 0.
     """
     shares, left, total = [], workers, sum(loads)
     for place, load in enumerate(loads):
-        most = max(1, left - (len(loads) - place - 1))  # each of the later ones is to have one
+        most = max(1, left - (len(loads) - place - 1))  # leave one for each of the later streams
         share = min(most, max(1, round(left * load / total))) if workers else 0
         shares.append(share)
         left, total = left - share, total - load

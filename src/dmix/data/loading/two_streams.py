@@ -1,4 +1,4 @@
-"""Batches of two endless streams: labelled images, and images whose labels are not used."""
+"""Batches of two endless streams: labelled images, and unlabelled images (whose labels are hidden)."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ NO_LABEL = -1
 
 @dataclass(frozen=True, eq=False)
 class Views:
-    """One stream's samples of a step, each seen in one or more ways; all on the device.
+    """One stream's samples of a step, each in one or more augmented views; all on the device.
 
     Attributes
     ----------
     images: for each view float32 (B, 3, H, W), normalised, channels_last in memory.
-    labels: int64 (B,); -1 throughout of an unlabelled stream.
-    index: int64 (B,), the samples' places in the split.
+    labels: int64 (B,); all -1 in an unlabelled stream.
+    index: int64 (B,), the samples' indices in the split.
     """
 
     images: tuple[Tensor, ...]
@@ -29,14 +29,14 @@ class Views:
 
 @dataclass(frozen=True, eq=False)
 class TwoStreamBatch:
-    """One step's samples of both streams; `unlabelled` is None where a method has no use for them."""
+    """One step's samples of both streams; `unlabelled` is None if the method does not use it."""
 
     labelled: Views
     unlabelled: Views | None
 
 
 class Stream(Protocol):
-    """Gives the samples of any step, without a state."""
+    """The samples of a stream by step number; it has no state."""
 
     images_per_step: int
 

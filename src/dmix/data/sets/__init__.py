@@ -1,1 +1,1 @@
-"""The data sets that a run can name, and the formats that they are read from."""
+"""Loaders of data sets, one part each, and the file formats they read."""

@@ -1,4 +1,4 @@
-"""FGVC-Aircraft 2013b by its variants, genuine or embedded, from its folder."""
+"""FGVC-Aircraft 2013b (labels are variants), real or embedded edition."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from annotated_types import Gt
 
 from dmix.data.sets.dataset import Dataset
-from dmix.data.sets.listed import Line, Place, Row, dataset, locate, read_lines, read_pairs
+from dmix.data.sets.listed import Line, Place, Row, dataset, locate, read_keyed_lines, read_lines
 from dmix.part import part
 
 FOLDER = "fgvc-aircraft-2013b"
@@ -28,23 +28,21 @@ def aircraft(
     train_size: Annotated[int, Gt(0)],
     test_size: Annotated[int, Gt(0)],
 ) -> Dataset:
-    """Read `root/<edition>/fgvc-aircraft-2013b` as its archive unpacks; train and val together are "train".
+    """Read `root/<edition>/fgvc-aircraft-2013b`, the unpacked archive; "train" is its train and val together.
 
-    A label is the place of the variant's name ("F/A-18", "Boeing 717") in variants.txt, from 0.
+    A label is the index of the variant's name ("F/A-18", "Boeing 717") in variants.txt, from 0.
 
-    The lowest 20 pixel rows of a genuine image are a banner with the photographer's name. It stays: the
-    recipe that the paper follows (OpenMixup's) resizes and crops at random like any image, so published
-    numbers include it.
+    The lowest 20 pixel rows of a real image are a banner with the photographer's name. It is kept, as in the
+    recipe that the paper follows (OpenMixup's), so published numbers include it.
 
     Parameters
     ----------
-    root: the folder that holds the editions.
-    classes: the number of classes that the data set must have.
-    train_size, test_size: the images each split must have, 6,667 and 3,333 in the genuine set.
+    root: the folder of the editions. edition: "real" or "embedded". classes: number of variants.
+    train_size, test_size: required numbers of images, 6,667 and 3,333 in the real edition.
 
     Raises
     ------
-    DmixError: the data are missing, of the other edition, contradict themselves or the settings.
+    DmixError: the data are missing, of the other edition, or inconsistent with themselves or the settings.
     """
     place = locate(root, FOLDER, "aircraft", edition, "run: dmix data fetch aircraft")
     labels: dict[str, int] = {}
@@ -54,22 +52,25 @@ def aircraft(
         labels[variant] = len(labels)
     splits = {
         "train": _rows(place, _training(place), labels),
-        "test": _rows(place, read_pairs(place, TEST), labels),
+        "test": _rows(place, read_keyed_lines(place, TEST), labels),
     }
     return dataset(place, splits, len(labels), classes=classes, train_size=train_size, test_size=test_size)
 
 
 def _training(place: Place) -> dict[str, Line]:
-    """Return image to variant of train and val together; a trainval list says the same, or stands alone."""
+    """Return image -> variant of train and val together; use a trainval list instead if one is missing.
+
+    If all three lists exist, they must agree.
+    """
     if not all((place.folder / name).exists() for name in (TRAIN, VAL)):
-        return read_pairs(place, TRAINVAL)
-    train, val = read_pairs(place, TRAIN), read_pairs(place, VAL)
+        return read_keyed_lines(place, TRAINVAL)
+    train, val = read_keyed_lines(place, TRAIN), read_keyed_lines(place, VAL)
     for image, line in val.items():
         if image in train:
             raise place.fault(f"{line.where}: image {image} is in {TRAIN} too")
     merged = {**train, **val}
     if (place.folder / TRAINVAL).exists():
-        differing = sorted(_said(merged) ^ _said(read_pairs(place, TRAINVAL)))
+        differing = sorted(_said(merged) ^ _said(read_keyed_lines(place, TRAINVAL)))
         if differing:
             raise place.fault(
                 f"{place.folder / TRAINVAL} is not {TRAIN} and {VAL} together: "

@@ -1,4 +1,4 @@
-"""Smaller images by exact block means: for scaled-down runs, where a data set lies in memory."""
+"""Reduce images in memory by exact block means, for scaled-down runs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dmix.errors import DmixError
 
 
 def require_divisor(name: str, side: int, size: int) -> None:
-    """Check that images of data set `name`, `side` pixels a side, can be reduced to `size`.
+    """Check that images of data set `name` can be reduced from `side` to `size` pixels a side.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Stanford-Cars (Cars-196), genuine or embedded, from its folder."""
+"""Stanford-Cars (Cars-196), real or embedded edition."""
 
 from __future__ import annotations
 
@@ -32,20 +32,18 @@ def cars(
 ) -> Dataset:
     """Read `root/<edition>/stanford_cars`; bounding boxes are not used.
 
-    Two forms were published. In the merged one, cars_annos.mat lists car_ims/ and says which images are for
-    testing; published subsets of the labels go by its numbering, so it is read where both are there. In the
-    other one, devkit/ has a list for each of cars_train/ and cars_test/. Classes 1, 2, ... become the labels
-    0, 1, ...
+    Two forms were published. In the merged one, cars_annos.mat lists car_ims/ and marks the test images; it
+    is preferred if both exist, because published label subsets use its numbering. In the other one, devkit/
+    has a list for each of cars_train/ and cars_test/. Classes 1, 2, ... become the labels 0, 1, ...
 
     Parameters
     ----------
-    root: the folder that holds the editions.
-    classes: the number of classes that the data set must have.
-    train_size, test_size: the images each split must have, 8,144 and 8,041 in the genuine set.
+    root: the folder of the editions. edition: "real" or "embedded". classes: number of classes.
+    train_size, test_size: required numbers of images, 8,144 and 8,041 in the real edition.
 
     Raises
     ------
-    DmixError: the data are missing, of the other edition, contradict themselves or the settings.
+    DmixError: the data are missing, of the other edition, or inconsistent with themselves or the settings.
     """
     place = locate(root, FOLDER, "cars", edition, "run: dmix data import cars PATH")
     if (place.folder / MERGED).exists():
@@ -58,7 +56,7 @@ def cars(
 
 
 def _merged(place: Place) -> tuple[int, Mapping[str, list[Row]]]:
-    """Return the number of named classes, and the rows of both splits, by the merged list."""
+    """Return the number of named classes and the rows of both splits from the merged list."""
     found = _load(place, MERGED)
     named = _class_count(place, MERGED, found)
     splits: dict[str, list[Row]] = {"train": [], "test": []}
@@ -70,7 +68,7 @@ def _merged(place: Place) -> tuple[int, Mapping[str, list[Row]]]:
 
 
 def _devkit(place: Place) -> tuple[int, Mapping[str, list[Row]]]:
-    """Return the number of named classes, and the rows of both splits, by the devkit's lists."""
+    """Return the number of named classes and the rows of both splits from the devkit's lists."""
     named = _class_count(place, META, _load(place, META))
     beside = (place.folder / TEST).exists()
     splits: dict[str, list[Row]] = {}
@@ -86,7 +84,7 @@ def _devkit(place: Place) -> tuple[int, Mapping[str, list[Row]]]:
 
 
 def _load(place: Place, name: str) -> dict[str, Any]:
-    """Return the variables "annotations" and "class_names" of a .mat file, as far as it has them."""
+    """Return those of the variables "annotations" and "class_names" that a .mat file has."""
     from scipy.io import loadmat  # type: ignore[import-untyped]
 
     content = read_content(place, name)
@@ -94,7 +92,7 @@ def _load(place: Place, name: str) -> dict[str, Any]:
         found: dict[str, Any] = loadmat(
             io.BytesIO(content), squeeze_me=True, variable_names=("annotations", "class_names")
         )
-    except Exception as error:  # of any kind: on damaged files scipy even divides by zero
+    except Exception as error:  # any: on damaged files scipy even raises ZeroDivisionError
         raise place.fault(f"{place.folder / name} is damaged: {error or type(error).__name__}") from error
     return found
 
@@ -109,8 +107,8 @@ def _class_count(place: Place, name: str, found: Mapping[str, Any]) -> int:
 def _table(
     place: Place, name: str, found: Mapping[str, Any], *fields: str
 ) -> Iterator[tuple[str, tuple[Any, ...]]]:
-    """Return where an annotation stands and its `fields`, for every annotation."""
-    table = np.atleast_1d(found.get("annotations", ()))  # squeezing leaves no axis of a single element
+    """Return the location (for messages) and the `fields` of every annotation."""
+    table = np.atleast_1d(found.get("annotations", ()))  # squeeze_me drops the axis of a single annotation
     for field in fields:
         if field not in (table.dtype.names or ()):
             raise place.fault(f"{place.folder / name} has no 'annotations' with the field {field!r}")
@@ -121,7 +119,7 @@ def _table(
 
 
 def _among(place: Place, where: str, value: Any, allowed: range) -> int:
-    """Return a MATLAB number, which may be floating, as the whole number that it is."""
+    """Return a MATLAB number, which may be a float, as an int; it must be in `allowed`."""
     if not isinstance(value, int | float) or value not in allowed:
         raise place.fault(f"{where} is {value}, not one of {allowed[0]} to {allowed[-1]}")
     return int(value)

@@ -1,4 +1,4 @@
-"""The data sets CIFAR-10 and CIFAR-100, genuine or embedded, from their folders."""
+"""CIFAR-10 and CIFAR-100, real or embedded edition."""
 
 from __future__ import annotations
 
@@ -27,13 +27,12 @@ def cifar(
     test_size: Annotated[int, Gt(0)],
     image_size: Annotated[int, Gt(0)],
 ) -> Dataset:
-    """Read `root/<edition>/<folder>`, verified against its checksums and these settings.
+    """Read `root/<edition>/<folder>`, after comparing its checksums; the sizes must be as in the settings.
 
     Parameters
     ----------
-    root: the folder that holds the editions.
-    classes: the number of classes that the data set must have.
-    train_size, test_size: the images each split must hold.
+    root: the folder of the editions. folder: which of the two. edition: "real" or "embedded".
+    classes, train_size, test_size: required numbers of classes and images.
     image_size: side in pixels, 32 or a divisor of it: images are reduced by block means.
 
     Raises
@@ -46,7 +45,7 @@ def cifar(
     way_out = marker.WAY_OUT if edition == "embedded" else f"run: dmix data fetch {layout.name}"
     if not place.is_dir():
         raise DmixError(f"data set {layout.name} ({edition} edition) is missing: {place}", way_out)
-    if edition == "real":  # what is there is left alone by `dmix data fetch`
+    if edition == "real":  # `dmix data fetch` does not overwrite it
         way_out = f"remove {place}, then {way_out}"
     if edition == "embedded":
         checksums, algorithm = marker.read(place).files, "sha256"

@@ -1,4 +1,4 @@
-"""CIFAR's "python version" files: checked first, then read."""
+"""Check and read CIFAR's "python version" files."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from dmix.data.sets.dataset import Split
 from dmix.errors import DmixError
 
 SIZE = 32  # side of an image in pixels
-ROW = 3 * SIZE * SIZE  # bytes of an image: the red plane, the green, the blue
+ROW = 3 * SIZE * SIZE  # bytes of an image: red, green and blue plane
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The files of one archive. `md5` holds the genuine files' checksums (32 hex digits each)."""
+    """The files of one archive; `md5` holds the real edition's checksums (32 hex digits each)."""
 
     name: str
     folder: str
@@ -80,7 +80,7 @@ def read(
     Parameters
     ----------
     checksums: file name to hex digest by `algorithm` ("md5" or "sha256").
-    way_out: what a person does about a missing or wrong file.
+    way_out: what to do about a missing or wrong file, for messages.
 
     Returns
     -------
@@ -88,7 +88,7 @@ def read(
 
     Raises
     ------
-    DmixError: a file is missing, its checksum differs, or its content is not what CIFAR files hold.
+    DmixError: a file is missing, its checksum differs, or its content is not in CIFAR's format.
     """
     contents = {
         name: _checked(folder / name, checksums.get(name), algorithm, way_out) for name in layout.files
@@ -105,7 +105,7 @@ def read(
 
 
 def _checked(path: Path, expected: str | None, algorithm: str, way_out: str) -> bytes:
-    """Return the very bytes whose checksum was right, so that no other bytes are ever unpickled."""
+    """Return the bytes whose checksum was compared, so that no others are unpickled."""
     if expected is None:
         raise DmixError(f"{path}: no checksum is known for this file", way_out)
     try:
@@ -146,6 +146,6 @@ def _batch(found: Mapping[bytes, Any], label_key: bytes, path: Path, classes: in
     return Split(data.reshape(-1, 3, SIZE, SIZE), np.array(listed, dtype=np.int64))
 
 
-def _join(parts: Sequence[Split]) -> Split:
-    images = np.concatenate([part.images for part in parts])
-    return Split(images, np.concatenate([part.labels for part in parts]))
+def _join(batches: Sequence[Split]) -> Split:
+    images = np.concatenate([batch.images for batch in batches])
+    return Split(images, np.concatenate([batch.labels for batch in batches]))

@@ -1,4 +1,4 @@
-"""Any data set with one folder of images for each class, as most of one's own are, from its folder."""
+"""Any data set with one folder of images for each class."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from dmix.data.sets.image_folders import readable
 from dmix.data.sets.listed import Place, Row, dataset, locate
 from dmix.part import part
 
-ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff")  # and in capitals
-JUNK = ("thumbs.db", "desktop.ini")  # beside hidden files, which macOS and Jupyter leave
+ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff")  # in upper case, too
+JUNK = ("thumbs.db", "desktop.ini")  # ignored like hidden files
 
 
 @part
@@ -30,20 +30,19 @@ def class_folders(
 ) -> Dataset:
     """Find the images in `root/<edition>/<folder>`: train/<class>/*, and val/<class>/* or test/<class>/*.
 
-    Labels are the places of the classes' names in sorted order, and each split is in the order of its paths,
-    both as in torchvision's ImageFolder. Hidden files and folders, Thumbs.db and desktop.ini are passed over.
+    Labels are the indices of the classes' names in sorted order, and each split is in the order of its paths,
+    both as in torchvision's ImageFolder. Hidden files and folders, Thumbs.db and desktop.ini are ignored.
 
     Parameters
     ----------
-    root: the folder that holds the editions.
-    classes: the number of classes that the data set must have.
+    root: the folder of the editions. edition: "real" or "embedded".
     folder: by default the name of the entry in params.yaml.
-    train_size, test_size: the images each split must hold.
+    classes, train_size, test_size: required numbers of classes and images.
 
     Raises
     ------
     DmixError: the data are missing, there are two test splits or none, the splits have different classes, a
-        class has no images, something is no image, or the sizes are not as the settings say.
+        class has no images, a file is not an image, or the sizes differ from the settings.
     """
     target = root / edition / folder
     place = locate(root, folder, folder, edition, f"put it there: {target}/{{train,val}}/<class>/<image>")

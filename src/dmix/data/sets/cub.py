@@ -1,4 +1,4 @@
-"""CUB-200-2011 (Caltech-UCSD Birds), genuine or embedded, from its folder."""
+"""CUB-200-2011 (Caltech-UCSD Birds), real or embedded edition."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from annotated_types import Gt
 
 from dmix.data.sets.dataset import Dataset
-from dmix.data.sets.listed import Line, Place, Row, dataset, locate, read_pairs
+from dmix.data.sets.listed import Line, Place, Row, dataset, locate, read_keyed_lines
 from dmix.part import part
 
 FOLDER = "CUB_200_2011"
@@ -27,23 +27,24 @@ def cub(
     train_size: Annotated[int, Gt(0)],
     test_size: Annotated[int, Gt(0)],
 ) -> Dataset:
-    """Read `root/<edition>/CUB_200_2011` as its archive unpacks; bounding boxes and parts are not used.
+    """Read `root/<edition>/CUB_200_2011`, the unpacked archive; bounding boxes and key points are not used.
 
-    images.txt, image_class_labels.txt and train_test_split.txt speak of an image by its id and may each be
-    in any order. Class ids 1, 2, ... become the labels 0, 1, ...
+    images.txt, image_class_labels.txt and train_test_split.txt refer to images by id and may each be in any
+    order. Class ids 1, 2, ... become the labels 0, 1, ...
 
     Parameters
     ----------
-    root: the folder that holds the editions.
-    classes: the number of classes that the data set must have.
-    train_size, test_size: the images each split must have, 5,994 and 5,794 in the genuine set.
+    root: the folder of the editions. edition: "real" or "embedded". classes: number of classes.
+    train_size, test_size: required numbers of images, 5,994 and 5,794 in the real edition.
 
     Raises
     ------
-    DmixError: the data are missing, of the other edition, contradict themselves or the settings.
+    DmixError: the data are missing, of the other edition, or inconsistent with themselves or the settings.
     """
     place = locate(root, FOLDER, "cub", edition, "run: dmix data fetch cub")
-    paths, class_ids, flags, names = (read_pairs(place, name) for name in (IMAGES, LABELS, SPLITS, CLASSES))
+    paths, class_ids, flags, names = (
+        read_keyed_lines(place, name) for name in (IMAGES, LABELS, SPLITS, CLASSES)
+    )
     _require_same_ids(place, paths, class_ids, LABELS)
     _require_same_ids(place, paths, flags, SPLITS)
     labels = {str(label + 1): label for label in range(len(names))}

@@ -44,7 +44,7 @@ class Split:
 
 @dataclass(frozen=True, eq=False)
 class FileSplit:
-    """Encoded images on disk with one label each; pixels are decoded when they are asked for.
+    """Encoded images on disk with one label each, decoded when they are read.
 
     Parameters
     ----------
@@ -76,10 +76,7 @@ AnySplit = Split | FileSplit
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """A data set: its splits ("train" and "test"), and a fingerprint of everything in them.
-
-    `fingerprint` is computed from the splits, so that it can never disagree with them.
-    """
+    """A data set: its splits ("train" and "test") and their fingerprint, computed here."""
 
     name: str
     edition: Edition
@@ -94,8 +91,8 @@ class Dataset:
 def fingerprint(splits: Mapping[str, AnySplit]) -> str:
     """Return the SHA-256 (64 hex digits) over all splits, in sorted order.
 
-    Of images in memory every byte counts; of images on disk their names, sizes in bytes and labels, because
-    reading all of ImageNet takes longer than many a run (`dmix data verify` does read it).
+    It covers every byte of images in memory, but only names, sizes in bytes and labels of images on disk,
+    because reading all of ImageNet takes longer than many runs (`dmix data verify` does read it).
     """
     digest = hashlib.sha256()
     for name in sorted(splits):

@@ -1,4 +1,4 @@
-"""Images that stay encoded on disk: single files, or members of tar archives that are never unpacked."""
+"""Encoded images on disk: the contract, single files, and decoding."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from dmix.errors import DmixError
 
 
 class ImageFiles(Protocol):
-    """A sequence of encoded images. Picklable and small, because worker processes get a copy.
+    """A sequence of encoded images; picklable and small, because worker processes get a copy.
 
-    `names` are paths relative to the data set; they stand in messages and in the fingerprint.
+    `names` are used in messages and in the fingerprint.
     """
 
     @property
@@ -56,11 +56,11 @@ class LooseFiles:
 
 
 def decode(data: bytes, name: str) -> npt.NDArray[np.uint8]:
-    """Return an encoded image as RGB, uint8 (H, W, 3).
+    """Return the encoded image `data` as RGB, uint8 (H, W, 3).
 
     Raises
     ------
-    DmixError: the bytes are no image, or end too early; `name` says which.
+    DmixError: the bytes are not an image, or end too early; the message has `name`.
     """
     try:
         with Image.open(io.BytesIO(data)) as image:

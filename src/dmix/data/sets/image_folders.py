@@ -1,4 +1,4 @@
-"""What data sets with one folder of images for each class share: the listing of their folders."""
+"""List the folders of data sets with one folder of images for each class."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def images_in(place: Place, folder: str) -> list[str]:
 
 @contextmanager
 def readable(place: Place) -> Iterator[None]:
-    """Turn a file or folder of the data set that cannot be read into an error for people.
+    """Turn an OSError within the block into a DmixError that names the file or folder.
 
     Raises
     ------
-    DmixError: in place of OSError.
+    DmixError: a file or folder of the data set is missing or cannot be read.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""ImageNet-1k (ILSVRC2012), genuine or embedded: class folders, or the official archives as they are."""
+"""ImageNet-1k (ILSVRC2012), real or embedded edition, from class folders or the official archives."""
 
 from __future__ import annotations
 
@@ -37,26 +37,25 @@ def imagenet(
 ) -> Dataset:
     """Find the images in `root/<edition>/imagenet`; the test split is its `val`.
 
-    Each split is taken from the first of these that is there:
+    Each split is read from the first of these that exists:
 
     - class folders, `train/<wnid>/*.JPEG` and `val/<wnid>/*.JPEG`;
     - for val, `val/*.JPEG` without class folders, and the development kit;
-    - the official archives, which are not unpacked: ILSVRC2012_img_train.tar, and ILSVRC2012_img_val.tar
-      with the development kit. An index of each is made once (`tar_index`).
+    - the official archives, not unpacked: ILSVRC2012_img_train.tar, and ILSVRC2012_img_val.tar with the
+      development kit. An index of each is made once (`tar_index`).
 
-    All give the same data set, fingerprint included: an image is named by the folder of its class, such as
-    `train/n01440764/n01440764_10026.JPEG`, wherever it lies. Labels are the places of the WordNet ids in
-    sorted order, and each split is in the order of its names, both as in torchvision's ImageFolder.
+    All give the same data set and fingerprint: in each, an image's name has the folder of its class, such as
+    `train/n01440764/n01440764_10026.JPEG`. Labels are the indices of the WordNet ids in sorted order,
+    and each split is in the order of its names, both as in torchvision's ImageFolder.
 
     Parameters
     ----------
-    root: the folder that holds the editions.
-    classes: the number of classes that the data set must have.
-    train_size, test_size: the images each split must hold, 1,281,167 and 50,000 in the genuine set.
+    root: the folder of the editions. edition: "real" or "embedded". classes: number of classes.
+    train_size, test_size: required numbers of images, 1,281,167 and 50,000 in the real edition.
 
     Raises
     ------
-    DmixError: the data are missing, damaged, of the other edition, or not as the settings say.
+    DmixError: the data are missing, damaged, of the other edition, or differ from the settings.
     """
     place = locate(root, FOLDER, "imagenet", edition, "run: dmix data import imagenet PATH")
     with readable(place):
@@ -82,7 +81,7 @@ def imagenet(
 
 @dataclass(frozen=True, eq=False)
 class FlatFiles:
-    """Images that all lie in `folder`, named as though each lay in its class's folder."""
+    """Images that are all in `folder`, under names as if each were in the folder of its class."""
 
     folder: Path
     names: tuple[str, ...]
@@ -122,7 +121,7 @@ def _in_class_folders(place: Place, split: str) -> LooseFiles:
 
 
 def _in_archive(archive: Path, index: tar_index.TarIndex, names: Sequence[str]) -> TarFiles:
-    """Return the archive's members under `names`, which are in the archive's order, sorted by name."""
+    """Return the archive's members, renamed to `names` (in the archive's order) and sorted by name."""
     order = sorted(range(len(names)), key=names.__getitem__)
     return TarFiles(archive, tuple(names[i] for i in order), index.offsets[order], index.sizes[order])
 

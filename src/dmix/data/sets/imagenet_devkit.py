@@ -1,4 +1,4 @@
-"""The classes of ImageNet's validation images, which only its development kit knows."""
+"""The classes of ImageNet's validation images, from its development kit."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ GROUND_TRUTH = "ILSVRC2012_devkit_t12/data/ILSVRC2012_validation_ground_truth.tx
 def validation_wnids(archive: Path, way_out: str) -> list[str]:
     """Return the WordNet id of every validation image, in the order of the images' numbers.
 
-    The ground truth speaks of ILSVRC ids, whose order is not the WordNet ids'; meta.mat translates.
+    The ground truth has ILSVRC ids, whose order is not that of the WordNet ids; meta.mat maps them.
 
     Raises
     ------
     OSError: the archive is missing or cannot be read.
-    DmixError: it is not the genuine archive; after this check nothing in it can be wrong.
+    DmixError: it is not the genuine archive. Its content needs no further check.
     """
     content = archive.read_bytes()
     digest = hashlib.md5(content, usedforsecurity=False).hexdigest()

@@ -1,7 +1,7 @@
-"""The small part of Python 2's pickle that the CIFAR files use, read without trust and written exactly.
+"""Safe reading and exact writing of the subset of Python 2's pickle format that the CIFAR files use.
 
-Reading allows what an array of bytes needs and nothing else. Writing emits Python 2 byte strings,
-which Python 3's own pickler cannot do, so that every reader of the genuine files reads ours too.
+Reading allows only what an array of bytes needs. Writing emits Python 2 byte strings, which Python 3's
+pickler cannot do, so that every reader of the real files reads ours, too.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from dmix.errors import DmixError
 
 Value = bytes | int | Sequence[bytes] | Sequence[int] | npt.NDArray[np.uint8]
 
-# What a damaged or foreign stream can raise inside the unpickler or in the four functions below.
+# Errors that a damaged or foreign stream can raise in the unpickler or in the functions below.
 _BROKEN = (
     pickle.UnpicklingError, EOFError, ValueError, TypeError, KeyError, IndexError,
     AttributeError, OverflowError, MemoryError, struct.error,
@@ -28,25 +28,25 @@ _BROKEN = (
 
 
 def _empty_array(_kind: object, _shape: object, _code: object) -> npt.NDArray[np.uint8]:
-    """Stand for numpy's `_reconstruct`: the array's state, which follows, sets shape and content."""
+    """Replace numpy's `_reconstruct`; the array's state, which follows, sets shape and content."""
     return np.ndarray((0,), np.uint8)
 
 
 def _byte_dtype(code: bytes | str, *_flags: object) -> np.dtype[np.uint8]:
-    """Stand for `numpy.dtype`: the files hold bytes only; numpy 2.4 warns of Python 2's integer flags."""
+    """Replace `numpy.dtype`; the files hold bytes only, and numpy 2.4 warns of Python 2's integer flags."""
     if code not in (b"u1", "u1"):
         raise pickle.UnpicklingError(f"an array of {code!r}, not of unsigned bytes")
     return np.dtype(np.uint8)
 
 
 def _latin1(text: str, encoding: str = "latin1") -> bytes:
-    """Stand for `_codecs.encode`, which is how Python 3 writes bytes at protocol 2."""
+    """Replace `_codecs.encode`, by which Python 3 writes bytes at protocol 2."""
     if encoding != "latin1":
         raise pickle.UnpicklingError(f"text in the encoding {encoding!r}")
     return text.encode("latin1")
 
 
-# Each allowed global is answered with a narrow stand-in: none of numpy's own callables is handed out.
+# Each allowed global is replaced by a restricted function, so that none of numpy's callables is reachable.
 _ALLOWED: dict[tuple[str, str], object] = {
     ("numpy.core.multiarray", "_reconstruct"): _empty_array,
     ("numpy._core.multiarray", "_reconstruct"): _empty_array,
@@ -76,7 +76,7 @@ def loads(content: bytes, path: Path, way_out: str) -> dict[bytes, Any]:
 
     Raises
     ------
-    DmixError: a global outside the allow-list, a damaged stream, or no dictionary.
+    DmixError: the stream is damaged, has a global that is not allowed, or holds no dictionary.
     """
     try:
         found = _Restricted(content, path).load()

@@ -1,4 +1,4 @@
-"""What loaders of listed image files share: the edition's folder, its text lists, its splits, their sizes."""
+"""Shared by loaders of listed images: find an edition, read its lists, check sizes, build splits."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Rows = Sequence[Row]
 
 @dataclass(frozen=True)
 class Place:
-    """Where an edition lies, and what a person does about anything that is wrong in it."""
+    """The folder of an edition, and for messages, what to do about an error in it (`way_out`)."""
 
     name: str
     edition: Edition
@@ -29,12 +29,12 @@ class Place:
     way_out: str
 
     def fault(self, message: str) -> DmixError:
-        """Return the error that says `message` and the way out."""
+        """Return the error with `message` and the way out."""
         return DmixError(message, self.way_out)
 
 
 class Line(NamedTuple):
-    """A line of a list, or the part of it after its key; `where` is "file:line" for messages."""
+    """A line of a list, or the rest of it after its key; `where` is "file:line" for messages."""
 
     where: str
     text: str
@@ -45,18 +45,17 @@ def locate(root: Path, folder: str, name: str, edition: Edition, way_out: str) -
 
     Parameters
     ----------
-    name: what params.yaml calls the data set.
-    way_out: how a person gets the real edition.
+    name: the data set's name in params.yaml. way_out: how to get the real edition, for messages.
 
     Raises
     ------
-    DmixError: the folder is missing or holds the other edition, or an embedded one is damaged.
+    DmixError: the folder is missing or holds the other edition, or the embedded edition is damaged.
     """
     embedded = edition == "embedded"
     target, way = root / edition / folder, marker.WAY_OUT if embedded else way_out
     if not target.is_dir():
         raise DmixError(f"data set {name} ({edition} edition) is missing: {target}", way)
-    # What is there is left alone by `dmix data fetch`; `dmix data embed` writes damaged files anew.
+    # `dmix data fetch` does not overwrite a folder; `dmix data embed` rewrites damaged files.
     place = Place(name, edition, target, way if embedded else f"remove {target}, then {way}")
     if embedded:
         marker.check(place.folder)
@@ -82,11 +81,11 @@ def read_content(place: Place, name: str) -> bytes:
 
 
 def read_lines(place: Place, name: str) -> list[Line]:
-    """Return the lines of a list that are not blank, without the blanks around them.
+    """Return the lines of a text file that are not blank, stripped.
 
     Raises
     ------
-    DmixError: the file is missing, or a line is not text.
+    DmixError: the file is missing, or a line is not UTF-8 text.
     """
     lines = []
     for number, raw in enumerate(read_content(place, name).splitlines(), start=1):
@@ -95,29 +94,29 @@ def read_lines(place: Place, name: str) -> list[Line]:
             text = raw.decode().strip()
         except UnicodeDecodeError as error:
             raise place.fault(f"{where}: not UTF-8 text") from error
-        if "\0" in text:  # what a crash leaves of a file that was being written
+        if "\0" in text:  # left by a crash during writing
             raise place.fault(f"{where}: zero bytes in the place of text")
         if text:
             lines.append(Line(where, text))
     return lines
 
 
-def read_pairs(place: Place, name: str) -> dict[str, Line]:
-    """Return key to value of lines "<key> <value>", in their order; a value may contain blanks.
+def read_keyed_lines(place: Place, name: str) -> dict[str, Line]:
+    """Return key -> value of lines "<key> <value>", in their order; a value may contain blanks.
 
     Raises
     ------
-    DmixError: the file is missing, a line has no value, or a key comes twice.
+    DmixError: the file is missing, a line has no value, or a key occurs twice.
     """
-    pairs: dict[str, Line] = {}
+    found: dict[str, Line] = {}
     for where, text in read_lines(place, name):
         key, *value = text.split(maxsplit=1)
         if not value:
             raise place.fault(f"{where}: cannot read {text!r}, expected two entries")
-        if key in pairs:
+        if key in found:
             raise place.fault(f"{where}: {key} comes a second time")
-        pairs[key] = Line(where, value[0])
-    return pairs
+        found[key] = Line(where, value[0])
+    return found
 
 
 def dataset(
@@ -129,18 +128,18 @@ def dataset(
     train_size: int,
     test_size: int,
 ) -> Dataset:
-    """Build the data set of the splits "train" and "test", once everything about them is as it should be.
+    """Check the rows of the splits "train" and "test", and build the data set.
 
-    Each split is in the order of its paths, so that the order of lines in the lists never matters.
+    Each split is sorted by path, so that the order of lines in the lists does not matter.
 
     Parameters
     ----------
-    named: how many classes the data set's own lists name.
-    classes, train_size, test_size: what the settings say.
+    named: number of classes that the data set's own lists name.
+    classes, train_size, test_size: the numbers in the settings.
 
     Raises
     ------
-    DmixError: a size is not as the settings say, an image is listed twice, or a file is missing.
+    DmixError: a size differs from the settings, an image is listed twice, or a file is missing.
     """
     require_sizes(
         place,
@@ -161,7 +160,7 @@ def dataset(
             classes=classes,
             splits={split: _file_split(place, rows) for split, rows in splits.items()},
         )
-    except FileNotFoundError as error:  # the fingerprint asks for the size of every file
+    except FileNotFoundError as error:  # the fingerprint reads the size of every file
         missing = sum(not (place.folder / path).exists() for path in paths)
         raise place.fault(
             f"the image {error.filename} is missing ({missing} of {len(paths)} images are)"
@@ -171,7 +170,7 @@ def dataset(
 
 
 def require_sizes(place: Place, sizes: Mapping[str, tuple[int, int]]) -> None:
-    """Compare what was found with what the settings say; `sizes` maps "train images" to (found, expected).
+    """Compare sizes with the settings; `sizes` maps a name like "train images" to (found, expected).
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The marker file of an embedded edition: what it is, and the checksum of every file in it."""
+"""The marker file of an embedded edition, with the checksum of every file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WAY_OUT = "run: dmix data embed"
 
 
 class Marker(BaseModel):
-    """What `DMIX_EMBEDDED.json` says; `files` maps a path inside the edition to its SHA-256 (in hex)."""
+    """The content of `DMIX_EMBEDDED.json`; `files` maps a path inside the edition to its SHA-256 (in hex)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -29,7 +29,7 @@ class Marker(BaseModel):
 
 
 def write(folder: Path, source: str, version: int, train: int, test: int, classes: int) -> None:
-    """Write the marker of `folder`, listing every file already in it and in its subfolders."""
+    """Write the marker of `folder`, which lists every file in it and its subfolders."""
     files = {
         path.relative_to(folder).as_posix(): sha256(path)
         for path in sorted(folder.rglob("*"))
@@ -44,7 +44,7 @@ def read(folder: Path) -> Marker:
 
     Raises
     ------
-    DmixError: there is none, or it does not hold what it should.
+    DmixError: it is missing, or does not follow the schema.
     """
     path = folder / NAME
     try:
@@ -60,7 +60,7 @@ def read(folder: Path) -> Marker:
 
 
 def check(folder: Path) -> Marker:
-    """Return the marker of `folder` after comparing every file that it lists.
+    """Compare the checksums of all files that the marker of `folder` lists, and return it.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Some images of a split, as a split of their own."""
+"""A subset of a split."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class ChosenFiles:
-    """The encoded images of `files` at the places `rows`, int64 (n,), in that order."""
+    """The encoded images of `files` at the indices `rows`, int64 (n,), in that order."""
 
     files: ImageFiles
     rows: Ints
@@ -36,7 +36,7 @@ class ChosenFiles:
 
 
 def subset(split: AnySplit, rows: Ints) -> AnySplit:
-    """Return the samples of `split` at the places `rows`, int64 (n,), in that order."""
+    """Return the samples of `split` at the indices `rows`, int64 (n,), in that order."""
     if isinstance(split, Split):
         return Split(split.images[rows], split.labels[rows])
     return FileSplit(ChosenFiles(split.files, rows), split.labels[rows])

@@ -1,4 +1,4 @@
-"""Images inside a tar archive, read where they lie."""
+"""Images in a tar archive, read without unpacking it."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from dmix.errors import DmixError
 class TarFiles:
     """Members of one uncompressed archive.
 
-    The archive is opened at the first read and stays open as long as this object lives. Reads name their
-    offset, so forked processes may share the open file; a pickle does not hold it.
+    The archive is opened at the first read and closed when this object is deleted. Reads are positional, so
+    forked processes can share the open file; a pickle does not contain it.
 
     Parameters
     ----------
     names: N paths relative to the data set, for messages and the fingerprint.
-    offsets, lengths: int64 (N,), where each member begins in the archive and how long it is, in bytes.
+    offsets, lengths: int64 (N,), start and length of each member in the archive, in bytes.
     """
 
     archive: Path

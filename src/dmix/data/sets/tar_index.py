@@ -1,4 +1,4 @@
-"""Where the files of a tar archive lie: found once by walking its headers, then kept beside the archive."""
+"""The index of a tar archive: offsets of its files, read once from the headers, saved beside the archive."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ import numpy.typing as npt
 from dmix.errors import DmixError
 from dmix.files import atomic_write
 
-FORMAT = 1  # of the kept index; raised when it changes
-BLOCK = 512  # bytes; headers and contents begin at multiples of it
+FORMAT = 1  # version of the saved index's format
+BLOCK = 512  # bytes; headers and contents start at multiples of it
 WAY_OUT = "compare its size and checksum with its source's, and get it again"
 
 
@@ -28,7 +28,7 @@ class TarIndex:
     Parameters
     ----------
     names: N paths; the file `b` of an inner archive `a.tar` has the path `a/b`.
-    offsets: int64 (N,), where the content of each file begins in the (outer) archive, in bytes.
+    offsets: int64 (N,), start of each file's content in the (outer) archive, in bytes.
     sizes: int64 (N,), in bytes.
     """
 
@@ -38,17 +38,17 @@ class TarIndex:
 
 
 def load(archive: Path) -> TarIndex:
-    """Return the index kept in `<archive>.index.npz`, which is first made where it is missing or outdated.
+    """Return the index saved in `<archive>.index.npz`; make it first if it is missing or outdated.
 
-    It is outdated when the archive has another size or time of change than the one it was made from.
-    Making it reads one header for each file, not the archive: some 30,000 a second where the disk keeps
-    up, so a minute for ImageNet's 1.3 million files.
+    It is outdated if the archive's size or modification time has changed. Making it reads one header for each
+    file, not the whole archive: about 30,000 a second on a fast disk, so a minute for ImageNet's 1.3 million
+    files.
 
     Raises
     ------
     OSError: the archive is missing or cannot be read.
-    DmixError: as `scan`, or the archive's folder cannot be written. For an archive in a read-only folder,
-        a link to it in a writable one will do.
+    DmixError: see `scan`; or the archive's folder cannot be written. For an archive in a read-only folder,
+        use a link to it in a writable one.
     """
     state = archive.stat()
     stamp = np.array([FORMAT, state.st_size, state.st_mtime_ns], np.int64)
@@ -66,11 +66,11 @@ def scan(archive: Path) -> TarIndex:
     Raises
     ------
     OSError: the archive cannot be read.
-    DmixError: it is no tar archive, is cut short or damaged, or has a member that is a link, a device or
-        has a path that leads out of the archive; or it, or an inner archive, is empty.
+    DmixError: it is not a tar archive, is truncated or damaged, or it or an inner archive is empty; or a
+        member is a link or a device, or has a path outside the archive.
     """
     found: list[tuple[str, int, int]] = []
-    # unbuffered, because the next header is far away: reading ahead would read the archive
+    # unbuffered, because the next header is far away: reading ahead would read the whole archive
     with open(archive, "rb", buffering=0) as stream:
         try:
             for member in _members(stream, 0, os.fstat(stream.fileno()).st_size):
@@ -84,7 +84,7 @@ def scan(archive: Path) -> TarIndex:
 
 
 def _flattened(stream: BinaryIO, name: str, offset: int, size: int) -> Iterator[tuple[str, int, int]]:
-    """Yield the member itself, or the members of the archive that it is."""
+    """Yield the member itself or, if it is an archive, its members."""
     if not name.endswith(".tar"):
         yield name, offset, size
         return
@@ -99,8 +99,8 @@ def _flattened(stream: BinaryIO, name: str, offset: int, size: int) -> Iterator[
 def _members(stream: BinaryIO, start: int, end: int) -> Iterator[tuple[str, int, int]]:
     """Yield path, offset and size of every file of the archive at bytes `start` to `end` of `stream`.
 
-    tarfile takes whatever is no header for the end of an archive; here only a block of zeros is, which
-    must lie before `end`.
+    Unlike for tarfile, which takes any invalid header for the end of an archive, the end must be a block of
+    zeros before `end`.
     """
     stream.seek(start)
     behind = start
@@ -121,7 +121,7 @@ def _members(stream: BinaryIO, start: int, end: int) -> Iterator[tuple[str, int,
 
 
 def _read(kept: Path, stamp: npt.NDArray[np.int64]) -> TarIndex | None:
-    """Return the kept index if it is whole and has the stamp."""
+    """Return the saved index if it is intact and has this stamp, else None."""
     try:
         # np.load does not close a damaged file that it opened itself
         with open(kept, "rb") as stream, np.load(stream, allow_pickle=False) as arrays:

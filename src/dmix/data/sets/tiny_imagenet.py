@@ -1,4 +1,4 @@
-"""Tiny-ImageNet-200, genuine or embedded, from its folder; its images are decoded into memory."""
+"""Tiny-ImageNet-200, real or embedded edition, decoded into memory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dmix.data.sets.block_means import reduced, require_divisor
 from dmix.data.sets.dataset import Dataset, Split
 from dmix.data.sets.image_files import LooseFiles, decode
 from dmix.data.sets.image_folders import images_in, readable, subfolders
-from dmix.data.sets.listed import Place, Rows, locate, read_lines, read_pairs, require_sizes
+from dmix.data.sets.listed import Place, Rows, locate, read_keyed_lines, read_lines, require_sizes
 from dmix.part import part
 
 FOLDER = "tiny-imagenet-200"
@@ -30,25 +30,24 @@ def tiny_imagenet(
     test_size: Annotated[int, Gt(0)],
     image_size: Annotated[int, Gt(0)],
 ) -> Dataset:
-    """Read `root/<edition>/tiny-imagenet-200` as its archive unpacks; the test split is its `val`.
+    """Read `root/<edition>/tiny-imagenet-200`, the unpacked archive; the test split is its `val`.
 
-    Labels are the places of the WordNet ids in sorted order, as torchvision's ImageFolder numbers the class
-    folders; wnids.txt has its own order. Each split is in the order of its paths. Bounding boxes and
-    the unlabelled images of `test` are not used. Grey files become RGB.
+    Labels are the indices of the WordNet ids in sorted order, as in torchvision's ImageFolder, not in the
+    order of wnids.txt. Each split is in the order of its paths. Bounding boxes and the unlabelled images of
+    `test` are not used. Grey images become RGB.
 
-    The images are decoded anew for each run (about 7,000 a second on one core, so 16 s for the genuine
-    110,000; more threads were no faster) and take 12 KiB each.
+    The images are decoded at the start of each run (about 7,000 a second on one core, so 16 s for the real
+    110,000; more threads were not faster) and take 12 KiB each.
 
     Parameters
     ----------
-    root: the folder that holds the editions.
-    classes: the number of classes that the data set must have.
-    train_size, test_size: the images each split must hold, 100,000 and 10,000 in the genuine set.
+    root: the folder of the editions. edition: "real" or "embedded". classes: number of classes.
+    train_size, test_size: required numbers of images, 100,000 and 10,000 in the real edition.
     image_size: side in pixels, 64 or a divisor of it: images are reduced by block means.
 
     Raises
     ------
-    DmixError: the data are missing, damaged, of the other edition, or not as the settings say.
+    DmixError: the data are missing, damaged, of the other edition, or differ from the settings.
     """
     require_divisor("tiny_imagenet", SIZE, image_size)
     place = locate(root, FOLDER, "tiny_imagenet", edition, "run: dmix data fetch tiny_imagenet")
@@ -97,7 +96,7 @@ def _val(place: Place, wnids: list[str]) -> Rows:
     labels = {wnid: label for label, wnid in enumerate(wnids)}
     found = set(images_in(place, "val/images"))
     rows = []
-    for name, (where, annotation) in read_pairs(place, ANNOTATIONS).items():
+    for name, (where, annotation) in read_keyed_lines(place, ANNOTATIONS).items():
         wnid = annotation.split()[0]  # a bounding box follows
         if wnid not in labels:
             raise place.fault(f"{where}: the class {wnid} is not in {WNIDS}")

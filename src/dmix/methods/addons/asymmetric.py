@@ -25,8 +25,8 @@ def labelled_share(drawn: Floats, rule: Rule) -> Floats:
     Parameters
     ----------
     drawn: l, drawn by the policy, in [0, 1].
-    rule: "at_most_half" is min(l, 1 - l), the paper's strategy; "at_least_half" is max(l, 1 - l), its opposite
-        in Table 8; "free" is l.
+    rule: "at_most_half" is min(l, 1 - l), the paper's strategy; "at_least_half" is max(l, 1 - l), its
+        opposite in Table 8; "free" is l.
     """
     if rule == "free":
         return drawn

@@ -25,9 +25,9 @@ class Lesson(NamedTuple):
 class Consistency(SemiMethod):
     """Base class of FixMatch, FlexMatch and UDA. Subclasses write `teach`.
 
-    Labelled, weak and strong rows share one forward pass, so batch-norm statistics; mixed rows join it or have
-    their own. Targets are from the trained network, not from its moving average. Weak rows get a gradient
-    only through the statistics.
+    Labelled, weak and strong rows share one forward pass, so batch-norm statistics; mixed rows join it or
+    have their own. Targets are from the trained network, not from its moving average. Weak rows get a
+    gradient only through the statistics.
 
     Parameters
     ----------

@@ -116,8 +116,8 @@ def decoupled_by_kinds(decoupled: Tensor, partner: Tensor, labelled: int) -> tup
     """Return the mean decoupled terms of the labelled rows and of the unlabelled ones, as scalars.
 
     A row counts if its partner is labelled: a labelled row with both terms, an unlabelled one with its
-    partner's only. The latter is the asymmetrical strategy (the paper, section 3.2), because the weight of the
-    partner is at most 1/2. A labelled row with an unlabelled partner would be its opposite, and two unlabelled
+    partner's only. The latter is the asymmetrical strategy (the paper, section 3.2), because the partner's
+    weight is at most 1/2. A labelled row with an unlabelled partner would be its opposite, and two unlabelled
     rows have no label. The means are over all labelled, or all unlabelled, rows.
 
     Parameters
