@@ -1,4 +1,4 @@
-"""What is known of a learned relationship of classes: its declared product, beside the matrix itself."""
+"""The record of a learned class relation, written beside its matrix."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dmix.record import Hardware
 
 
 class Relation(BaseModel):
-    """Everything needed to trust, rebuild or refuse one relationship. Written last, and never edited."""
+    """Everything needed to trust, rebuild or refuse one class relation. Written last, never edited."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -24,28 +24,28 @@ class Relation(BaseModel):
     spec: Mapping[str, Any]
     data_edition: Literal["real", "embedded"]
     data_fingerprint: str
-    labelled: int = Field(ge=1, description="training images that it was learned from")
-    labelled_sha256: str | None = Field(description="over their sorted list, one a line; none: all images")
+    labelled: int = Field(ge=1, description="number of labelled training images used")
+    labelled_sha256: str | None = Field(description="of their sorted list, one a line; none: all images")
     estimator: Literal["direct", "reverse"]
-    fallback: str = Field("", description="why the estimator is not the one that was asked for")
-    strength: float | None = Field(None, gt=0, description="of the regression; the direct estimator has none")
-    scale: float | None = Field(None, description="that calibrates it")
-    accuracy: float | None = Field(None, ge=0, le=1, description="of it on images that were held out")
+    fallback: str = Field("", description="why the requested estimator was replaced, or empty")
+    strength: float | None = Field(None, gt=0, description="weight of the data in the regression (reverse)")
+    scale: float | None = Field(None, description="calibration factor of the regression's logits (reverse)")
+    accuracy: float | None = Field(None, ge=0, le=1, description="of the regression on held-out images")
     seconds: float = Field(ge=0)
     versions: Mapping[str, str]
     hardware: Hardware
-    matrix_sha256: str = Field(description="of the whole file")
-    init_sha256: str = Field(description="of the file of weights")
+    matrix_sha256: str = Field(description="of the matrix file")
+    init_sha256: str = Field(description="of the pre-trained weights file")
 
     def write(self, path: Path) -> None:
-        """Write the record as JSON to `path`, whole or not at all."""
+        """Write the record as JSON to `path`, atomically."""
         write_text(path, self.model_dump_json(indent=1) + "\n")
 
 
 def read_relation(path: Path) -> Relation | None:
-    """Return the record at `path`, or None where there is none that follows the schema.
+    """Return the record at `path`, or None if it is missing or does not follow the schema.
 
-    That is no error: what it speaks of is made anew in minutes.
+    Neither is an error: the class relation is then learned again, in minutes.
     """
     try:
         return Relation.model_validate_json(path.read_bytes())

@@ -21,7 +21,7 @@ from types import ModuleType
 
 import torch
 
-# Private names of torchvision 0.28, which pyproject.toml pins; tests/models/test_vision.py tests this import.
+# Private names of torchvision 0.28 and 0.29, pyproject.toml's range; tests/models/test_vision.py tests this.
 REGISTERING = ("torchvision._meta_registrations", "torchvision._autograd_registrations")
 
 

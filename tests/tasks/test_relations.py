@@ -1,4 +1,4 @@
-"""Estimators of a relationship of classes as parts; test_transfer_relationship.py has their mathematics."""
+"""Estimators of a class relation as parts; test_transfer_relationship.py has their mathematics."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dmix.grid.parts import read_part
 from dmix.methods.class_relations.direct import direct
 from dmix.methods.class_relations.reverse import reverse
 from dmix.methods.transfer.class_relation import source_probabilities
-from dmix.methods.transfer.source_regression import learn_relationship
+from dmix.methods.transfer.source_regression import learn_class_relation
 
 CLASSES, SOURCES, EACH = 4, 6, 11
 SETTINGS = {"source_scale": 0.9, "fit_percent": 80, "largest_scale": 1000.0}
@@ -94,7 +94,7 @@ def test_reverse_holds_images_out_by_the_hashes_of_their_names(percent, fitted):
     held_out = [i for i in range(len(given.rows)) if i not in fit]
     p = source_probabilities(given.logits, 0.9)
     parts = [(p[sorted(part)], given.labels[sorted(part)]) for part in (fit, held_out)]
-    expected = learn_relationship(*parts, CLASSES, strengths=STRENGTHS, largest_scale=1000.0)
+    expected = learn_class_relation(*parts, CLASSES, strengths=STRENGTHS, largest_scale=1000.0)
     found = reverse(given, **{**SETTINGS, "fit_percent": percent})
     assert torch.equal(found.matrix, expected.matrix)
     assert (found.strength, found.scale) == (expected.strength, expected.scale)
@@ -151,7 +151,7 @@ def test_a_class_without_labelled_images_is_refused():
     for call in (lambda: direct(given, source_scale=0.9), lambda: reverse(given, **SETTINGS)):
         with pytest.raises(DmixError) as caught:
             call()
-        assert caught.value.message == "the labelled images of toy do not do: no row has the class 1"
+        assert caught.value.message == "the class relation of toy cannot be learned: no row has the class 1"
         assert caught.value.way_out == "label at least one image of every class"
 
 
@@ -159,9 +159,7 @@ def test_a_regression_that_does_not_converge_names_the_other_estimator(monkeypat
     monkeypatch.setattr("dmix.methods.class_relations.reverse.STRENGTHS", ())
     with pytest.raises(DmixError) as caught:
         reverse(evidence(), **SETTINGS)
-    assert caught.value.message.startswith(
-        "the relationship of classes of toy cannot be learned: no strengths"
-    )
+    assert caught.value.message.startswith("the class relation of toy cannot be learned: no strengths")
     assert "direct" in caught.value.way_out
 
 

@@ -517,7 +517,7 @@ def test_loaders_have_the_views_that_methods_read(host):
 def test_without_unlabelled_images_methods_that_read_them_are_refused(host):
     task = make_task(Method(host))
     for given in (feeding(None), feeding(split(range(8), range(IMAGES)), ratio=0)):
-        with pytest.raises(DmixError, match="unlabelled images, of which its recipe has none"):
+        with pytest.raises(DmixError, match="needs unlabelled images, but its recipe has none"):
             task.loader(given)
 
 

@@ -244,14 +244,14 @@ def test_the_weight_of_unlabelled_pairs_climbs_half_a_cosine(tmp_path):
     assert float(first["mixed_lu"].detach()) == 0
 
 
-def test_a_relationship_of_other_classes_or_a_damaged_one_is_refused(tmp_path, monkeypatch):
+def test_a_class_relation_of_other_classes_or_a_damaged_one_is_refused(tmp_path, monkeypatch):
     import safetensors.torch
     from small_transfer import relation_file
 
     from dmix.errors import DmixError
 
     make_task(Method("co_tuning"), tmp_path, recipe())
-    monkeypatch.setattr("small_transfer.CLASSES", CLASSES + 1)  # of the relationship and of the network
+    monkeypatch.setattr("small_transfer.CLASSES", CLASSES + 1)  # of the class relation and of the network
     monkeypatch.setattr("small_transfer.relation_file", lambda folder: folder / "relationship.safetensors")
     with pytest.raises(DmixError, match=r"is \(4, 6\), not \(5, 6\)"):
         make_task(Method("co_tuning"), tmp_path, recipe())
@@ -262,5 +262,5 @@ def test_a_relationship_of_other_classes_or_a_damaged_one_is_refused(tmp_path, m
 
     assert torch.equal(read_matrix(path), read["relationship"])
     path.write_bytes(path.read_bytes()[:40])
-    with pytest.raises(DmixError, match="cannot read the relationship"):
+    with pytest.raises(DmixError, match="cannot read the class relation"):
         read_matrix(path)

@@ -17,7 +17,7 @@ from dmix.methods.transfer.class_relation import (
     source_probabilities,
     target_given_source,
 )
-from dmix.methods.transfer.source_regression import fit_regressions, learn_relationship
+from dmix.methods.transfer.source_regression import fit_regressions, learn_class_relation
 
 GIVEN, EXPECTED = GOLDENS["co_tuning"]["inputs"], GOLDENS["co_tuning"]["expected"]
 CALIBRATION = GOLDENS["co_tuning"]["calibration"]
@@ -208,7 +208,7 @@ def test_regressions_agree_with_scikit_learn():
 def test_learning_puts_the_steps_together():
     p, labels = labelled_rows(rows=100)
     fit, held_out = (p[:80], labels[:80]), (p[80:], labels[80:])
-    found = learn_relationship(fit, held_out, 4, strengths=STRENGTHS, largest_scale=1e4)
+    found = learn_class_relation(fit, held_out, 4, strengths=STRENGTHS, largest_scale=1e4)
     torch.testing.assert_close(found.matrix.sum(1), torch.ones(4, dtype=torch.float64))
     assert bool((found.matrix >= 0).all())
     fits = dict(fit_regressions(*fit, 4, STRENGTHS))
@@ -222,16 +222,16 @@ def test_learning_puts_the_steps_together():
     weights = fits[found.strength]
     assert found.scale == fit_scale(held_out[0] @ weights.T, held_out[1], largest=1e4)
     assert torch.equal(found.matrix, reverse(weights, found.scale, torch.cat([fit[0], held_out[0]]).mean(0)))
-    again = learn_relationship(fit, held_out, 4, strengths=STRENGTHS[::-1], largest_scale=1e4)
+    again = learn_class_relation(fit, held_out, 4, strengths=STRENGTHS[::-1], largest_scale=1e4)
     assert torch.equal(again.matrix, found.matrix)
 
 
 def test_of_equally_good_regressions_the_strongest_counts():
     p, labels = labelled_rows(rows=40, noise=0.01)
-    found = learn_relationship((p, labels), (p, labels), 4, strengths=STRENGTHS, largest_scale=100.0)
+    found = learn_class_relation((p, labels), (p, labels), 4, strengths=STRENGTHS, largest_scale=100.0)
     assert (found.accuracy, found.strength) == (1.0, 1e4)
     with pytest.raises(ValueError, match="no strengths"):
-        learn_relationship((p, labels), (p, labels), 4, strengths=(), largest_scale=100.0)
+        learn_class_relation((p, labels), (p, labels), 4, strengths=(), largest_scale=100.0)
 
 
 def test_a_certain_classifier_is_related_as_the_direct_estimator_says():
@@ -240,6 +240,6 @@ def test_a_certain_classifier_is_related_as_the_direct_estimator_says():
     labels = torch.arange(400) % 4
     sources = torch.from_numpy(np.where(rng.uniform(size=400) < 0.7, labels, rng.integers(6, size=400)))
     p = functional.one_hot(sources, 6).double()
-    found = learn_relationship((p, labels), (p, labels), 4, strengths=(1e4,), largest_scale=1e4)
+    found = learn_class_relation((p, labels), (p, labels), 4, strengths=(1e4,), largest_scale=1e4)
     assert found.scale == pytest.approx(1, abs=1e-2)
     torch.testing.assert_close(found.matrix, direct(p, labels, 4), rtol=0, atol=5e-3)

@@ -14,12 +14,12 @@ from packaging.utils import canonicalize_name
 from project import ROOT
 
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-# What no import statement names: the file that uses it, and how.
+# What no import statement names: the file or folder that uses it, and how.
 CALLED = {
-    "torchvision": ("src/dmix/vision.py", 'import_module("torchvision")'),
-    "timm": ("src/dmix/vision.py", 'import_module("timm")'),
-    "gco-wrapper": ("src/dmix/policies/puzzle_gco.py", 'import_module("gco")'),
-    "tensorboard": ("src/dmix/job/train.py", "from torch.utils.tensorboard import"),
+    "torchvision": ("src", 'import_module("torchvision")'),
+    "timm": ("src", 'import_module("timm")'),
+    "gco-wrapper": ("src", 'import_module("gco")'),
+    "tensorboard": ("src", "from torch.utils.tensorboard import"),
     "snakemake": ("Makefile", "snakemake --profile"),
     "snakemake-executor-plugin-slurm": ("workflows/profiles/slurm/config.yaml", "executor: slurm"),
     "snakemake-logger-plugin-rich": ("Makefile", "--logger rich"),
@@ -27,8 +27,8 @@ CALLED = {
     "pytest-xdist": ("Makefile", "pytest -q -n"),
     "ruff": ("Makefile", "ruff check"),
     "mypy": ("Makefile", "mypy"),
-    "types-pyyaml": ("src/dmix/grid/yaml_lines.py", "import yaml"),
-    "pandas-stubs": ("src/dmix/report/table.py", "import pandas"),
+    "types-pyyaml": ("src", "import yaml"),
+    "pandas-stubs": ("src", "import pandas"),
     "import-linter": ("Makefile", "lint-imports"),
     "snakefmt": ("Makefile", "snakefmt"),
     "pre-commit": ("CONTRIBUTING.md", "pre-commit install"),
@@ -73,8 +73,9 @@ def test_what_is_imported_is_required(folder):
 )
 def test_what_is_required_is_used(required, folder):
     for name in names(required) - imported(folder):
-        path, text = CALLED[name]
-        assert text in (ROOT / path).read_text(), name
+        place, text = CALLED[name]
+        files = [ROOT / place, *(ROOT / place).rglob("*.py")]
+        assert any(text in path.read_text() for path in files if path.is_file()), name
 
 
 def test_every_requirement_has_a_range_and_a_pin_inside_it():

@@ -1,1 +1,1 @@
-"""What every method shares: loop, evaluation, seeding, assembly; optimisers and schedules."""
+"""What all methods share: training loop, evaluation, seeding, assembly, optimisers and schedules."""

@@ -1,4 +1,4 @@
-"""From a specification to a trainer: parts found by their names, built in one fixed order."""
+"""Build a trainer from a run's specification: load its parts by name, in one fixed order."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from dmix.errors import DmixError
 from dmix.grid.spec import RunSpec
 
 EVALUATION_PIXELS = 1000 * 32 * 32
-"""Of a batch of test images, about: small images are read by the thousand, large ones in fewer."""
+"""Approximate pixels per evaluation batch: a thousand images of 32 x 32, fewer of larger ones."""
 
 
 @dataclass(frozen=True)
 class Given:
-    """Files that a run is made of, beside its data.
+    """The input files of a run besides its data.
 
     Attributes
     ----------
-    weights: what `recipe.init` speaks of, where it is not "random".
-    relation: the relationship of source and target classes, where the method is taught one.
+    weights: initial weights; None where `recipe.init` is "random".
+    relation: the class relation, for methods that use one (Co-Tuning).
     """
 
     weights: Path | None = None
@@ -56,7 +56,7 @@ def assemble(
 
     Raises
     ------
-    DmixError: a part cannot be built, or the method cannot be shared by several processes.
+    DmixError: a part cannot be built, or several processes were started for a method that supports one.
     """
     recipe, world = spec.settings["recipe"], here()
     if spec.task != "supervised" and world.size > 1:
@@ -123,7 +123,7 @@ def _addon(spec: RunSpec, policy: Any, objective: Any) -> Any:
 def _test(spec: RunSpec, dataset: Dataset, feeding: Feeding, share: slice) -> Any:
     recipe, read_options = feeding.recipe, feeding.read_options
     side = spec.settings["view"].get("size") or spec.settings["dataset"]["image_size"]
-    # Where training decodes anew, so does the test: ImageNet's resized test images would take 13 GB.
+    # Test images are cached only where training images are: ImageNet's, resized, would take 13 GB.
     keeps = getattr(feeding.augments["augment"], "first_resize", None)
     return feed.evaluation(
         dataset.splits["test"],
@@ -138,11 +138,11 @@ def _test(spec: RunSpec, dataset: Dataset, feeding: Feeding, share: slice) -> An
 
 
 def start_from(model: Backbone, weights: Path, *, from_run: bool) -> None:
-    """Fill all but the head of `model` from a file, and draw its classifier anew.
+    """Load all weights of `model` but the head's from a file, and re-initialise its classifier.
 
     Raises
     ------
-    DmixError: the file is missing or damaged, or is of another network.
+    DmixError: the file is missing or damaged, or belongs to another network.
     """
     if from_run:
         pretrained.load_run(model, weights)
@@ -152,11 +152,11 @@ def start_from(model: Backbone, weights: Path, *, from_run: bool) -> None:
 
 
 def shared_out(policy: Mapping[str, Any], world: World) -> Mapping[str, Any]:
-    """Return a policy's settings for one process of several, which together draw `lam_groups` times.
+    """Return a policy's settings for one process, with its share of the `lam_groups` of the whole batch.
 
     Raises
     ------
-    DmixError: they cannot.
+    DmixError: the number of processes does not divide `lam_groups`.
     """
     if world.size == 1 or "lam_groups" not in policy:
         return policy

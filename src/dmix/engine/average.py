@@ -1,4 +1,4 @@
-"""The moving average of a method's parameters that is evaluated in the place of the trained ones."""
+"""Exponential moving average of a method's parameters, evaluated instead of the trained parameters."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 
 class Average:
-    """decay * average + (1 - decay) * parameters after every step, from the parameters at the start on.
+    """After every step, average = decay * average + (1 - decay) * parameters; it starts at the initial ones.
 
-    Trainable parameters alone: batch norms are evaluated with the live running statistics (as in TorchSSL).
-    There is no bias correction.
+    Only trainable parameters are averaged; batch norms are evaluated with the current running statistics (as
+    in TorchSSL). There is no bias correction.
     """
 
     def __init__(self, module: nn.Module, decay: float) -> None:
@@ -24,12 +24,12 @@ class Average:
 
     @torch.no_grad()
     def update(self) -> None:
-        """Take in the parameters as they are now."""
+        """Update the average with the current parameters."""
         self._update(list(self._kept.values()), [p.detach() for p in self._live.values()], None)
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
-        """Give the module the averaged parameters, and its own, bit for bit, back in the end."""
+        """Replace the module's parameters by their averages within the block; restore them afterwards."""
         own = {name: p.data for name, p in self._live.items()}
         for name, p in self._live.items():
             p.data = self._kept[name]
@@ -40,7 +40,7 @@ class Average:
                 p.data = own[name]
 
     def state_dict(self) -> Mapping[str, Tensor]:
-        """Return the averages by the names of the parameters."""
+        """Return the averages by parameter name."""
         return dict(self._kept)
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:

@@ -1,4 +1,4 @@
-"""A relationship of source and target classes, learned before the runs that are taught it (Co-Tuning)."""
+"""Learn the relation of source and target classes that Co-Tuning runs use (You et al., 2020)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from dmix.errors import DmixError
 from dmix.grid.spec import RunSpec
 
 BATCH = 64
-"""Images of a forward pass. It is fixed because sums may round otherwise in other batches."""
+"""Images per forward pass; fixed, because rounding can depend on the batch size."""
 
 
 def relate(
@@ -34,20 +34,20 @@ def relate(
     read_options: feed.ReadOptions,
     weights: Path | None,
 ) -> Learned:
-    """Learn how the classes of `weights` relate to those of `dataset`, from its labelled images alone.
+    """Learn how the source classes of `weights` relate to the classes of `dataset`.
 
-    They are seen in the centre crop of the runs' test-time view, by the pre-trained network as it is, in
-    evaluation mode. Only the network runs on `device`.
+    The estimator reads the pre-trained network's logits of the labelled training images: centre crops of the
+    evaluation view, evaluation mode. Only the network runs on `device`.
 
     Parameters
     ----------
     spec: of task "relation". read_options: how images on disk are read; it changes no number.
-    weights: what the runs start from; of `spec.source` where there is one, else a published file.
+    weights: initial weights of the runs: of `spec.source` if it is set, else a published file.
 
     Raises
     ------
-    DmixError: there are no weights, they are missing, damaged or of another network, an image is damaged, or
-        the labelled images do not do for the estimator.
+    DmixError: the weights are None, missing, damaged or of another network; an image is damaged; or the
+        estimator cannot use the labelled images.
     """
     if weights is None:
         raise DmixError(
@@ -62,7 +62,7 @@ def relate(
     batches = feed.evaluation(
         subset(train, rows),
         view,
-        replace(read_options, cache=None),  # which would be of these images alone; they are read once
+        replace(read_options, cache=None),  # the images are read once
         batch_size=BATCH,
         mean=recipe["mean"],
         std=recipe["std"],
@@ -75,11 +75,11 @@ def relate(
 
 
 def source_network(model: Backbone, weights: Path, *, from_run: bool) -> nn.Sequential:
-    """Return the pre-trained network, (N, 3, H, W) to logits (N, S); its body is that of `model`, filled.
+    """Return the pre-trained network, images (N, 3, H, W) to logits (N, S); it shares the body of `model`.
 
     Raises
     ------
-    DmixError: the file is missing or damaged, or is of another network.
+    DmixError: the file is missing or damaged, or belongs to another network.
     """
     load: Callable[[Backbone, Path], None] = pretrained.load_run if from_run else pretrained.load_published
     load(model, weights)
@@ -89,9 +89,9 @@ def source_network(model: Backbone, weights: Path, *, from_run: bool) -> nn.Sequ
 
 @torch.no_grad()
 def source_logits(network: nn.Module, view: View, batches: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
-    """Return the logits (N, S) of centre crops, float32 on the host, by the network in evaluation mode."""
+    """Return the network's logits (N, S) of centre crops in evaluation mode, float32 on the host."""
     network.eval()
-    # One pass whose digits every run shares: whatever else is set, no algorithm is chosen by its speed here.
+    # All runs share this result, so it must not depend on which algorithm cuDNN finds fastest.
     with torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
         found = [network(_centre(view, images)).cpu() for images, _ in batches]
     return torch.cat(found)

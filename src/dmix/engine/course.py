@@ -1,4 +1,4 @@
-"""When things happen in a run: its length, the evaluations of the test split, the rows of its history."""
+"""The timetable of a run: its length, when the test split is evaluated, when its history gets a row."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ LAST = 10
 
 @dataclass(frozen=True)
 class Course:
-    """A run's course, in finished steps.
+    """A run's timetable, in finished steps.
 
     Attributes
     ----------
     total: steps of the whole run.
-    evaluations: when the test split is evaluated, in the history's own unit, finished epochs or steps.
+    evaluations: when the test split is evaluated: finished epochs, or steps where the recipe counts steps.
     epoch: steps of an epoch; 0 where the recipe counts steps.
     """
 
@@ -26,7 +26,7 @@ class Course:
     epoch: int
 
     def row_ends(self, step: int) -> bool:
-        """Return whether the history has a row after `step` finished steps: each epoch or evaluation."""
+        """Return whether the history gets a row after `step` finished steps: at each epoch or evaluation."""
         if self.epoch:
             return step % self.epoch == 0
         return step in self._evaluated or step == self.total
@@ -41,7 +41,7 @@ class Course:
 
 
 def course(recipe: Mapping[str, Any], steps_per_epoch: int) -> Course:
-    """Return the course of a recipe; `steps_per_epoch` matters only where it counts epochs."""
+    """Return the timetable of a recipe; `steps_per_epoch` is used only if the recipe counts epochs."""
     if recipe["steps"]:
         total = recipe["steps"]
         plan = step_evaluations(total, recipe["eval_every"], recipe["eval_also"], recipe["eval_late"])
@@ -54,7 +54,7 @@ def course(recipe: Mapping[str, Any], steps_per_epoch: int) -> Course:
 def epoch_evaluations(epochs: int, every: int) -> tuple[int, ...]:
     """Return the epochs (from 1) after which the test split is evaluated.
 
-    Every one of the last 10, which the score needs, and before them every `every`-th for the curve.
+    These are all of the last 10, which the score needs, and every `every`-th before them, for the curve.
     """
     sparse = range(every, max(epochs - LAST, 0) + 1, every)
     last = range(max(epochs - LAST, 0) + 1, epochs + 1)
@@ -62,14 +62,14 @@ def epoch_evaluations(epochs: int, every: int) -> tuple[int, ...]:
 
 
 def step_evaluations(total: int, every: int, also: Iterable[int] = (), late: int = 0) -> tuple[int, ...]:
-    """Return the numbers of finished steps, up to `total`, at which the test split is evaluated.
+    """Return the numbers of finished steps, up to `total`, after which the test split is evaluated.
 
-    1, 1 + every, 1 + 2 * every and so on, and those of `also`: of 27,005 steps with every 3,000 and also 500
-    Self-Tuning has 11 evaluations, the last at 27,001. With `late`, from four fifths of the steps on there
-    are others instead, at 1 + a multiple of `late`: TorchSSL has 168 of 2^20 every 5,000, then 210 every
-    1,000.
+    These are 1, 1 + every, 1 + 2 * every and so on, and those of `also`. With `late`, the last fifth of the
+    run is evaluated at 1 + multiples of `late` instead. Examples: Self-Tuning (27,005 steps, every 3,000,
+    also 500) has 11 evaluations, the last at 27,001; TorchSSL (2^20 steps) has 168 at every 5,000, then 210
+    at every 1,000.
     """
-    begin = 1 + 4 * total // 5 if late else total  # number of the first late step, counted from 0
+    begin = 1 + 4 * total // 5 if late else total  # index of the first late step, from 0
     early = (step for step in range(1, total + 1, every) if step <= begin)
     lately = (step for step in range(1, total + 1, late) if step > begin) if late else ()
     return tuple(sorted({*early, *lately, *(step for step in also if step <= total)}))

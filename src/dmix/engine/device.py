@@ -1,4 +1,4 @@
-"""The device a run trains on, and the switches that make its arithmetic repeatable."""
+"""Choose the device a run trains on, and make its arithmetic repeatable."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from dmix.errors import DmixError
 
 
 def choose_device(wanted: str, local_rank: int = 0) -> torch.device:
-    """Return the device for "auto" (a GPU where there is one), "cpu" or "cuda"; one thread on a CPU.
+    """Return the device for "auto" (a GPU if there is one), "cpu" or "cuda"; on a CPU, use one thread.
 
     Parameters
     ----------
-    local_rank: which of the machine's GPUs, where several processes train one run.
+    local_rank: index of this process's GPU on its machine, from 0.
 
     Raises
     ------
-    DmixError: a GPU is wanted that torch cannot see.
+    DmixError: torch does not see the requested GPU.
     """
     if wanted == "cuda" and not torch.cuda.is_available():
         raise DmixError("--device cuda: torch sees no GPU", "use --device cpu, or install a CUDA build")

@@ -1,17 +1,17 @@
-"""One run in several processes, as `torchrun` starts them: who does what, and what they tell each other.
+"""Train one run in several processes that `torchrun` starts.
 
-The batch size of a recipe is that of all processes together. Each takes an equal run of a batch's rows,
-mixes them by draws of its own and normalises them by its own statistics; gradients are averaged, so that
-parameters, momentum copies and the optimiser's state are equal in all. What differs from one process with
-the whole batch is therefore what released code does per process: batch norms see B / K rows, and a policy
-draws K times. `lam_groups` draws lam and partners as often in fewer processes (`World.share_of_groups`);
-nothing stands in for the statistics of batch norms, or for what a policy draws once for all of its rows.
+The batch size of a recipe is that of all K processes together. Each process takes B / K consecutive rows of a
+batch, mixes them with its own random numbers and normalises them with its own statistics. Gradients are
+averaged, so parameters, momentum copies and the optimiser's state are equal in all processes. Compared with
+one process, batch norms see B / K rows and a policy draws K times, as in released code. `lam_groups` imitates
+the K draws of lam and partners in fewer processes (`World.share_of_groups`); the statistics of batch norms,
+and what a policy draws once for all of its rows, are not imitated.
 
-Running statistics are those of the first process, which hands them to the others before each step and each
-reading. So the state after a step is the state of the first process and every process's random numbers.
+Running statistics are those of the first process, broadcast before each step and each evaluation. So the
+state after a step is the state of the first process and every process's random numbers.
 
-Two kinds of messages: tensors on the device (gradients, statistics, losses once in 50 steps), by NCCL on
-GPUs, and small facts on the host (stop? save?), by gloo, for which no process has to wait for its device.
+Tensors on the device (gradients, statistics, losses once in 50 steps) are exchanged by NCCL on GPUs; small
+values on the host (stop? save?) by gloo, for which no process waits for its device.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ from dmix.errors import DmixError
 
 T = TypeVar("T")
 
-# The first process may wait long for another job that trains the same run, and the others wait for it.
+# The first process may wait long for another job that trains the same run; the others wait for the first.
 PATIENCE = timedelta(days=7)
 
 
 @dataclass(frozen=True)
 class World:
-    """The processes of a run: this one's number and how many there are. A process alone is (0, 1).
+    """The processes of a run: this one's rank and their number. A single process is (0, 1).
 
-    Methods that speak to the other processes must be called in all of them, in the same order. `host` is the
-    group for small facts; tensors on the device go through torch's default group.
+    Collective methods must be called in all processes, in the same order. `host` is the process group for
+    small values on the host; tensors on the device go through torch's default group.
     """
 
     rank: int
@@ -53,13 +53,13 @@ class World:
 
     @property
     def leads(self) -> bool:
-        """Whether this is the first process, which alone writes files."""
+        """Whether this is the first process, the only one that writes files."""
         return self.rank == 0
 
     def purpose(self, name: str) -> tuple[str | int, ...]:
-        """Return the purpose of this process's random numbers (`dmix.engine.seeding`).
+        """Return the purpose that seeds this process's random numbers (`dmix.engine.seeding`).
 
-        The first process draws what a process alone draws.
+        The first process draws the same numbers as a single process.
         """
         return (name,) if self.rank == 0 else (name, self.rank)
 
@@ -79,15 +79,15 @@ class World:
         return slice(self.rank * own, (self.rank + 1) * own)
 
     def batches(self) -> slice:
-        """Return this process's batches of a split that is read: every size-th, from its own number on."""
+        """Return this process's batches of a split that is evaluated: every size-th, from its rank on."""
         return slice(self.rank, None, self.size)
 
     def share_of_groups(self, lam_groups: int) -> int:
-        """Return in how many groups this process mixes its rows, for all together to draw `lam_groups` times.
+        """Return this process's number of groups, so that all processes together draw `lam_groups` times.
 
         Raises
         ------
-        DmixError: it is not a whole number; draws would be more or fewer than the run's settings say.
+        DmixError: `lam_groups` is not a multiple of the number of processes.
         """
         if lam_groups % self.size:
             raise DmixError(
@@ -97,15 +97,15 @@ class World:
         return lam_groups // self.size
 
     def averaging(self, method: Method) -> Callable[[Any, Step], Mapping[str, Tensor]]:
-        """Return the method's losses, as a function whose gradients are averages over the processes."""
+        """Return the method's losses as a function whose gradients are averaged over the processes."""
         if self.size == 1:
             return method.losses
-        # Of a 1x1 convolution in channels_last memory, one stride is arbitrary: that costs a copy, no more.
+        # One stride of a 1x1 convolution's weight in channels_last memory is arbitrary; this costs a copy.
         warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides", UserWarning)
         return DistributedDataParallel(_Losses(method), forward_sync_buffers=True)
 
     def mean(self, tensor: Tensor) -> Tensor:
-        """Return the mean of a floating tensor over the processes, which may overwrite it."""
+        """Return the mean of a floating tensor over the processes; the tensor may be overwritten."""
         if self.size == 1:
             return tensor
         dist.all_reduce(tensor)  # a sum; gloo has no mean
@@ -120,22 +120,23 @@ class World:
         return [int(number) for number in largest]
 
     def gather(self, mine: T) -> list[T]:
-        """Return what every process gave, in their order."""
+        """Return every process's value, in the order of their ranks."""
         found: list[Any] = [mine] * self.size
         if self.size > 1:
             dist.all_gather_object(found, mine, group=self.host)
         return found
 
     def wait(self) -> None:
-        """Return when every process has come here."""
+        """Wait until every process has called this."""
         self.agree(0)
 
     def lead(self, work: Callable[[], T]) -> T:
-        """Do `work` in the first process alone, and return its result in all.
+        """Call `work` in the first process only, and return its result in all.
 
         Raises
         ------
-        DmixError: `work` did, in the first process; the others leave quietly with its exit code.
+        DmixError: in the first process, if `work` raised it.
+        SystemExit: in the other processes then, with the same exit code and no message.
         """
         if self.size == 1:
             return work()
@@ -155,7 +156,7 @@ class World:
         return result
 
     def hand_on_buffers(self, module: nn.Module) -> None:
-        """Give every process the first one's buffers: the running statistics of batch norms."""
+        """Broadcast the first process's buffers, which are the running statistics of batch norms."""
         if self.size > 1:
             for buffer in module.buffers():
                 dist.broadcast(buffer, src=0)
@@ -165,26 +166,26 @@ _here = World(0, 1)
 
 
 def here() -> World:
-    """Return the processes of this run: those that `joined` has brought together, or this one alone."""
+    """Return the processes of this run: those that `joined` connected, or this one alone."""
     return _here
 
 
 def local_rank() -> int:
-    """Return this process's number on its machine, which is that of its GPU."""
+    """Return this process's index on its machine, which is that of its GPU."""
     return int(os.environ.get("LOCAL_RANK", "0"))
 
 
 @contextmanager
 def joined(device: str) -> Iterator[World]:
-    """Join the processes that torchrun started for this run, for the length of the block.
+    """Connect the processes that torchrun started for this run, for the duration of the block.
 
-    A process that was started otherwise is alone, and nothing is set up.
+    A process not started by torchrun is alone, and nothing is set up.
 
     Parameters
     ----------
     device: "auto", "cpu" or "cuda", as for `dmix.engine.device.choose_device`.
     """
-    global _here  # like the process group of torch, of which a process has one
+    global _here  # a process has one, like torch's default process group
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield _here
         return
@@ -200,7 +201,7 @@ def joined(device: str) -> Iterator[World]:
 
 
 class _Losses(nn.Module):
-    """A method's losses as a forward pass, for DistributedDataParallel takes nothing else."""
+    """A method's losses as a forward pass, which is all that DistributedDataParallel wraps."""
 
     def __init__(self, method: Method) -> None:
         super().__init__()

@@ -14,7 +14,7 @@ from dmix.engine.method import Method
 
 
 class Batches(Protocol):
-    """Batches of (images, labels), and how their images are seen."""
+    """Batches of (images, labels), and the view in which their images are evaluated."""
 
     @property
     def view(self) -> View:
@@ -26,13 +26,13 @@ class Batches(Protocol):
 
 @torch.no_grad()
 def top1(method: Method, batches: Batches, world: World) -> Mapping[str, float]:
-    """Return top-1 accuracy in percent for everything that the method predicts, in evaluation mode.
+    """Return top-1 accuracy in percent of each of the method's predictions, by name, in evaluation mode.
 
-    Where an image is seen in several crops, accuracy is that of the sum of their logits, and follows for the
-    centre crop alone, as NAME_centre, after all of these.
+    If the view has several crops, their logits are summed; the accuracy of the centre crop alone follows as
+    NAME_centre, after all of these.
 
-    Counts stay on the device until the end; the method is left in training mode. Each process reads its own
-    `batches`, with the running statistics of the first, and has the accuracy on all of them.
+    Counts stay on the device until the end; the method is left in training mode. Each process evaluates its
+    own `batches`, with the first one's running statistics, and returns the accuracy over all processes.
     """
     world.hand_on_buffers(method)
     method.eval()
@@ -46,7 +46,7 @@ def top1(method: Method, batches: Batches, world: World) -> Mapping[str, float]:
     method.train()
     counts = world.gather(({name: int(count) for name, count in correct.items()}, total))
     everything = sum(total for _, total in counts)
-    # The first process has a share of any split, so it knows the names.
+    # The first process has batches of any split, so it has all names.
     return {
         name: 100.0 * sum(found.get(name, 0) for found, _ in counts) / everything for name in counts[0][0]
     }
@@ -55,8 +55,8 @@ def top1(method: Method, batches: Batches, world: World) -> Mapping[str, float]:
 def predictions(method: Method, view: View, images: Tensor) -> dict[str, Tensor]:
     """Return logits (N, classes) by name, in the order in which they are reported.
 
-    What the method predicts for `images`, added up over the crops that `view` shows; unless that is one, also
-    what it predicts for the centre crop.
+    They are the method's predictions for `images`, summed over the view's crops; with several crops, those of
+    the centre crop follow.
     """
     added: dict[str, Tensor] = {}
     centre: dict[str, Tensor] = {}

@@ -1,7 +1,4 @@
-"""What a relationship of source and target classes is learned from, and what then is known of it.
-
-The contract of `dmix.methods.class_relations`, whose parts turn the one into the other.
-"""
+"""The contract of the estimators in `dmix.methods.class_relations`: from `Evidence` to `Learned`."""
 
 from __future__ import annotations
 
@@ -17,13 +14,13 @@ from dmix.data.sets.dataset import Dataset
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """The labelled training images as the pre-trained network sees them.
+    """The pre-trained network's logits of the labelled training images, and their labels.
 
     Attributes
     ----------
-    logits: (N, S) float32 on the host, of the classifier that the network was pre-trained with.
-    labels: (N,) int64, their target classes, 0..classes-1.
-    dataset: that they are of. rows: (N,) int64, ascending, their places in its train split.
+    logits: (N, S) float32 on the host, over the S source classes.
+    labels: (N,) int64, target classes, 0..classes-1.
+    dataset: the target data set. rows: (N,) int64, ascending, the images' indices in its train split.
     """
 
     logits: Tensor
@@ -35,14 +32,14 @@ class Evidence:
 
 @dataclass(frozen=True, eq=False)
 class Learned:
-    """A relationship and how it came about.
+    """A class relation and how it was learned.
 
     Attributes
     ----------
     matrix: (C, S) float64 on the host; row c is the distribution of the source classes given target class c.
-    estimator: that was used. fallback: why it is another one than was asked for, or "".
-    strength, scale, accuracy: of the regression of the reverse estimator
-        (`dmix.methods.transfer.source_regression`); the direct one has none.
+    estimator: the one used. fallback: why the requested one was replaced, or "".
+    strength, scale, accuracy: weight of the data, calibration factor and held-out accuracy of the reverse
+        estimator's regression (`dmix.methods.transfer.source_regression`); None for the direct one.
     """
 
     matrix: Tensor

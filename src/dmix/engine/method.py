@@ -1,7 +1,7 @@
-"""What a method is: what happens in one step, and what is evaluated.
+"""The contract of methods: the losses of a step, and the predictions that are evaluated.
 
-The engine owns the loop, the optimiser, checkpoints and logging; a method owns modules. All that must
-survive a checkpoint is in the method's `state_dict`; nothing hides in closures.
+The engine owns the loop, the optimiser, checkpoints and logging; a method owns modules. All state that a
+checkpoint must hold is in the method's `state_dict`, none in closures.
 """
 
 from __future__ import annotations
@@ -29,16 +29,15 @@ from dmix.policies.policy import Draws, Policy
 
 @dataclass(frozen=True)
 class Ingredients:
-    """What a method is made of.
+    """The arguments that a method is built from.
 
     Attributes
     ----------
     pixels: maps normalised images back to [0, 1], for policies that measure pixels.
-    recipe: its settings.
-    addon: what mixes labelled rows with labelled and unlabelled ones beside a method of two streams, if
-        anything (`dmix.methods.addons`).
-    weights, from_run: the file whose weights the model has, if any, and whether a run of ours wrote it.
-    relation: the file of a class relation (`dmix.engine.class_relation`), for a method that is taught one.
+    recipe: the recipe's settings.
+    addon: the add-on of a two-stream method (`dmix.methods.addons`), or None.
+    weights, from_run: the file the model was initialised from, if any, and whether one of our runs wrote it.
+    relation: the file of the class relation (`dmix.engine.class_relation`), for methods that use one.
     """
 
     model: Backbone
@@ -55,14 +54,14 @@ class Ingredients:
 
 @dataclass(frozen=True)
 class Feeding:
-    """What a method's batches are made of.
+    """The arguments that a method's loader is built from.
 
     Attributes
     ----------
-    split: the training images. labels: which of them have labels; None is all.
-    augments: by section of the settings, "augment" and, where the recipe has one, "strong".
-    recipe: its settings. seed: of the run. read_options: how images on disk are read.
-    rows: this process's rows of each batch, where several share it.
+    split: the training images. labels: which of them are labelled and unlabelled; None means all labelled.
+    augments: by settings section, "augment" and, where the recipe has one, "strong".
+    recipe: the recipe's settings. seed: of the run. read_options: how images on disk are read.
+    rows: this process's rows of each batch, if several processes share it.
     """
 
     split: AnySplit
@@ -77,7 +76,7 @@ class Feeding:
 
 @dataclass(frozen=True)
 class Step:
-    """One step's place in the run and its random numbers."""
+    """A step's number from 0, the steps of the whole run, and the random numbers of mixing."""
 
     number: int
     total: int
@@ -85,10 +84,10 @@ class Step:
 
 
 class Method(nn.Module):
-    """Base of every method. Settings are keyword-only arguments of the subclass's `__init__`."""
+    """Base class of methods. Settings are keyword-only arguments of the subclass's `__init__`."""
 
     def loader(self, feeding: Feeding) -> Any:
-        """Return what gives `losses` its batches; here `Batch`es of all training images, epoch by epoch."""
+        """Return the loader of the batches for `losses`; by default all training images, epoch by epoch."""
         return labelled_loader(feeding)
 
     def losses(self, batch: Any, step: Step) -> Mapping[str, Tensor]:
@@ -96,19 +95,19 @@ class Method(nn.Module):
         raise NotImplementedError(type(self).__name__)
 
     def predict(self, images: Tensor) -> Mapping[str, Tensor]:
-        """Return what is evaluated, logits (N, classes) by name; tables report the first one."""
+        """Return the logits (N, classes) to evaluate, by name; tables report the first one."""
         raise NotImplementedError(type(self).__name__)
 
     def parameter_groups(self) -> list[ParameterGroup]:
-        """Return the groups of trainable parameters, first the one that follows the recipe in everything."""
+        """Return the groups of trainable parameters, first the one optimised entirely as the recipe says."""
         return with_rest(self.parameters(), [])
 
     def after_step(self, step: Step) -> None:
-        """Update what is not trained by gradient. Called after the optimiser's step."""
+        """Update what no gradient trains, such as averages. Called after the optimiser's step."""
 
 
 def labelled_loader(feeding: Feeding) -> ResidentLoader | StreamLoader:
-    """Return batches of all training images with their labels, this process's rows of each."""
+    """Return the loader of all training images with labels; batches hold this process's rows."""
     recipe = feeding.recipe
     return feed.train_loader(
         feeding.split,

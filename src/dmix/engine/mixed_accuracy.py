@@ -1,4 +1,4 @@
-"""How often the classes of a mixed image are recognised (the paper, Figures 2 and 6)."""
+"""Top-1 and top-2 accuracy on mixed images (the paper, Figures 2 and 6)."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ class MixedHits(NamedTuple):
 
     Attributes
     ----------
-    top1: mixes whose highest class is one of the two.
-    top2: mixes whose two highest classes are the two, in either order; at most top1.
-    pairs: mixes of two different classes, which alone are counted.
+    top1: mixed images whose highest logit is of one of their two classes.
+    top2: mixed images whose two highest logits are of their two classes, in either order; at most top1.
+    pairs: mixed images of two different classes; only these are counted.
     """
 
     top1: Tensor
@@ -23,7 +23,7 @@ class MixedHits(NamedTuple):
 
 
 def mixed_hits(logits: Tensor, y_a: Tensor, y_b: Tensor) -> MixedHits:
-    """Count the mixed images whose classes are recognised. Of equal logits the lower class ranks first.
+    """Count the mixed images whose classes have the highest logits. Ties go to the lower class index.
 
     Parameters
     ----------

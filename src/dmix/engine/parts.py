@@ -1,4 +1,4 @@
-"""Parts by the names in a run's settings, imported only when a run uses them."""
+"""Load parts by the names in a run's settings; a part is imported only when a run uses it."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from dmix.grid.spec import RunSpec
 
 
 def load_part(section: str, values: Mapping[str, Any], *given: Any, call: bool = True) -> Any:
-    """Import the part that `values` names and build it from `given` and its settings.
+    """Import the part that `values` names and call it with `given` and its settings.
 
-    With call=False the part is a function whose settings are bound, and which is returned uncalled.
+    With call=False, return the part with `given` unused and its settings bound, without calling it.
     """
     known = read_part(section, values["use"])
     if known is None:
@@ -29,11 +29,11 @@ def load_part(section: str, values: Mapping[str, Any], *given: Any, call: bool =
 
 
 def load_class_terms(values: Mapping[str, Any]) -> Any:
-    """Return the objective that `values` names, taken apart by class (`dmix.objectives.objective.ByClass`).
+    """Return the per-class terms of the objective that `values` names (`dmix.objectives.objective.ByClass`).
 
     Raises
     ------
-    DmixError: its terms do not belong to single classes.
+    DmixError: the objective has no per-class terms.
     """
     module = importlib.import_module(module_of("objective", values["use"]))
     terms = getattr(module, "class_terms", None)
@@ -50,7 +50,7 @@ def load_dataset(spec: RunSpec, data_root: Path) -> Dataset:
 
 
 def load_labels(spec: RunSpec, dataset: Dataset) -> LabelSplit | None:
-    """Return which training images have labels in this run; None is all of them, whatever it is used for."""
+    """Return which training images are labelled and unlabelled in this run; None means all labelled."""
     if not spec.settings["labels"]:
         return None
     labels: LabelSplit = load_part("labels", spec.settings["labels"], dataset, spec.seed)

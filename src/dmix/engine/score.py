@@ -1,4 +1,4 @@
-"""From the evaluations of a run to its scores (the paper, section 4)."""
+"""Compute a run's scores from its evaluations (the paper, section 4)."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from dmix.record import Scores
 
 
 def scores(evaluations: Sequence[float], recipe: Mapping[str, Any]) -> Scores:
-    """Return the scores of a run, from the top-1 accuracies of its evaluations in percent, in their order.
+    """Return the scores of a run from the top-1 accuracies of its evaluations, in percent and in order.
 
-    The last 10 epochs are all evaluated (`dmix.engine.course`); shorter runs have fewer. Of a recipe that
-    counts steps the last 10 evaluations take their place, and the median of the last 20 is a score too.
+    For a recipe that counts epochs, the last 10 evaluations are the last 10 epochs (`dmix.engine.course`);
+    shorter runs have fewer. For one that counts steps, the median of the last 20 is a score too.
     """
     last10 = tuple(evaluations[-min(LAST, recipe["epochs"] or LAST) :])
     return Scores(

@@ -1,4 +1,4 @@
-"""One generator per purpose, each from the run's seed alone."""
+"""Random generators, one for each purpose, seeded from the run's seed and the purpose."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 
 
 def derive(seed: int, *purpose: str | int) -> int:
-    """Return a 63-bit seed for one purpose of a run; different purposes never share a stream."""
+    """Return a 63-bit seed for one purpose of a run, a hash of both."""
     text = json.dumps([seed, *purpose])
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) >> 1
 
@@ -29,7 +29,7 @@ def device_generator(device: torch.device, seed: int, *purpose: str | int) -> to
 
 
 def host_state(generator: np.random.Generator) -> dict[str, Any]:
-    """Return the generator's state in types that a weights-only torch file can hold."""
+    """Return the generator's state in types that torch.load reads with weights_only."""
     state = generator.bit_generator.state
     return {**state, "state": {key: str(value) for key, value in state["state"].items()}}
 

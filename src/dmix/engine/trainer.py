@@ -1,4 +1,4 @@
-"""The loop that every method shares: steps, their learning rates, evaluations, and an exact state."""
+"""The training loop that all methods share: steps, learning rates, evaluations, exact resumption."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ Row = dict[str, float | int]
 
 
 class Loader(Protocol):
-    """What gives a method its batches, by step number.
+    """The batches of a method by step number.
 
     Attributes
     ----------
-    steps_per_epoch: 0 where no epoch is defined. images_per_step: of all kinds and processes together.
+    steps_per_epoch: 0 if no epoch is defined. images_per_step: of both streams and all processes.
     """
 
     steps_per_epoch: int
@@ -48,23 +48,23 @@ class Loader(Protocol):
 
 
 class Trainer:
-    """Trains one method to the end of its recipe, from wherever its state is.
+    """Trains one method from its current state to the end of its recipe.
 
-    In several processes (`dmix.engine.distributed`) each has a trainer of the same method, and all call the
-    same methods; its `loader` gives this process's rows of each batch, its `test` this process's batches.
+    Each of several processes (`dmix.engine.distributed`) has a trainer and makes the same calls; `loader`
+    gives this process's rows of each batch, `test` this process's batches of the test split.
 
     Parameters
     ----------
     build_optimizer: the recipe's optimiser (`dmix.engine.optimizers.contract`).
-    schedule: the recipe's schedule with all its settings as keywords (`dmix.engine.schedules.contract`).
+    schedule: the recipe's schedule with its settings bound by keyword (`dmix.engine.schedules.contract`).
 
     Attributes
     ----------
     step: finished optimiser steps. total: steps of the whole run.
-    history: one row for each finished epoch: epoch, step, lr of the first group, mean of each loss, and
-        top1_NAME of each prediction in the epochs in which the test split is evaluated. Recipes that count
-        steps have one for each evaluation, without an epoch.
-    average: of the parameters, where the recipe evaluates one.
+    history: one row for each finished epoch: epoch, step, lr of the first group, mean of each loss, and, if
+        the test split was evaluated, top1_NAME of each prediction. Recipes that count steps have one row for
+        each evaluation, without an epoch.
+    average: moving average of the parameters, if the recipe evaluates one.
     """
 
     def __init__(
@@ -103,13 +103,13 @@ class Trainer:
         self._losses = self.world.averaging(method)
         self._sums: dict[str, float] = {}
         self._pending: list[dict[str, Tensor]] = []
-        # What torch draws by itself (dropout) has a generator of its own purpose too.
+        # torch's global generator (dropout) has a purpose of its own too.
         torch.manual_seed(host_generator(seed, *self.world.purpose("torch")).integers(2**62))
 
     def run(self, after_step: Callable[[Trainer], bool]) -> bool:
-        """Train until the end, or until `after_step` (called after every step) returns False.
+        """Train to the end or until `after_step`, called after every step, returns False.
 
-        Returns whether the run is finished.
+        Return whether the run is finished.
 
         Raises
         ------
@@ -125,10 +125,10 @@ class Trainer:
         return True
 
     def state_dict(self) -> dict[str, Any]:
-        """Return everything the rest of the run depends on, in types a weights-only file can hold.
+        """Return everything the rest of the run depends on, in types that torch.load reads with weights_only.
 
-        Order and augmentation of samples are functions of (seed, epoch) and need no state. The state of the
-        first of several processes is that of all; call this in all of them.
+        Order and augmentation of samples are functions of (seed, epoch) and need no state. Call this in all
+        processes; the first one's result is the state of all.
         """
         self._read_losses()
         return {
@@ -147,7 +147,7 @@ class Trainer:
 
         Raises
         ------
-        DmixError: it is the state of another number of processes, whose random numbers are others.
+        DmixError: the state is of another number of processes.
         """
         if len(state["generators"]) != self.world.size:
             raise DmixError(
@@ -171,17 +171,17 @@ class Trainer:
         return self.course.total
 
     def evaluated_state(self) -> dict[str, Tensor]:
-        """Return the state of the method as it is evaluated: with averaged parameters, if there are any."""
+        """Return the state of the method as it is evaluated: with averaged parameters if there are any."""
         with self.average.in_place() if self.average else nullcontext():
             return {name: value.detach().cpu().clone() for name, value in self.method.state_dict().items()}
 
     @property
     def last_loss(self) -> float | None:
-        """Mean total loss of the row of history before, for progress lines."""
+        """Mean total loss in the last row of the history, for progress lines."""
         return float(self.history[-1]["loss"]) if self.history else None
 
     def train_step(self) -> None:
-        """Take one optimiser step. A loss that is not finite is noticed up to 50 steps later."""
+        """Take one optimiser step. A loss that is not finite raises an error up to 50 steps later."""
         for group, own in zip(self.optimizer.param_groups, self.groups, strict=True):
             group["lr"] = self._rate(self.step, own.settings)
         step = Step(self.step, self.total, self.draws)
@@ -200,7 +200,7 @@ class Trainer:
             self._read_losses()
 
     def _descend(self, total: Tensor) -> None:
-        """Take the optimiser's step down the gradient of `total`."""
+        """Backpropagate `total`, clip the gradient if the recipe says so, and take the optimiser's step."""
         self.scaler.scale(total).backward()  # type: ignore[no-untyped-call]
         if self.recipe["clip_norm"]:
             self.scaler.unscale_(self.optimizer)
@@ -209,7 +209,7 @@ class Trainer:
         self.scaler.update()
 
     def _rate(self, step: int, own: Mapping[str, float]) -> float:
-        """Return the learning rate of a step for parameters whose group has the settings `own`."""
+        """Return the learning rate of a step for a parameter group with the settings `own`."""
         at = Progress(step, self.total, self.course.epoch)
         changed = {key: value for key, value in own.items() if key in self.schedule.keywords}
         return self.schedule(own.get("lr", self.recipe["lr"]), at, **changed) * own.get("lr_factor", 1.0)
@@ -231,7 +231,7 @@ class Trainer:
             torch.cuda.set_rng_state(state["cuda"].cpu(), self.device)
 
     def _read_losses(self) -> None:
-        """Read the pending losses back, in one transfer, and refuse to go on from one that is not finite."""
+        """Copy the pending losses to the host in one transfer; raise an error if one is not finite."""
         if not self._pending:
             return
         names = list(self._pending[0])

@@ -1,4 +1,4 @@
-"""What weight decay leaves alone."""
+"""Exempt parameters from weight decay."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import nn
 from dmix.backbones.parameter_group import ParameterGroup
 
 EMBEDDINGS = ("cls_token", "pos_embed", "relative_position_bias_table")
-"""Last part of the names of parameters that are neither weights nor biases: timm's, of ViT and Swin."""
+"""Last component of the names of embeddings and position biases in timm's ViT and Swin."""
 
 
 def exempt_from_decay(
@@ -18,13 +18,13 @@ def exempt_from_decay(
     named: Iterable[tuple[str, nn.Parameter]],
     exempt: Literal["nothing", "vectors", "vectors_and_embeddings"],
 ) -> list[ParameterGroup]:
-    """Return `groups` with each one's exempt parameters in a group of their own behind it, of weight decay 0.
+    """Return `groups`, each followed by a group of weight decay 0 with its exempt parameters, if it has any.
 
     Parameters
     ----------
     named: at least the parameters of the groups, with their names.
-    exempt: "vectors" are the parameters of one dimension (of norms, too) and the biases;
-        "vectors_and_embeddings" also the class token, position embeddings and tables of position biases.
+    exempt: "vectors" exempts one-dimensional parameters (norms) and biases; "vectors_and_embeddings" also the
+        class token, position embeddings and tables of position biases.
     """
     if exempt == "nothing":
         return list(groups)
@@ -38,10 +38,10 @@ def exempt_from_decay(
     found: list[ParameterGroup] = []
     for group in groups:
         decayed = tuple(p for p in group.parameters if not is_exempt(p))
-        spared = tuple(p for p in group.parameters if is_exempt(p))
-        parts = (
+        exempted = tuple(p for p in group.parameters if is_exempt(p))
+        both = (
             ParameterGroup(decayed, group.settings),
-            ParameterGroup(spared, {**group.settings, "weight_decay": 0.0}),
+            ParameterGroup(exempted, {**group.settings, "weight_decay": 0.0}),
         )
-        found += [part for part in parts if part.parameters]
+        found += [one for one in both if one.parameters]
     return found

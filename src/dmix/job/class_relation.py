@@ -1,4 +1,4 @@
-"""The life of one relationship of classes: from its name to its record."""
+"""Learn one class relation by its name, and write its matrix and record."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from dmix.methods.transfer.co_tuning import MATRIX
 
 
 def relate(grid: Grid, name: str, options: Options) -> int:
-    """Learn the relationship `name` of `grid.class_relations` and write it, then its record; return 0.
+    """Learn the class relation `name` of `grid.class_relations`, write its matrix, then its record; return 0.
 
-    A finished one returns at once. It has no resume state: one that was killed starts anew.
+    A finished one returns at once. There are no checkpoints: an interrupted job starts anew.
 
     Raises
     ------
@@ -37,7 +37,7 @@ def relate(grid: Grid, name: str, options: Options) -> int:
     spec = grid.class_relations[name]
     paths = ClassRelationPaths(grid.tier, folder(spec))
     work = WORK / grid.tier / paths.folder
-    # For people, who find a folder by its digests; and it shows early that the folder can be written.
+    # For people who look up a folder by its digests; also shows early that the folder can be written.
     write_text(work / "spec.json", json.dumps(spec.identity(), indent=1) + "\n")
     with lock.held(work / "lock", lambda text: print(text, flush=True)):
         if not _finished(paths):
@@ -47,7 +47,7 @@ def relate(grid: Grid, name: str, options: Options) -> int:
 
 
 def _finished(paths: ClassRelationPaths) -> bool:
-    """Whether the relationship and its record are there, and are what the path promises."""
+    """Return whether the matrix and its record exist, agree, and have the digests in the path."""
     record = read_relation(paths.record)
     if record is None or f"{record.name}-{record.spec_digest}-{record.code_digest}" != paths.folder:
         return False
@@ -60,7 +60,7 @@ def _learn(grid: Grid, spec: RunSpec, paths: ClassRelationPaths, options: Option
     dataset = load_dataset(spec, DATA)
     learned = learn(spec, dataset, device, read_options(options, device), weights)
     refuse_edited_code(spec)
-    assert weights is not None  # else it was refused
+    assert weights is not None  # `learn` has refused None
     blob = safetensors.torch.save({MATRIX: learned.matrix.contiguous()})
     labels = load_labels(spec, dataset)
     record = Relation(
@@ -90,7 +90,7 @@ def _learn(grid: Grid, spec: RunSpec, paths: ClassRelationPaths, options: Option
 
 
 def _told(record: Relation) -> str:
-    """Return what a person hears of a new relationship; that another estimator was used is never left out."""
+    """Return the message about a new class relation; it always says if the estimator was replaced."""
     if record.fallback:
         return f"{record.estimator} estimator, because {record.fallback}"
     if record.accuracy is None:

@@ -1,1 +1,1 @@
-"""What happens in one step: supervised, transfer, semi-supervised."""
+"""Training methods: supervised, transfer and semi-supervised."""

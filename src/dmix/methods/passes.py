@@ -1,4 +1,4 @@
-"""Forward passes of several batches: all in one, or each by itself."""
+"""Forward passes of several batches, together or separately."""
 
 from __future__ import annotations
 
@@ -10,19 +10,24 @@ from torch import Tensor, nn
 from dmix.backbones.frozen_statistics import frozen_statistics
 
 
-def together(encoder: nn.Module, parts: Sequence[Tensor]) -> Sequence[Tensor]:
-    """Return the features of each batch from one pass, in which they share one set of statistics.
+def together(encoder: nn.Module, batches: Sequence[Tensor]) -> Sequence[Tensor]:
+    """Return the features of each batch from one forward pass, so with common batch-norm statistics.
 
     Parameters
     ----------
-    parts: batches (B_i, 3, H, W), of any sizes; their features are (B_i, d).
+    batches: (B_i, 3, H, W), of any sizes; their features are (B_i, d).
     """
-    features: Tensor = encoder(torch.cat(list(parts)) if len(parts) > 1 else parts[0])
-    return features.split_with_sizes([len(part) for part in parts])
+    features: Tensor = encoder(torch.cat(list(batches)) if len(batches) > 1 else batches[0])
+    return features.split_with_sizes([len(batch) for batch in batches])
 
 
 def apart(encoder: nn.Module, images: Tensor, *, freeze: bool) -> Tensor:
-    """Return the features (B, d) of one batch, with its own statistics, which may leave no trace."""
+    """Return the features (B, d) of one batch, with its own batch-norm statistics.
+
+    Parameters
+    ----------
+    freeze: whether the pass does not update the running statistics.
+    """
     with frozen_statistics(encoder, freeze):
         features: Tensor = encoder(images)
     return features

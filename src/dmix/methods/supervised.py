@@ -15,7 +15,7 @@ from dmix.policies.policy import Context
 
 @part
 class Supervised(Method):
-    """Minimise the objective on mixed batches, plus whatever losses the policy has of its own."""
+    """Minimise the objective on mixed batches, plus the policy's own losses."""
 
     def __init__(self, ingredients: Ingredients) -> None:
         super().__init__()
@@ -32,11 +32,11 @@ class Supervised(Method):
         return {"mixed": rows.mean(), **mixed.losses}
 
     def predict(self, images: Tensor) -> Mapping[str, Tensor]:
-        """Return the network's logits, or those that the policy names."""
+        """Return the policy's predictions, by default the network's logits."""
         return self.policy.predict(self.model, images)
 
     def parameter_groups(self) -> list[ParameterGroup]:
-        """Follow the recipe, but for what the policy optimises in its own way."""
+        """Return the policy's parameter groups, after one of all other parameters."""
         return with_rest(self.parameters(), self.policy.parameter_groups())
 
     def after_step(self, step: Step) -> None:

@@ -1,4 +1,4 @@
-"""What methods of two streams share: loaders, a network in two pieces, and the batches of an add-on."""
+"""Base class of the two-stream methods: loader, encoder and head, and the losses of an add-on."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from dmix.policies.policy import Context
 
 
 class TwoStreamMethod(Method):
-    """Base of the transfer and the semi-supervised methods; subclasses write `losses`.
-
-    They say with `labelled` and `unlabelled` in which views they see an image, each by the section of the
-    settings that augments it; a method may also read unlabelled images for its mixed batches alone.
+    """Base class of the transfer and semi-supervised methods. Subclasses write `losses`.
 
     Attributes
     ----------
-    encoder: images (N, 3, H, W) to pooled features (N, d). head: features to logits, of clean rows.
-    addon: makes the mixed batches; None is not at all.
+    labelled, unlabelled: the views of a stream's images, each named by the settings section that augments it.
+        A method without unlabelled views still reads unlabelled images if its add-on mixes them.
+    sampling: of both streams (`two_stream_loader`).
+    encoder: images (N, 3, H, W) to pooled features (N, d). head: features to logits of clean rows.
+    addon: makes the mixed batches; None for no mixed batches.
     """
 
     labelled: tuple[str, ...] = ("augment",)
@@ -47,16 +47,16 @@ class TwoStreamMethod(Method):
 
     @property
     def addon(self) -> Addon | None:
-        """What makes the mixed batches."""
+        """The add-on, which makes the mixed batches, or None."""
         return cast("Addon | None", self._modules["pairing"])
 
     def loader(self, feeding: Feeding) -> TwoStreamLoader:
-        """Return labelled and, where they are read, unlabelled images, without an end.
+        """Return the loader of labelled and, if they are used, unlabelled images.
 
         Raises
         ------
-        DmixError: unlabelled images are read, and there are none, or not in the view that is to be mixed; or
-            see `two_stream_loader`.
+        DmixError: unlabelled images are used, but the recipe has none, or they lack the view that the add-on
+            mixes; or see `two_stream_loader`.
         """
         recipe, views = feeding.recipe, self.unlabelled
         mixes = self.addon is not None and self.addon.unlabelled
@@ -64,12 +64,12 @@ class TwoStreamMethod(Method):
             views = self.labelled
         if self.addon is not None and mixes and self.addon.view >= len(views):
             raise DmixError(
-                f"{type(self).__name__} sees unlabelled images in {len(views)} view alone",
+                f"{type(self).__name__} has only {len(views)} view of unlabelled images",
                 "set addon.view to first in params.yaml",
             )
         if views and (feeding.labels is None or not recipe["unlabelled_ratio"]):
             raise DmixError(
-                f"{type(self).__name__} reads unlabelled images, of which its recipe has none",
+                f"{type(self).__name__} needs unlabelled images, but its recipe has none",
                 "give the recipe labels and an unlabelled_ratio above 0, in params.yaml",
             )
         return two_stream_loader(
@@ -89,7 +89,7 @@ class TwoStreamMethod(Method):
         )
 
     def mixed(self, batch: TwoStreamBatch, step: Step) -> MixedBatches | None:
-        """Return the mixed batches of a step, where there are any."""
+        """Return the mixed batches of a step; None without an add-on."""
         if self.addon is None:
             return None
         others = None
@@ -102,25 +102,25 @@ class TwoStreamMethod(Method):
     def mixed_losses(
         self, mixed: MixedBatches | None, features: Sequence[Tensor], pseudo: PseudoLabels | None, step: Step
     ) -> Mapping[str, Tensor]:
-        """Return the losses of the mixed batches; nothing where there are none.
+        """Return the losses of the mixed batches; none without an add-on.
 
         Parameters
         ----------
-        features: (B, d) of each of `mixed.images`, or none: then each has a pass of its own.
-        pseudo: of the unlabelled rows, where some are mixed.
+        features: (B, d) of each of `mixed.images`; if empty, each batch has a forward pass of its own.
+        pseudo: of the unlabelled rows, if they are mixed.
         """
         if mixed is None or self.addon is None:
             return {}
         if not features:
             features = [
-                apart(self.encoder, part, freeze=self.addon.freeze and number == 1)
-                for number, part in enumerate(mixed.images)
+                apart(self.encoder, images, freeze=self.addon.freeze and number == 1)
+                for number, images in enumerate(mixed.images)
             ]
-        logits = tuple(self.addon.logits(part, self.head) for part in features)
+        logits = tuple(self.addon.logits(rows, self.head) for rows in features)
         return self.addon.losses(logits, mixed, pseudo, step)
 
     def joined(self, mixed: MixedBatches | None) -> tuple[Tensor, ...]:
-        """Return the mixed batches that are to share a pass, and so its statistics, with the clean rows."""
+        """Return the mixed batches that share the forward pass, and so the statistics, of the clean rows."""
         return mixed.images if mixed is not None and self.addon is not None and self.addon.joint else ()
 
     def predict(self, images: Tensor) -> Mapping[str, Tensor]:
@@ -132,7 +132,7 @@ class TwoStreamMethod(Method):
         return found
 
     def parameter_groups(self) -> list[ParameterGroup]:
-        """Give new classifiers a rate of their own."""
+        """Return one group of the new classifiers, with their own learning rate, after one of all others."""
         mixed = self.addon.parameters() if self.addon is not None else ()
         heads = ParameterGroup((*self.head.parameters(), *mixed), {"lr_factor": self.head_lr_factor})
         return with_rest(self.parameters(), [heads])

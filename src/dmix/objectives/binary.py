@@ -15,10 +15,10 @@ EXACT = 40.0
 
 
 def pair_targets(y_a: Tensor, y_b: Tensor, lam: Tensor, wanted: Tensor) -> Tensor:
-    """Return the wanted targets of y_a and y_b where a row mixes two classes, elsewhere its shares, (N, 2).
+    """Return targets of y_a and y_b, (N, 2): `wanted` where a row mixes two classes, else lam and 1 - lam.
 
-    With the shares, no class is asked for whose image is absent, and a class mixed with itself has target
-    lam + (1 - lam) = 1: with a larger sum the loss would have no minimum.
+    The latter give an absent image's class the target 0, and a class mixed with itself the target
+    lam + (1 - lam) = 1; with a larger sum the loss would have no minimum.
 
     Parameters
     ----------
@@ -39,8 +39,8 @@ def binary_ce(
 
     Parameters
     ----------
-    logits: (N, C). y_a, y_b: (N,) int64. targets: (N, 2), Y of the two classes, which add up where
-        y_a == y_b; Y of the others is 0.
+    logits: (N, C). y_a, y_b: (N,) int64. targets: (N, 2), Y of y_a and y_b, added where y_a == y_b; Y of all
+        other classes is 0.
     reduction: "sum_classes" sums over the C classes (OpenMixup), "mean_all" divides that by C (timm).
     """
     z = logits if logits.dtype == torch.float64 else logits.float()

@@ -23,12 +23,12 @@ def ce(
     *,
     label_smoothing: Annotated[float, Ge(0), Lt(1)] = 0.0,
 ) -> Tensor:
-    """Return -log p_a per row, (N,) float32 or wider; y_b and lam belong to the contract and are not read.
+    """Return -log p_a per row, (N,) float32 or wider; y_b and lam are not used.
 
     Parameters
     ----------
     logits: (N, C). y_a: (N,) int64.
-    label_smoothing: share of the target that is spread evenly over all C classes, as in `mce`.
+    label_smoothing: share of the target spread evenly over all C classes, as in `mce`.
     """
     z = logits if logits.dtype == torch.float64 else logits.float()
     return functional.cross_entropy(z, y_a, reduction="none", label_smoothing=label_smoothing)

@@ -1,13 +1,13 @@
-"""The decoupled softmax of the paper (section 3.1), shared by the objectives built on it.
+"""The decoupled softmax (the paper, section 3.1), shared by the objectives built on it.
 
-phi(i|j) is the softmax of class i with the competitor j deleted. For a pair (a, b) that is a sigmoid of
-one class against all classes outside the pair,
+phi(i|j) is the softmax of class i with the competitor j deleted. For the classes a and b of a mixed image, it
+is a sigmoid of one class against all classes but these two,
 
     log phi(a|b) = z_a - logsumexp over c != b of z_c = log sigmoid(z_a - rest),
     rest = logsumexp over c not in {a, b} of z_c,
 
-so that one `rest` serves both sides, and a term near 0 keeps its digits: log(p_a / (1 - p_b)) cancels
-where p_b is near 1.
+so that both terms share one `rest`, and a term near 0 is accurate, whereas log(p_a / (1 - p_b)) suffers from
+cancellation where p_b is near 1.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ TINY_LAM = 1e-3
 
 
 def mixes_two_classes(y_a: Tensor, y_b: Tensor, lam: Tensor) -> Tensor:
-    """Return where y_a != y_b and min(lam, 1 - lam) > 1e-3, (N,) bool: elsewhere a row has no competitor.
+    """Return where y_a != y_b and min(lam, 1 - lam) > 1e-3, (N,) bool; other rows have no competitor.
 
     Parameters
     ----------
@@ -39,15 +39,15 @@ def log_phi(logits: Tensor, y_a: Tensor, y_b: Tensor) -> Tensor:
     """
     z = logits if logits.dtype == torch.float64 else logits.float()
     pair = torch.stack([y_a, y_b], 1)
-    # Deleted by a finite number: with two classes all are, and logsumexp of -inf alone has a NaN gradient.
+    # Finite instead of -inf: with two classes all logits are deleted, and the gradient would be NaN.
     rest = z.scatter(1, pair, torch.finfo(z.dtype).min).logsumexp(1, keepdim=True)
     return functional.logsigmoid(z.gather(1, pair) - rest)
 
 
 def decoupled_terms(logits: Tensor, y_a: Tensor, y_b: Tensor, lam: Tensor) -> Tensor:
-    """Return -log phi(a|b) and -log phi(b|a), (N, 2), zero where the row does not mix two classes.
+    """Return -log phi(a|b) and -log phi(b|a), (N, 2); zero where a row does not mix two classes.
 
-    That is where y_a == y_b or min(lam, 1 - lam) <= 1e-3. Elsewhere the terms do not depend on lam.
+    Those are rows with y_a == y_b or min(lam, 1 - lam) <= 1e-3. In others, the terms do not depend on lam.
 
     Parameters
     ----------
@@ -77,9 +77,9 @@ def asymmetric_decoupled_ce(logits: Tensor, y_a: Tensor, y_b: Tensor, lam: Tenso
 def decoupled_ce_of_set(logits: Tensor, mixed: Tensor) -> Tensor:
     """Return the decoupled term of rows that mix any number of classes, (N,).
 
-    Every mixed class is set against the classes outside the mix: the sum over i in S of
+    Every mixed class competes with the classes outside the mix: the sum over i in S of
     -log sigmoid(z_i - rest), rest = logsumexp over c not in S of z_c. For two classes this is
-    `decoupled_ce`; it is zero where a row has fewer.
+    `decoupled_ce`; for fewer it is zero.
 
     Parameters
     ----------

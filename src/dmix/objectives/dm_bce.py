@@ -1,4 +1,4 @@
-"""DM(BCE): binary cross-entropy with rescaled shares as targets (the paper, section 3.3)."""
+"""DM(BCE): binary cross-entropy with rescaled lam as targets (the paper, section 3.3)."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ NO_CLASS_TERMS = "a row's terms are of all classes' sigmoids, not of one mixed c
 def rescale(lam: Tensor, t: float, xi: float) -> Tensor:
     """Return r(lam) = min(1, (lam / xi)^t), in [0, 1] (Eq. 3, truncated as in Figure 4).
 
-    1 throughout where t = 0 or xi = 0, also at lam = 0; the identity where t = xi = 1.
+    It is 1 everywhere if t = 0 or xi = 0, also at lam = 0, and the identity if t = xi = 1.
 
     Parameters
     ----------
-    lam: any shape, in [0, 1]. t >= 0: convexity. 0 <= xi <= 1: share from which on the target is 1.
+    lam: any shape, in [0, 1]. t >= 0: convexity. 0 <= xi <= 1: lam from which on the target is 1.
     """
     if t == 0 or xi == 0:
         return torch.ones_like(lam)

@@ -26,14 +26,14 @@ def dm_ce(
 ) -> Tensor:
     """Return MCE - eta * (log phi(a|b) + log phi(b|a)) per row, (N,) float32 or wider.
 
-    The decoupled term is unweighted by lam and summed over its two sides; see `decoupled_ce` for the
-    rows on which it is zero.
+    The decoupled term is not weighted by lam and is the sum for both classes; see `decoupled_ce` for the rows
+    on which it is zero.
 
     Parameters
     ----------
     logits: (N, C). y_a, y_b: (N,) int64. lam: (N,) in [0, 1]. eta: trade-off, 0 gives MCE.
-    label_smoothing: of MCE, see there. The decoupled term knows classes, not shares; smoothing has no part in
-        it (OpenMixup smooths first and then takes every class of a share above 0 for a mixed one).
+    label_smoothing: affects the MCE term only, see `mce`. (OpenMixup smooths first, and then treats every
+        class with a target above 0 as mixed.)
     """
     smoothed = mce(logits, y_a, y_b, lam, label_smoothing=label_smoothing)
     return smoothed + eta * decoupled_ce(logits, y_a, y_b, lam)
@@ -48,6 +48,6 @@ def class_terms(
     eta: float,
     label_smoothing: float = 0.0,
 ) -> ClassTerms:
-    """Return MCE's terms, and -log phi(a|b) and -log phi(b|a) of weight eta; the arguments are `dm_ce`'s."""
+    """Return MCE's terms, and -log phi(a|b) and -log phi(b|a) with weight eta; arguments as in `dm_ce`."""
     shared = mce_terms(logits, y_a, y_b, lam, label_smoothing=label_smoothing)
     return ClassTerms(shared.mixed, decoupled_terms(logits, y_a, y_b, lam), eta)

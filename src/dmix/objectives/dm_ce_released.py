@@ -1,4 +1,4 @@
-"""DM(CE) as weighted in the authors' released code (OpenMixup), as intended there."""
+"""DM(CE) with the weights that the authors' released code (OpenMixup) intends."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ def dm_ce_released(
 ) -> Tensor:
     """Return MCE - eta * (w_a log phi(a|b) + w_b log phi(b|a)) per row, (N,) float32 or wider.
 
-    w_a = lam^power and w_b = (1 - lam)^power for the classes that `mode` selects, 0 for the others;
-    mode "both" with power 0 is `dm_ce`. Kept of the released code: the weights, the modes, and no term
-    for one class or for lam within 1e-3 of 0 or 1. Not kept: it weights the sides in the order of the class
-    indices of the batch's first row, drops the term at lam = 1/2 and fails on a lam per row. At lam = 1/2
-    neither class has the smaller share, and every mode selects both.
+    w_a = lam^power and w_b = (1 - lam)^power for the classes that `mode` selects, else 0; mode "both" with
+    power 0 is `dm_ce`. At lam = 1/2 every mode selects both classes. As in released code, the term is zero
+    for rows of one class or with lam within 1e-3 of 0 or 1. Unlike there, weights do not depend on the order
+    of the class indices in the batch's first row, the term is kept at lam = 1/2, and lam may differ between
+    rows.
 
     Parameters
     ----------
     logits: (N, C). y_a, y_b: (N,) int64. lam: (N,) in [0, 1]. eta: trade-off, 0 gives MCE.
-    mode: whose term is kept: both classes', that of the smaller share ("less"), of the larger ("more").
-    power: exponent of a class's share in the weight of its term.
+    mode: which terms count: "both", that of the class of smaller lam ("less") or of larger lam ("more").
+    power: exponent of a class's lam in the weight of its term.
     """
     return mce(logits, y_a, y_b, lam) + eta * _weighted(logits, y_a, y_b, lam, mode, power).sum(1)
 
@@ -55,7 +55,7 @@ def class_terms(
     mode: Mode,
     power: float,
 ) -> ClassTerms:
-    """Return MCE's terms, and the weighted decoupled ones times eta; the arguments are the objective's."""
+    """Return MCE's terms, and the weighted decoupled ones with weight eta; arguments as in the objective."""
     mixed = mce_terms(logits, y_a, y_b, lam).mixed
     return ClassTerms(mixed, _weighted(logits, y_a, y_b, lam, mode, power), eta)
 

@@ -1,4 +1,4 @@
-"""MBCE(one): binary cross-entropy with the shares as targets (the paper, section 4.1)."""
+"""MBCE(one): binary cross-entropy with targets lam and 1 - lam (the paper, section 4.1)."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ def mce(
     Parameters
     ----------
     logits: (N, C). y_a, y_b: (N,) int64. lam: (N,) in [0, 1], weight of y_a.
-    label_smoothing: share of the target that is spread evenly over all C classes (Szegedy et al., 2016).
+    label_smoothing: share of the target spread evenly over all C classes (Szegedy et al., 2016).
     """
     z = logits if logits.dtype == torch.float64 else logits.float()
     log_p = z.log_softmax(1)
@@ -46,9 +46,9 @@ def class_terms(
     *,
     label_smoothing: float = 0.0,
 ) -> ClassTerms:
-    """Return -lam log p_a and -(1 - lam) log p_b; what is spread by smoothing is shared by lam too.
+    """Return -lam log p_a and -(1 - lam) log p_b; the smoothing term is split by lam, too.
 
-    The arguments are those of `mce`.
+    Arguments as in `mce`.
     """
     z = logits if logits.dtype == torch.float64 else logits.float()
     log_p = z.log_softmax(1)

@@ -1,4 +1,4 @@
-"""What an objective is: a pure function of logits and a pair of labels, one loss per row."""
+"""The contract of objectives: a pure function of logits, two labels and lam that returns a loss per row."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 class Objective(Protocol):
-    """(logits (N, C), y_a (N,), y_b (N,), lam (N,)) -> losses (N,). Reducing them is the method's."""
+    """(logits (N, C), y_a (N,), y_b (N,), lam (N,)) -> losses (N,); the method reduces them."""
 
     def __call__(self, logits: Tensor, y_a: Tensor, y_b: Tensor, lam: Tensor) -> Tensor:
         """Return the loss of every row."""
@@ -16,14 +16,14 @@ class Objective(Protocol):
 
 
 class ClassTerms(NamedTuple):
-    """The loss of every row, taken apart by the class that a term teaches.
+    """The terms of every row's loss by class: columns for y_a and y_b.
 
-    The columns are those of y_a and y_b; the loss is mixed.sum(1) + weight * decoupled.sum(1).
+    The loss is mixed.sum(1) + weight * decoupled.sum(1).
 
     Attributes
     ----------
-    mixed: (N, 2), terms that are weighted by the classes' shares.
-    decoupled: (N, 2), terms that are not (section 3.1); None where an objective has none.
+    mixed: (N, 2), terms weighted by lam and 1 - lam.
+    decoupled: (N, 2), decoupled terms (section 3.1); None if the objective has none.
     weight: of the decoupled terms, at least 0.
     """
 
@@ -33,12 +33,12 @@ class ClassTerms(NamedTuple):
 
 
 class ByClass(Protocol):
-    """The function `class_terms` beside an objective, of the same arguments and settings.
+    """The function `class_terms` in the module of an objective, with the same arguments and settings.
 
-    An objective whose terms belong to one class each has one in its module. The asymmetrical strategy
-    (section 3.2) keeps the decoupled term of the labelled class alone, so only such an objective can be that
-    of an add-on. The others say why not in `NO_CLASS_TERMS`, a string constant of their module; both are read
-    from the source, without importing it (`dmix.grid.parts`).
+    An objective has one if each of its terms belongs to one class. Only then can it be used in an add-on: the
+    asymmetrical strategy (section 3.2) keeps the decoupled term of the labelled class only. Any other states
+    the reason in `NO_CLASS_TERMS`, a string constant of its module. Both are read from the source without
+    importing it (`dmix.grid.parts`).
     """
 
     def __call__(self, logits: Tensor, y_a: Tensor, y_b: Tensor, lam: Tensor) -> ClassTerms:

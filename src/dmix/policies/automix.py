@@ -1,4 +1,4 @@
-"""AutoMix (Liu et al., 2022): a mixer learns which part of two images a mix should show."""
+"""AutoMix (Liu et al., 2022): a learned mixer generates the mixing mask."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ NO_BLEND = "its mixer learns from labelled pairs, by losses of its own"
 
 @part
 class AutoMix(LearnedMixing):
-    """Masks from the attention between two images' features, by one embedding of both.
+    """Mix by masks from attention between the features of two images, which share one embedding.
 
-    `lam_channel` gives the mixer lam as a further channel; `LearnedMixingSettings` has the other settings.
+    Settings: `lam_channel`, whether the mixer gets lam as a further channel; for the others see
+    `LearnedMixingSettings`.
     """
 
     def __init__(

@@ -1,6 +1,6 @@
-"""Boxes of pixels: where they lie, what share of the image they leave, and pasting into them.
+"""Boxes of pixels: their place, the share of the image outside them, and pasting into them.
 
-A box is a row x0, y0, x1, y1 of an (n, 4) int64 tensor, ends excluded. All of it runs on the boxes' device.
+A box is a row x0, y0, x1, y1 of an (n, 4) int64 tensor, ends excluded. All functions run on its device.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dmix.policies.policy import Blend
 
 
 def cut_ratio(lam: Floats) -> Tensor:
-    """Return the sides of a box of area 1 - lam, as shares of the image's sides, (n,) float64."""
+    """Return the sides of boxes of area 1 - lam, as shares of the image's sides, (n,) float64."""
     return torch.from_numpy(np.sqrt(1.0 - lam.astype(np.float64)))
 
 
@@ -62,7 +62,7 @@ def kept_share(boxes: Tensor, height: int, width: int) -> Tensor:
 
 
 def box_mask(boxes: Tensor, height: int, width: int) -> Tensor:
-    """Return (n, 1, height, width) bool, True outside the box: where the own image stays."""
+    """Return (n, 1, height, width) bool, True outside the box, where the own image is kept."""
     x0, y0, x1, y1 = (side.view(-1, 1, 1, 1) for side in boxes.unbind(1))
     rows = torch.arange(height, device=boxes.device).view(1, 1, -1, 1)
     columns = torch.arange(width, device=boxes.device).view(1, 1, 1, -1)
@@ -82,16 +82,16 @@ def paste(images: Tensor, source: Tensor, boxes: Tensor) -> Blend:
 def paste_smaller(
     own: Tensor, partner: Tensor, lam: Floats, paste_into: Callable[[Tensor, Tensor, Floats], Blend]
 ) -> Blend:
-    """Return a blend in which the image of the smaller share is pasted into the other one, row by row.
+    """Paste, in each row, the image of the smaller share into the other one.
 
-    A box that is clipped at a border, or rounded to whole pixels, is smaller than wanted and never larger: so
-    pasted in this order, the true weight of the own image is on the same side of 1/2 as `lam`.
+    Clipping at a border and rounding to whole pixels only make a box smaller. Pasted in this order, the true
+    weight of the own image is therefore on the same side of 1/2 as `lam`.
 
     Parameters
     ----------
     own, partner: (N, 3, H, W). lam: (N,), wanted weight of the own image.
-    paste_into: from the images of the larger share, those of the smaller one and the larger share (N,), at
-        least 1/2, to the blend in which the former count as the own ones; its mask is bool.
+    paste_into: (images of the larger share, images of the smaller share, the larger share (N,), at least 1/2)
+        -> blend with the former as own images; its mask is bool.
     """
     exchanged = to_device(lam <= 0.5, own.device)
     rows = exchanged.view(-1, 1, 1, 1)

@@ -1,4 +1,4 @@
-"""CutMix (Yun et al., 2019): a box of the partner is pasted into the image."""
+"""CutMix (Yun et al., 2019): paste a box of the partner into the image."""
 
 from __future__ import annotations
 
@@ -18,7 +18,11 @@ from dmix.policies.policy import Blend, Context, Draws, Mixed, Policy
 
 @part
 class CutMix(Policy):
-    """Paste a box of area about 1 - lam; lam is then corrected to the true share of own pixels."""
+    """Paste a box of area about 1 - lam; lam is then corrected to the true share of own pixels.
+
+    Settings: `alpha`, lam ~ Beta(alpha, alpha); `lam_groups` (with a lam and a centre each) and
+    `derangement`, see `dmix.policies.draw`.
+    """
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""FMix (Harris et al., 2020): masks of random shape, cut out of low-frequency noise."""
+"""FMix (Harris et al., 2020): masks of random shape, thresholded from low-frequency noise."""
 
 from __future__ import annotations
 
@@ -19,10 +19,12 @@ from dmix.policies.policy import Blend, Context, Draws, Mixed, Policy
 class FMix(Policy):
     """Keep the pixels where a smooth random field is highest; one mask per group of rows.
 
-    Settings: the field's amplitude falls with the `decay`-th power of the frequency. `soft_edge` is the
-    share of all pixels, in order of the field, over which the mask falls from 1 to 0 on either side of the
-    cut; 0 is a hard edge, and it is limited to min(lam, 1 - lam). The label weight is the drawn lam, which
-    the mask's mean meets to less than one pixel.
+    The label weight is the drawn lam; the mask's mean differs from it by less than one pixel.
+
+    Settings: `alpha`, lam ~ Beta(alpha, alpha); `decay`, the power of the frequency that divides the noise's
+    amplitude; `soft_edge`, the share of all pixels, ranked by the field, over which the mask falls on either
+    side of the cut (0 is a hard edge), limited to min(lam, 1 - lam); `lam_groups` and `derangement`, see
+    `dmix.policies.draw`.
     """
 
     def __init__(
@@ -59,7 +61,7 @@ class FMix(Policy):
         return draw_lam(draws.host, self.alpha, n, self.lam_groups)
 
     def blend(self, own: Tensor, partner: Tensor, lam: Floats, draws: Draws, context: Context) -> Blend:
-        """Mix by one mask for each group of rows; the weight is lam, which the mask's mean meets."""
+        """Mix by one mask for each group of rows, whose mean is lam to less than one pixel."""
         del context
         group = group_of_row(len(own), self.lam_groups)
         _, first = np.unique(group, return_index=True)
@@ -67,7 +69,7 @@ class FMix(Policy):
         return Blend(mask * own + (1 - mask) * partner, to_device(lam, own.device), mask)
 
     def draw_masks(self, lam: Floats, draws: Draws, images: Tensor) -> Tensor:
-        """Return a mask for each lam (n,), (n, 1, H, W) for images (N, 3, H, W), of their dtype."""
+        """Return a mask for each lam (n,): (n, 1, H, W), in the size and dtype of images (N, 3, H, W)."""
         height, width = images.shape[2:]
         device = images.device
         kept = to_device(draw_kept(draws.host, lam, height * width), device)
@@ -77,23 +79,23 @@ class FMix(Policy):
 
 
 def draw_kept(rng: np.random.Generator, lam: Floats, pixels: int) -> Ints:
-    """Return how many pixels each mask keeps, int64 as lam: floor or ceil of lam * pixels, by a fair coin."""
+    """Return the pixels each mask keeps, int64 like lam: floor or ceil of lam * pixels with equal odds."""
     exact = lam.astype(np.float64) * pixels
     kept: Ints = np.where(rng.random(lam.shape) < 0.5, np.floor(exact), np.ceil(exact)).astype(np.int64)
     return kept
 
 
 def soft_pixels(soft_edge: float, lam: Floats, pixels: int) -> Ints:
-    """Return the number of pixels of the soft edge on either side of the cut, int64 as lam."""
+    """Return the number of pixels of the soft edge on either side of the cut, int64, in the shape of lam."""
     limited = np.minimum(soft_edge, np.minimum(lam, 1 - lam).astype(np.float64))
     soft: Ints = np.floor(limited * pixels).astype(np.int64)
     return soft
 
 
 def low_frequency(noise: Tensor, decay: float) -> Tensor:
-    """Return (n, H, W) white noise with its spectrum divided by max(f, 1 / max(H, W)) ** decay.
+    """Return white noise (n, H, W) with its spectrum divided by max(f, 1 / max(H, W)) ** decay.
 
-    f is in cycles per pixel, so the field has no preferred direction on images that are not square either.
+    f is in cycles per pixel, so that the field is isotropic on images that are not square, too.
     """
     height, width = noise.shape[1:]
     f_y = torch.fft.fftfreq(height, device=noise.device).view(-1, 1)

@@ -1,11 +1,11 @@
-"""The step that AutoMix and SAMix share: a mixer learns masks beside the network that is trained on them.
+"""The training step that AutoMix and SAMix share: a mixer is trained along with the network.
 
-Two encoders and two heads each. The network in training (f_q) has the head for mixed images, and one for
-clean images here. A momentum copy of all (f_k) is the teacher of the mixer: it makes the features that
-masks are generated from, and judges the images mixed with them. So the mixer learns through weights that
-no gradient changes, and the network learns from images whose masks are constants to it:
+The network (f_q) has a head for mixed images and, here, one for clean images. A momentum copy of all of it
+(f_k) computes the features that masks are generated from, and the loss of images mixed with these masks. The
+mixer is trained through f_k, whose weights no gradient changes; the network is trained on images whose masks
+are constants:
 
-    generator, mask (losses) -> mixer            one, and the task's loss on mixed images -> f_q, its heads
+    losses generator and mask -> mixer        loss one, and the objective on mixed images -> f_q and its heads
 
 Source: AutoMix (Liu et al., 2022, section 4) and the code released with it.
 """
@@ -43,19 +43,19 @@ GENERATOR_LOSSES: Mapping[str, Objective] = {
 
 @dataclass(frozen=True, kw_only=True)
 class LearnedMixingSettings:
-    """Settings of the shared step.
+    """Settings that AutoMix and SAMix share.
 
     Attributes
     ----------
     alpha: lam ~ Beta(alpha, alpha), one for the mixer's batch and one for the network's.
-    margin: the network gets plain mixup where min(lam, 1 - lam) is not above it.
-    mask_loss, mask_margin: which loss holds masks to lam, and the deviation it tolerates.
-    mask_weight, mask_weight_schedule: weight of the mask loss at first, and whether it fades to 0.
+    margin: the network gets plain Mixup if min(lam, 1 - lam) is at most this.
+    mask_loss, mask_margin: the loss that keeps the mask's mean near lam, and the deviation it tolerates.
+    mask_weight, mask_weight_schedule: initial weight of the mask loss, and whether it decays to 0.
     momentum, momentum_end: of the momentum copies, see `momentum_at`.
-    mixer_lr, mixer_lr_end, mixer_momentum: the mixer's own in place of the recipe's.
+    mixer_lr, mixer_lr_end, mixer_momentum: for the mixer's parameters, instead of the recipe's.
     mask_adjust: probability that a batch's masks for the network are rescaled to a mean of exactly lam.
-    generator_loss: loss of the momentum copy on mixed images: mce, its counterpart mbce_one for networks
-        that are trained by binary objectives, or the run's objective.
+    generator_loss: loss of the momentum copy on mixed images: mce, mbce_one (for networks trained with binary
+        objectives) or the run's objective.
     derangement: redraw partners while a row is its own (for small batches).
     """
 
@@ -77,7 +77,7 @@ class LearnedMixingSettings:
 
 @dataclass(frozen=True)
 class Pairs:
-    """How a batch is mixed: with one lam, row i with row partner[i]."""
+    """The pairs of a batch: row i is mixed with row partner[i], all with one lam."""
 
     lam: float
     partner: Tensor  # (N,) int64
@@ -87,13 +87,13 @@ class Pairs:
         return torch.full(self.partner.shape, self.lam, dtype=torch.float32, device=self.partner.device)
 
     def blend(self, images: Tensor, mask: Tensor) -> Tensor:
-        """Return mask * x + (1 - mask) * x[partner] in the images' dtype; mask (N or 1, 1, H, W)."""
+        """Return mask * x + (1 - mask) * x[partner] in the images' dtype; the mask is (N or 1, 1, H, W)."""
         weight = mask.to(images.dtype)
         return weight * images + (1 - weight) * images[self.partner]
 
 
 class LearnedMixing(Policy):
-    """Base of the policies that learn to mix. Subclasses say which mixer it is."""
+    """Base class of policies with a learned mixer. Subclasses write `make_mixer`."""
 
     mixer: Mixer
     one_head: nn.Module
@@ -105,18 +105,17 @@ class LearnedMixing(Policy):
         self.settings = settings
 
     def make_mixer(self, channels: int) -> Mixer:
-        """Return a fresh mixer for feature maps of so many channels."""
+        """Return a new mixer for feature maps with this number of channels."""
         raise NotImplementedError(type(self).__name__)
 
     def attach(self, model: Backbone) -> None:
-        """Make the head for clean images, the momentum copies and the mixer, in this order of drawing.
+        """Make the head for clean images, the momentum copies and the mixer; they are drawn in this order.
 
-        The model's own head is the one for mixed images. The second head is built alike and drawn anew,
-        so that the two differ from the start as two heads of one network do.
+        The model's own head is for mixed images. The second one has the same layers, initialised anew.
 
         Raises
         ------
-        DmixError: the network has one stage, so none before its last to take the mixer's input from.
+        DmixError: the network has a single stage; the mixer's input is the output of the last but one.
         """
         if len(model.channels) < 2:
             raise DmixError(
@@ -132,13 +131,13 @@ class LearnedMixing(Policy):
     def mix(self, images: Tensor, labels: Tensor, draws: Draws, context: Context) -> Mixed:
         """Mix by the mixer's masks, as constants; the losses train the mixer and the head for clean images.
 
-        The label weight is the drawn lam, not the mean of the mask. The mixer runs first for its own
-        training, then for the network's; its batch norms and its dropout see the batches in this order.
+        The label weight is the drawn lam, not the mean of the mask. The mixer runs first on the pairs that
+        train it, then on those that train the network; this order matters to its batch norms and dropout.
         """
         size = (images.shape[-2], images.shape[-1])
         for_mixer, for_network, adjust = self.draw(draws.host, len(labels), images.device)
         with torch.no_grad():
-            # Through all stages, so that the batch norms of the last one too see clean images.
+            # All stages run, so that the last one's batch norms see clean images too.
             features = self.momentum_model.as_map(self.momentum_model.features(images)[-2])
         of_partner = self.mixer(features, for_mixer.partner, for_mixer.lam, size)
         losses = {
@@ -158,9 +157,9 @@ class LearnedMixing(Policy):
         )
 
     def predict(self, model: Backbone, images: Tensor) -> Mapping[str, Tensor]:
-        """Return logits of momentum copy (k) and network (q), by their heads for mixed and clean images.
+        """Return logits of momentum copy (k) and network (q), each from its heads for mixed and clean images.
 
-        The first is what tables report, chosen beforehand: the best of the four would be inflated.
+        Tables report the first, a choice made beforehand: the best of the four would be biased upwards.
         """
         k = self.momentum_model.features(images)[-1]
         q = model.features(images)[-1]
@@ -172,7 +171,7 @@ class LearnedMixing(Policy):
         }
 
     def parameter_groups(self) -> list[ParameterGroup]:
-        """Return the mixer's parameters, which have a learning rate and a momentum of their own."""
+        """Return the mixer's parameters with their own learning rate and momentum."""
         settings = {
             "lr": self.settings.mixer_lr,
             "lr_end": self.settings.mixer_lr_end,
@@ -181,7 +180,7 @@ class LearnedMixing(Policy):
         return [ParameterGroup(tuple(self.mixer.parameters()), settings)]
 
     def after_step(self, context: Context) -> None:
-        """Move the momentum copies towards what was trained; their batch norms keep their own statistics."""
+        """Update the momentum copies; their batch norms keep their own statistics."""
         momentum = momentum_at(
             context.step, context.total_steps, self.settings.momentum, self.settings.momentum_end
         )
@@ -191,8 +190,8 @@ class LearnedMixing(Policy):
     def draw(self, rng: np.random.Generator, n: int, device: torch.device) -> tuple[Pairs, Pairs, bool]:
         """Return the pairs that train the mixer, those that train the network, and whether to adjust masks.
 
-        Drawn in this order: lam of the mixer's pairs, lam of the network's, partners of the mixer's pairs,
-        partners of the network's, and one uniform number for the adjustment, whatever its probability.
+        The order of draws is: lam of the mixer's pairs, lam of the network's, partners of the mixer's pairs,
+        partners of the network's, and one uniform number for the adjustment, even if its probability is 0.
         """
         lams = [float(draw_lam(rng, self.settings.alpha, 1, 1)[0]) for _ in range(2)]
         partners = [
@@ -205,9 +204,9 @@ class LearnedMixing(Policy):
         return for_mixer, for_network, bool(rng.random() < self.settings.mask_adjust)
 
     def network_mask(self, features: Tensor, pairs: Pairs, adjust: bool, size: tuple[int, int]) -> Tensor:
-        """Return the own weight (N or 1, 1, H, W) for the images that train the network.
+        """Return the weight of the own pixels, (N or 1, 1, H, W), for the images that train the network.
 
-        Where one image all but vanishes, a mask of the mixer is not worth its noise: lam itself stands.
+        It is lam itself, without the mixer, if min(lam, 1 - lam) is at most `margin`.
         """
         if min(pairs.lam, 1 - pairs.lam) <= self.settings.margin:
             return torch.full((1, 1, *size), pairs.lam, dtype=torch.float32, device=features.device)
@@ -215,23 +214,23 @@ class LearnedMixing(Policy):
         return adjust_mean(mask, pairs.lam) if adjust else mask
 
     def loss_on_clean(self, images: Tensor, labels: Tensor, context: Context) -> Tensor:
-        """Return the mean objective of the network on unmixed images, by the head for them."""
+        """Return the network's mean objective on clean images, with the head for them, a scalar."""
         logits = self.one_head(context.model.features(images)[-1])
         return context.objective(logits, labels, labels, torch.ones_like(labels, dtype=torch.float32)).mean()
 
     def loss_of_momentum_model(
         self, images: Tensor, labels: Tensor, pairs: Pairs, mask: Tensor, context: Context
     ) -> Tensor:
-        """Return the mean loss of the momentum copy on images mixed by `mask`, (N, 1, H, W) own weight.
+        """Return the momentum copy's mean loss on images mixed by `mask` (N, 1, H, W), a scalar.
 
-        Its weights are frozen and its activations are not: the gradient passes through it to the mask.
+        Its weights are frozen, but the gradient passes through it to the mask.
         """
         objective = GENERATOR_LOSSES.get(self.settings.generator_loss, context.objective)
         logits = self.momentum_model(pairs.blend(images, mask))
         return objective(logits, labels, labels[pairs.partner], pairs.rows()).mean()
 
     def loss_on_mask(self, of_partner: Tensor, lam: float, context: Context) -> Tensor:
-        """Return the weighted mask loss of the partner's weights (N, 1, H, W)."""
+        """Return the weighted mask loss of the partner's pixel weights (N, 1, H, W), a scalar."""
         settings = self.settings
         weight = weight_at(
             context.step, context.total_steps, settings.mask_weight, settings.mask_weight_schedule
@@ -240,10 +239,10 @@ class LearnedMixing(Policy):
 
 
 def draw_mixer_partner(rng: np.random.Generator, n: int, derangement: bool) -> Ints:
-    """Return a permutation of range(n) as `draw_partner` does, (n,) int64, but where its redraws fail.
+    """Return the permutation of `draw_partner`, (n,) int64, or a cyclic shift if its redraws fail.
 
-    A row mixed with itself teaches the mixer nothing, so under `derangement` a random cyclic shift takes
-    the place of a permutation that still has such a row (AutoMix's released code).
+    A row mixed with itself does not train the mixer. So with `derangement`, a permutation that still has such
+    a row is replaced by a random cyclic shift (AutoMix's released code).
     """
     partner = draw_partner(rng, n, 1, derangement)
     if derangement and n > 1 and (partner == np.arange(n)).any():
@@ -252,7 +251,7 @@ def draw_mixer_partner(rng: np.random.Generator, n: int, derangement: bool) -> I
 
 
 def reset_copy(module: nn.Module) -> nn.Module:
-    """Return a module built like `module`, its parameters drawn anew by the rule of each layer."""
+    """Return a copy of `module` with every layer's parameters re-initialised."""
     duplicate = copy.deepcopy(module)
     for layer in duplicate.modules():
         reset = getattr(layer, "reset_parameters", None)

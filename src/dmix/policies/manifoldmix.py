@@ -19,10 +19,11 @@ NO_BLEND = "it mixes hidden states inside the network, not images"
 
 @part
 class ManifoldMix(Policy):
-    """h = lam * h_a + (1 - lam) * h_b at one layer, drawn per batch; lam and partners are Mixup's.
+    """Mix hidden states, h = lam * h_a + (1 - lam) * h_b, at one layer drawn for each batch.
 
-    Settings: `layers` are drawn uniformly; 0 is the input (Mixup), k is after stage k. Every layer must lie
-    before the last stage, so that some stage sees mixed states: up to 3 for a ResNet, 2 for a WideResNet.
+    Settings: `layers`, of which one is drawn uniformly: 0 is the input (Mixup), k the output of stage k, and
+    each must lie before the last stage (up to 3 for a ResNet, 2 for a WideResNet); `alpha`, `lam_groups` and
+    `derangement` as in Mixup.
     """
 
     def __init__(
@@ -52,9 +53,9 @@ class ManifoldMix(Policy):
             )
 
     def mix(self, images: Tensor, labels: Tensor, draws: Draws, context: Context) -> Mixed:
-        """Return the images as they are, and where and how the model mixes."""
+        """Return the unmixed images with the layer, partners and lam for the model to mix by."""
         n = len(labels)
-        # In Mixup's order, so that layer 0 is Mixup with the same draws.
+        # Drawn in Mixup's order, so that layer 0 equals Mixup.
         lam = to_device(draw_lam(draws.host, self.alpha, n, self.lam_groups), images.device)
         partner = to_device(draw_partner(draws.host, n, self.lam_groups, self.derangement), images.device)
         layer = self.layers[draws.host.integers(len(self.layers))]

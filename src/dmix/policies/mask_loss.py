@@ -1,4 +1,4 @@
-"""What holds a learned mask to lam: the mask losses of AutoMix and SAMix, and the adjustment of a mean."""
+"""Keep the mean of a learned mask near lam: the mask losses of AutoMix and SAMix, and rescaling."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 def l1(mask: Tensor, lam: float, margin: float) -> Tensor:
-    """Return max(|1 - mean(mask) - lam| - margin, 0), a scalar: one mean over the whole batch.
+    """Return max(|1 - mean(mask) - lam| - margin, 0), a scalar; the mean is over the whole batch.
 
     Parameters
     ----------
@@ -20,9 +20,9 @@ def l1(mask: Tensor, lam: float, margin: float) -> Tensor:
 
 
 def l1_variance(mask: Tensor, lam: float, margin: float) -> Tensor:
-    """Return `l1` - 2 * variance of the mask, a scalar that can be negative; arguments as of `l1`.
+    """Return `l1` - 2 * variance of the mask, a scalar that can be negative; arguments as in `l1`.
 
-    The variance, about the mean of the whole batch, rewards masks that decide between the two images.
+    The variance, about the mean of the whole batch, favours masks near 0 or 1.
     """
     return l1(mask, lam, margin) - 2 * mask.var(correction=0)
 
@@ -40,8 +40,8 @@ def weight_at(step: int, total: int, start: float, schedule: Literal["constant",
 def adjust_mean(mask: Tensor, lam: float) -> Tensor:
     """Return `mask` (N, 1, H, W), in (0, 1), rescaled image by image to the mean lam.
 
-    A mean above lam shrinks the mask towards 0, one below shrinks its complement, so it stays in (0, 1).
-    The released code rescales the network's masks to the mixer's lam; this takes their own.
+    Where its mean is above lam the mask is scaled down, else its complement is; so it stays in (0, 1). The
+    released code rescales the network's masks to the mixer's lam, this function to the network's.
     """
     mean = mask.mean(dim=(1, 2, 3), keepdim=True)
     shrunk = mask * (lam / mean)

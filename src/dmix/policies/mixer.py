@@ -1,8 +1,7 @@
-"""The mixers of AutoMix (Liu et al., 2022) and SAMix (Li et al., 2021): two feature maps become a mask.
+"""The mixers of AutoMix (Liu et al., 2022) and SAMix (Li et al., 2021): from two feature maps to a mask.
 
-Both let every position of the own feature map attend to all positions of the partner's. A small network
-gives each of the partner's positions a value; what a position attends to decides how much of the partner
-is shown there.
+In both, every position of the own feature map attends to all positions of the partner's, each of which has a
+value from a small network. The attended value is the logit of the partner's weight at that position.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from torch.nn import functional
 
 
 class Mixer(nn.Module):
-    """Base of mixers: subclasses give the logits of the mask at the resolution of the feature maps."""
+    """Base class of mixers. Subclasses write `mask_logits`, at the resolution of the feature maps."""
 
     upsampling: str
 
@@ -26,14 +25,14 @@ class Mixer(nn.Module):
     def forward(self, features: Tensor, partner: Tensor, lam: float, size: tuple[int, int]) -> Tensor:
         """Return the weight of the partner's pixels, (N, 1, H, W) in [0, 1], float32 or wider.
 
-        Logits are upsampled, not masks, so that an edge of the mask is as steep as a sigmoid can be.
+        The logits are upsampled, not the mask, so that its edges stay as steep as a sigmoid's.
 
         Parameters
         ----------
         features: (N, c, h, w) floating. partner: (N,) int64, row i is mixed with row partner[i].
         lam: weight of the own image in [0, 1]. size: (H, W) of the images.
         """
-        # Attention between hundreds of channels overflows or loses the softmax's tail in half precision.
+        # In half precision, attention over hundreds of channels overflows or loses the softmax's tail.
         with torch.autocast(features.device.type, enabled=False):
             own = features if features.dtype == torch.float64 else features.float()
             logits = self.mask_logits(own, own[partner], lam)
@@ -43,7 +42,7 @@ class Mixer(nn.Module):
 class AutoMixer(Mixer):
     """AutoMix's mixer: one embedding for queries and keys, a linear value.
 
-    With `lam_channel`, a constant channel tells lam to the own side and 1 - lam to the partner's.
+    With `lam_channel`, the own map gets a constant channel lam and the partner's a channel 1 - lam.
     """
 
     upsampling = "nearest"
@@ -64,7 +63,7 @@ class AutoMixer(Mixer):
 
 
 class SAMixer(Mixer):
-    """SAMix's mixer: lam scales both feature maps, queries and keys see both, the value is non-linear.
+    """SAMix's mixer: lam scales both feature maps, queries and keys are of both, the value is non-linear.
 
     `residual` is the k of `rescale`; `dropout` is the probability of dropping a position's value.
     """
@@ -87,7 +86,7 @@ class SAMixer(Mixer):
         initialise(self)
 
     def mask_logits(self, own: Tensor, other: Tensor, lam: float) -> Tensor:
-        """Attend between two different views of both images."""
+        """Attend from a query to a key embedding, both of the concatenated maps."""
         share = rescale(lam, self.residual)
         own, other = own * (1 + share), other * (2 - share)
         both = torch.cat([own, other], dim=1)
@@ -114,7 +113,7 @@ def append_channel(features: Tensor, constant: float) -> Tensor:
 def rescale(lam: float, residual: float) -> float:
     """Return SAMix's r_k(lam) = (4/3 lam^3 - 2 lam^2 + (k + 1) lam) / (k + 1/3), or lam itself for k = -1.
 
-    It keeps 0, 1/2 and 1 and, for k >= 0, never falls; it is the flatter at 1/2 the smaller k is.
+    It maps 0, 1/2 and 1 to themselves and, for k >= 0, does not decrease; smaller k is flatter at 1/2.
     """
     if residual == -1:
         return lam
@@ -122,7 +121,7 @@ def rescale(lam: float, residual: float) -> float:
 
 
 def initialise(mixer: nn.Module) -> None:
-    """Draw the weights of convolutions from N(0, 0.01^2), biases 0: the first masks are about 1/2."""
+    """Draw convolution weights from N(0, 0.01^2) and set biases to 0, so that initial masks are about 1/2."""
     for module in mixer.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.normal_(module.weight, std=0.01)

@@ -15,7 +15,10 @@ from dmix.policies.policy import Blend, Context, Draws, Mixed, Policy
 
 @part
 class Mixup(Policy):
-    """x = lam * x_a + (1 - lam) * x_b with lam ~ Beta(alpha, alpha), one draw per group of rows."""
+    """Mix images, x = lam * x_a + (1 - lam) * x_b.
+
+    Settings: `alpha`, lam ~ Beta(alpha, alpha); `lam_groups` and `derangement`, see `dmix.policies.draw`.
+    """
 
     def __init__(
         self,

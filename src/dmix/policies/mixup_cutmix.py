@@ -1,4 +1,4 @@
-"""Mixup or CutMix, one of the two for each batch: the mixing of the DeiT and RSB training recipes."""
+"""Mixup or CutMix, drawn for each batch, as in the DeiT and RSB training recipes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ NO_BLEND = "it draws one of two policies for each batch; choose one of them"
 
 @part
 class MixupCutMix(Policy):
-    """CutMix with probability `cutmix_share`, else Mixup; every batch draws anew."""
+    """Mix each batch by CutMix with probability `cutmix_share`, else by Mixup.
+
+    Settings: `mixup_alpha` and `cutmix_alpha`, the `alpha` of each; `lam_groups` and `derangement` of both.
+    """
 
     def __init__(
         self,
@@ -34,6 +37,6 @@ class MixupCutMix(Policy):
         self.cutmix_share = cutmix_share
 
     def mix(self, images: Tensor, labels: Tensor, draws: Draws, context: Context) -> Mixed:
-        """Mix by the policy that is drawn for this batch."""
+        """Mix by the policy drawn for this batch."""
         drawn = self.cutmix if draws.host.random() < self.cutmix_share else self.mixup
         return drawn.mix(images, labels, draws, context)

@@ -13,15 +13,15 @@ Module = TypeVar("Module", bound=nn.Module)
 
 
 def frozen_copy(module: Module) -> Module:
-    """Return a copy of `module` with equal values, whose parameters no gradient reaches."""
+    """Return a copy of `module` whose parameters require no gradient."""
     return copy.deepcopy(module).requires_grad_(False)
 
 
 def momentum_at(step: int, total: int, start: float, end: float) -> float:
     """Return the momentum m of step `step` (from 0) of `total`, as AutoMix schedules it.
 
-    `start` in the first tenth of the steps, then half a cosine from `start` to `end` whose phase is
-    counted from step 0: it jumps a little after the tenth.
+    It is `start` in the first tenth of the steps, then half a cosine from `start` to `end` with phase
+    step / total, so it jumps a little after the tenth.
     """
     if 10 * step < total:
         return start
@@ -31,7 +31,7 @@ def momentum_at(step: int, total: int, start: float, end: float) -> float:
 def update_average(average: nn.Module, trained: nn.Module, momentum: float) -> None:
     """Set each parameter of `average` to momentum * itself + (1 - momentum) * that of `trained`, in place.
 
-    Parameters only: buffers (the running statistics of batch norms) of the copy are its own.
+    Buffers (the running statistics of batch norms) are not changed.
     """
     update = get_ema_multi_avg_fn(momentum)  # type: ignore[no-untyped-call]
     update(list(average.parameters()), list(trained.parameters()), None)

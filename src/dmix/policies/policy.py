@@ -1,10 +1,10 @@
-"""What a mixup policy is: a module that turns a batch into a mixed batch.
+"""The contract of mixup policies: a module that turns a batch into a mixed batch.
 
-One contract holds all kinds (docs/design.md has the reasoning): a static policy only mixes images; one
-that mixes hidden states leaves the images alone and asks the model to mix at a layer (`hidden`); one
-that needs gradients or features gets the model through the context; one that learns makes its modules
-in `attach`, adds its losses to `losses`, updates its averages in `after_step` and says in `predict` and
-`parameter_groups` what of it is evaluated and how it is optimised.
+One contract serves all kinds (see docs/design.md for the reasons). A static policy mixes images. One that
+mixes hidden states returns unmixed images and tells the model where to mix (`hidden`). One that needs
+gradients or features gets the model from the context. A learned one makes its modules in `attach`, returns
+its losses in `Mixed.losses`, updates its averages in `after_step`, and defines in `predict` and
+`parameter_groups` what is evaluated and how it is optimised.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class Mixed:
     images: (N, 3, H, W) float, the input of the model.
     y_a, y_b: (N,) int64, class of the own image and of its partner.
     lam: (N,) float32 in [0, 1], weight of y_a in every row.
-    mask: (N or 1, 1, H, W) weight of the own pixels where the policy has one; for figures and tests.
-    hidden: how the model mixes hidden states, for policies that do not mix images.
+    mask: (N or 1, 1, H, W) weight of the own pixels, if the policy has one; for figures and tests.
+    hidden: how the model mixes hidden states, if the policy does not mix images.
     losses: named scalar losses that the policy adds to the step's total.
     """
 
@@ -47,7 +47,7 @@ class Mixed:
 
 @dataclass(frozen=True)
 class Blend:
-    """Given images, each mixed with a given partner.
+    """The result of `Policy.blend`: given images mixed with given partners.
 
     Attributes
     ----------
@@ -62,7 +62,7 @@ class Blend:
 
 @dataclass(frozen=True)
 class Draws:
-    """The random numbers of mixing, from two generators that belong to this purpose alone.
+    """The two random generators of mixing, used for nothing else.
 
     Scalars and permutations are drawn on the host with numpy, so that they are equal on every device and
     cost no synchronisation; fields of noise are drawn on the device.
@@ -74,7 +74,7 @@ class Draws:
 
 @dataclass(frozen=True)
 class Context:
-    """What a policy may see of the step: the model, its loss, the time, and pixels on the scale of [0, 1].
+    """What a policy may use of the step: the model, the objective, the step's number, and pixels in [0, 1].
 
     Attributes
     ----------
@@ -92,15 +92,15 @@ class Context:
 
 
 class Policy(nn.Module):
-    """Base of every policy. Settings are keyword-only arguments of the subclass's `__init__`.
+    """Base class of policies. Settings are keyword-only arguments of the subclass's `__init__`.
 
-    Only `mix` must be written. A policy is part of the method, so parameters and buffers it owns are trained
-    and saved with the run; it never keeps the model itself, which `context` brings.
+    Only `mix` must be written. A policy is a submodule of the method, so its parameters and buffers are
+    trained and saved with the run; it never keeps the model, which `context` provides.
 
-    A policy that mixes images, and needs neither hidden states nor gradients nor learned modules for it, also
-    writes `draw_shares` and `blend`, with which it can be an add-on of transfer and semi-supervised methods
-    (`dmix.methods.addons`). One that cannot says why in `NO_BLEND`, a string constant of its module; both are
-    read from the source, without importing it (`dmix.grid.parts`).
+    A policy that mixes images without hidden states, gradients or learned modules also writes `draw_shares`
+    and `blend`, with which it can be used in an add-on of transfer and semi-supervised methods
+    (`dmix.methods.addons`). Any other states the reason in `NO_BLEND`, a string constant of its module. Both
+    are read from the source without importing it (`dmix.grid.parts`).
     """
 
     def attach(self, model: Backbone) -> None:
@@ -117,14 +117,14 @@ class Policy(nn.Module):
         raise NotImplementedError(type(self).__name__)
 
     def draw_shares(self, n: int, draws: Draws) -> Floats:
-        """Return shares of the own image for `blend`, (n,) float32 in [0, 1], drawn as `mix` draws them."""
+        """Return weights of the own image for `blend`, (n,) float32 in [0, 1], drawn as `mix` draws them."""
         raise NotImplementedError(f"{type(self).__name__} has no draw_shares")
 
     def blend(self, own: Tensor, partner: Tensor, lam: Floats, draws: Draws, context: Context) -> Blend:
-        """Mix image i of `own` with image i of `partner`, by shares that are given and not drawn.
+        """Mix image i of `own` with image i of `partner` by given weights.
 
-        The true weight of the own image is on the same side of 1/2 as the wanted one: at most 1/2 where `lam`
-        is at most 1/2, at least 1/2 where it is at least 1/2.
+        The true weight of the own image is at most 1/2 where `lam` is at most 1/2, and at least 1/2 where
+        `lam` is at least 1/2.
 
         Parameters
         ----------
@@ -134,12 +134,12 @@ class Policy(nn.Module):
         raise NotImplementedError(f"{type(self).__name__} has no blend")
 
     def predict(self, model: Backbone, images: Tensor) -> Mapping[str, Tensor]:
-        """Return what is evaluated, logits (N, classes) by name; tables report the first one."""
+        """Return the logits (N, classes) to evaluate, by name; tables report the first one."""
         return {"model": model(images)}
 
     def parameter_groups(self) -> list[ParameterGroup]:
-        """Return the policy's parameters that are not optimised as the recipe says."""
+        """Return groups of the policy's parameters whose optimiser settings differ from the recipe's."""
         return []
 
     def after_step(self, context: Context) -> None:
-        """Update what is not trained by gradient (momentum copies). Called after the optimiser's step."""
+        """Update what no gradient trains, such as momentum copies. Called after the optimiser's step."""

@@ -1,8 +1,8 @@
-"""PuzzleMix's energy: the price of showing which image in which block (Kim et al., 2020, section 3).
+"""PuzzleMix's energy: the cost of a mask that shows one of two images in each block (Kim et al., 2020, 3).
 
 Both images of a pair are cut into b x b blocks, and each block gets a label l in {0..m-1}: the mixed image
-shows the share 1 - l / (m - 1) of image 1 there, and the rest of image 2. All N pairs at once, on their
-device, in the floating-point type of the saliency.
+has the share 1 - l / (m - 1) of image 1 there, and the rest of image 2. All N pairs are computed at once, on
+their device, in the floating-point type of the saliency.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-PRIOR_FLOOR = 1e-8  # added to the binomial probability of a label, so that lam 0 and 1 have finite costs
+PRIOR_FLOOR = 1e-8  # added to the binomial probability of a label, so that costs are finite at lam 0 and 1
 
 
 @dataclass(frozen=True)
@@ -65,15 +65,15 @@ def puzzle_energy(
     lam: (N,) float in [0, 1], the prior's mean share of the own image.
     blocks: b, a divisor of H and W.
     levels: m, number of labels.
-    beta, gamma, eta: weights of smoothness, of the pixels' part in it (at most 1), and of the prior.
-    edge_pool: pixels are averaged over so many rows and columns before they are compared; over fewer where
-        that does not divide a block's side.
+    beta, gamma, eta: weights of the smoothness, of the pixel term in it (at most 1), and of the prior.
+    edge_pool: pixels are averaged over this number of rows and columns before they are compared; over the
+        next smaller number that divides a block's side, if this one does not.
     """
     rows, columns = (largest_divisor(side // blocks, edge_pool) for side in pixels.shape[-2:])
     pooled = avg_pool2d(pixels, (rows, columns))
     smoothness = beta / (16 * blocks)
     down = smoothness * gamma * seam_costs(pooled, partner, blocks)
-    right = smoothness * gamma * seam_costs(pooled.mT, partner, blocks)  # this and what follows: transposed
+    right = smoothness * gamma * seam_costs(pooled.mT, partner, blocks)  # from here on, transposed
 
     own = block_shares(saliency, (blocks, blocks))
     cost = torch.stack([own[partner], own], 1)  # showing image 1 loses the saliency of image 2
@@ -83,7 +83,7 @@ def puzzle_energy(
     share = torch.linspace(1, 0, levels, dtype=cost.dtype, device=cost.device).view(-1, 1, 1)
     mixed = share * cost[:, :1] + (1 - share) * cost[:, 1:]
     prior = eta / blocks**2 * prior_costs(lam.to(cost.dtype), levels)
-    # Weights are positive for pixels in [0, 1]; pixels beyond must not make the energy unsolvable.
+    # Weights are positive for pixels in [0, 1]; the clamp keeps the energy convex for other pixels.
     return Energy(
         unary=mixed + prior[:, :, None, None],
         down=(smoothness + contrast(down)).clamp_min(0),
@@ -94,8 +94,8 @@ def puzzle_energy(
 def block_shares(saliency: Tensor, grid: tuple[int, int]) -> Tensor:
     """Return each block's share of its image's saliency, (N, rows, columns) of sum 1, for (N, H, W).
 
-    An image whose saliency is zero everywhere has equal shares, and so has one whose saliency is not
-    finite: a network that diverged must be reported by its loss, not by an index out of range here.
+    The shares are equal where the saliency is zero everywhere, and where it is not finite: a diverged network
+    is to be reported by its loss, not by an index out of range here.
     """
     rows, columns = grid
     _, height, width = saliency.shape
@@ -105,9 +105,9 @@ def block_shares(saliency: Tensor, grid: tuple[int, int]) -> Tensor:
 
 
 def seam_costs(pooled: Tensor, partner: Tensor, blocks: int) -> Tensor:
-    """Return D (N, 2, 2, b - 1, b): the step between vertical neighbours, by choice above and choice below.
+    """Return the differences of vertical neighbours, (N, 2, 2, b - 1, b), by image above and image below.
 
-    Choice 0 is the own image and 1 the partner. The step is the mean absolute difference of the last
+    Index 0 is the own image and 1 the partner. The difference is the mean absolute one between the last
     pooled row of the upper and the first of the lower block, over channels and columns.
 
     Parameters
@@ -124,7 +124,7 @@ def seam_costs(pooled: Tensor, partner: Tensor, blocks: int) -> Tensor:
 
 
 def contrast(seams: Tensor) -> Tensor:
-    """Return what unlike choices cost more than like ones, (N, ...) for (N, 2, 2, ...)."""
+    """Return the extra cost of different over equal images in neighbours, (N, ...) for (N, 2, 2, ...)."""
     return (seams[:, 0, 1] + seams[:, 1, 0] - seams[:, 0, 0] - seams[:, 1, 1]) / 2
 
 

@@ -1,8 +1,8 @@
-"""PuzzleMix's energy by graph cuts, as published: alpha-beta swap of the GCO library (Boykov et al., 2001).
+"""Minimise PuzzleMix's energy by graph cuts, as published: alpha-beta swap of GCO (Boykov et al., 2001).
 
-An option beside `puzzle_solver`, for comparison: it runs on the host, one pair after the other, and a swap
-is a local search. The package gco-wrapper is the optional extra `dmix[gco]`; importing it adds
-the removed aliases np.int, np.float (and np.bool, where that is missing) to numpy.
+It serves to compare with `puzzle_solver`: it runs on the host, one pair after the other, and a swap is a
+local search. The package gco-wrapper is the optional extra `dmix[gco]`; importing it adds the removed aliases
+np.int, np.float (and np.bool, if missing) to numpy.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor
 from dmix.errors import DmixError
 from dmix.policies.puzzle_energy import Energy
 
-# Costs are handed over as int32: the wrapper rescales floats by 1e5 unchecked and so wraps around. GCO
+# Costs are passed as int32, because the wrapper multiplies floats by 1e5 without checking for overflow. GCO
 # refuses terms above 1e7; the largest term of a pair is scaled to half of that.
 LARGEST_TERM = 5_000_000
 
@@ -41,7 +41,7 @@ def gco_solver() -> Callable[[Energy], Tensor]:
         unary, down, right = integer_terms(energy)
         levels = np.arange(unary.shape[-1], dtype=np.int32)
         distance = (levels[:, None] - levels) ** 2
-        # The squared distance is no metric, so a swap is the move that applies: an expansion aborts.
+        # The squared distance is no metric, so an expansion move aborts and a swap move is used.
         labels = [
             gco.cut_grid_graph(*terms, algorithm="swap")
             for terms in zip(unary, [distance] * len(unary), down, right, strict=True)
@@ -54,7 +54,7 @@ def gco_solver() -> Callable[[Energy], Tensor]:
 
 def integer_terms(energy: Energy) -> list[np.ndarray]:
     """Return unary (N, b, b, m), down and right as int32 on the host; edges cost w * (l_u - l_v)^2."""
-    # Contiguous, because the wrapper hands over addresses of arrays and no strides.
+    # Contiguous, because the wrapper passes addresses of arrays without strides.
     unary, down, right = (
         term.double().contiguous().cpu() for term in (energy.unary.movedim(1, 3), energy.down, energy.right)
     )

@@ -1,4 +1,4 @@
-"""Gradient saliency: how much each pixel matters to the network's loss (Simonyan et al., 2014)."""
+"""Gradient saliency of the network's loss (Simonyan et al., 2014)."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from torch.nn.functional import cross_entropy
 
 
 def input_saliency(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-    """Return sqrt(mean over channels of (d CE / d x)^2), (N, H, W) float >= 0, with the model evaluating.
+    """Return sqrt(mean over channels of (d CE / d x)^2), (N, H, W) float >= 0, in evaluation mode.
 
-    Computed in float32, also under autocast (in float64 for float64 images). Neither the model's gradients
-    nor its buffers nor its training flags change.
+    It is computed in float32, also under autocast (in float64 for float64 images). The model's gradients,
+    buffers and training flags do not change.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def input_saliency(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Put the model into evaluation mode for the block; every module then gets its own mode back."""
+    """Put the model into evaluation mode for the block; then restore every module's own mode."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:

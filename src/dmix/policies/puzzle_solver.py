@@ -1,10 +1,10 @@
-"""A solver for PuzzleMix's energy on the device, all pairs at once (in place of a graph cut per pair).
+"""Minimise PuzzleMix's energy on the device, all pairs at once, instead of by one graph cut per pair.
 
 With labels as integers the pairwise term w * (l_u - l_v)^2 / (m - 1)^2 is convex in their difference, and
-so is the unary term in the label (but for lam within 1e-4 of 0 or 1, where the prior's floor bends it).
-Interpolating both linearly between integers gives a convex function of real labels; it is the sum over
-thresholds of the energies of the labellings that rounding at the threshold gives, so its minimum is the
-energy's minimum and every rounding of a minimiser is optimal (Murota, 2003, on L-natural convexity).
+so is the unary term in the label (except for lam within 1e-4 of 0 or 1, because of the prior's floor).
+Interpolating both linearly between integers gives a convex function of real labels: the mean, over rounding
+thresholds, of the energies of the rounded labels. So its minimum is the energy's minimum, and every rounding
+of a minimiser is optimal (Murota, 2003, on L-natural convexity).
 
 The minimum is found by the primal-dual method of Chambolle and Pock (2011), with their diagonal
 preconditioning (Pock and Chambolle, 2011), for a fixed number of iterations: nothing waits for the device.
@@ -19,17 +19,17 @@ from torch.nn.functional import softshrink
 
 from dmix.policies.puzzle_energy import Energy
 
-# What the result does not depend on once converged. News travels one block an iteration.
+# Enough to converge: information travels one block per iteration.
 ITERATIONS, ITERATIONS_PER_BLOCK = 24, 3
-STEP_RATIO = 2.0  # of the primal to the dual step, where both variables are measured by their ranges
+STEP_RATIO = 2.0  # of the primal to the dual step, each relative to its variable's range
 ROUNDINGS = 9
-NO_WEIGHT = 1e-12  # stands for the edges of a block without any; its labels then move freely
+NO_WEIGHT = 1e-12  # replaces a total edge weight of 0, for which the primal step would be infinite
 
 
 def minimise(energy: Energy) -> Tensor:
-    """Return labels (N, b, b) int64 of the least energy, up to the accuracy of the iteration.
+    """Return labels (N, b, b) int64 of minimum energy, up to the accuracy of the iteration.
 
-    The energy may have two or three levels: with more, the prior's floor would need a general hull.
+    The energy must have two or three levels; `convex_slopes` covers no more.
     """
     relaxed = relax(energy, ITERATIONS + ITERATIONS_PER_BLOCK * energy.unary.shape[-1])
     thresholds = (torch.arange(ROUNDINGS, device=relaxed.device) + 0.5) / ROUNDINGS
@@ -41,9 +41,9 @@ def minimise(energy: Energy) -> Tensor:
 def relax(energy: Energy, iterations: int) -> Tensor:
     """Return real labels (N, b, b) in [0, m - 1] that nearly minimise the interpolated energy.
 
-    Edges are kept as (2, N, b + 1, b): [0] lie above and below each block, [1] left and right of it and
-    transposed, so that one difference along dimension 2 serves both; those at the border weigh nothing.
-    The dual variable z of an edge is a slope of the interpolated square, times its weight a force.
+    Edges are stored as (2, N, b + 1, b): [0] above and below each block, [1] left and right of it and
+    transposed, so that one difference along dimension 2 serves both; edges at the border have weight 0.
+    The dual variable of an edge is a slope of the interpolated square; times the edge's weight, a force.
     """
     n, levels, blocks, _ = energy.unary.shape
     weight = energy.unary.new_zeros(2, n, blocks + 1, blocks)
@@ -79,8 +79,8 @@ def convex_slopes(unary: Tensor) -> Tensor:
 def dual_proximal(slopes: Tensor, step: float, levels: int) -> Tensor:
     """Return the proximal map, for `step`, of the conjugate of the interpolated d^2 / (m - 1)^2.
 
-    Its graph is a staircase: where the difference d is an integer, slopes between those of the pieces left
-    and right of d are kept, shifted by d * step; steps between two such treads are flat.
+    It is piecewise linear: at an integer difference d, slopes between those of the pieces left and right of d
+    are kept, shifted by d * step; between two integers it is constant.
     """
     unit = 1 / (levels - 1) ** 2  # slope of the first piece; the others have 3, 5, ... times as much
     result = slopes.clamp(-unit, unit)

@@ -1,4 +1,4 @@
-"""PuzzleMix's transport: salient blocks move to where the mask shows their image (Kim et al., 2020, 3.3)."""
+"""PuzzleMix's transport: move salient blocks to where the mask shows their image (Kim et al., 2020, 3.3)."""
 
 from __future__ import annotations
 
@@ -7,22 +7,21 @@ from torch import Tensor
 
 
 def transport_plan(shares: Tensor, visible: Tensor, eps: float) -> Tensor:
-    """Return the block that moves to each place, (N, T) int64, by a greedy auction.
+    """Return the index of the block that moves to each place, (N, T) int64, by a greedy auction.
 
     Moving block i to place j costs eps * (squared distance) / (t - 1)^2, with t blocks on the grid's longer
-    side, less the share of saliency that i brings to a visible place. For t rounds every block bids for its
-    cheapest place, and of several bidders the cheapest wins; for each loser that place gets dearer by 1.
-    Ties go to the lower index.
+    side, minus the saliency share of i if j is visible. In each of t rounds every block bids for its cheapest
+    place, and the bidder with the lowest cost wins; each loser's cost of the place rises by 1. Ties go to the
+    lower index.
 
-    A visible place has exactly one block: its own block bids first, and a place once bid for stays taken,
-    because the winner's costs do not change. A hidden place may end without a bidder; it keeps its
-    own block then, which nobody sees.
+    Every visible place gets a block: its own block bids for it first, and a place with a bidder keeps one,
+    because the winner's costs do not change. A hidden place without a bidder keeps its own block.
 
     Parameters
     ----------
     shares: (N, rows, columns) float in [0, 1], each block's share of the image's saliency.
     visible: (N, rows, columns) bool, where the mask shows the image.
-    eps: > 0, price of distance.
+    eps: > 0, weight of the distance.
     """
     n, rows, columns = shares.shape
     places = rows * columns
@@ -41,13 +40,13 @@ def transport_plan(shares: Tensor, visible: Tensor, eps: float) -> Tensor:
         winner = torch.full_like(wanted, places).scatter_reduce_(1, wanted, bidder, "amin")
         lost = winner.gather(1, wanted) != place
         if lost.device.type == "cpu" and not lost.any():
-            break  # nothing changes any more; to ask a GPU would mean to wait for it
+            break  # nothing changes any more; on a GPU the check would cost a synchronisation
         cost.scatter_(2, wanted.unsqueeze(2), (bid + lost).unsqueeze(2))
     return torch.where(winner < places, winner, place)
 
 
 def transport(images: Tensor, row: Tensor, plan: Tensor, grid: tuple[int, int]) -> Tensor:
-    """Return (N, C, H, W) images, channels last in memory: place j of n shows block plan[n, j] of row[n].
+    """Return (N, C, H, W) images, channels_last in memory: place j of n shows block plan[n, j] of row[n].
 
     Parameters
     ----------

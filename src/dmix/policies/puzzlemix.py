@@ -1,4 +1,4 @@
-"""PuzzleMix (Kim et al., 2020): blocks of two images, placed so that what is salient shows."""
+"""PuzzleMix (Kim et al., 2020): mix blocks of two images so that salient blocks are visible."""
 
 from __future__ import annotations
 
@@ -27,17 +27,18 @@ NO_BLEND = "it needs gradients of the loss at both images, and an unlabelled one
 
 @part
 class PuzzleMix(Policy):
-    """x = M * T1(x_a) + (1 - M) * T2(x_b), the mask M of least energy on a grid of 2^k x 2^k blocks.
+    """Mix x = M * T1(x_a) + (1 - M) * T2(x_b), with the mask M of minimum energy on 2^k x 2^k blocks.
 
-    k is drawn once per batch, uniform from 1 to the largest value up to `max_grid_log2` for which 2^k
-    divides both sides of the image. lam ~ Beta(alpha, alpha) is only the mean of M's prior; the label
-    weight is each row's mean of M.
+    k is drawn once per batch, uniformly from 1 to the largest value up to `max_grid_log2` for which 2^k
+    divides both sides of the image. lam is only the mean of M's prior; the label weight is each row's mean
+    of M.
 
-    Settings: `beta`, `gamma` and `eta` weigh smoothness, the pixels' part in it, and the prior; `levels` is
-    the number of values M can take; `edge_pool` pixels are averaged before blocks are compared (see
-    `puzzle_energy`). `transport_eps` is the price of moving a block; `transport_block` the longest
-    side in pixels of a block that is moved as a whole, so that the image's size or more moves the mask's own
-    blocks (sides that do not divide those are lessened to the next that do).
+    Settings: `alpha`, lam ~ Beta(alpha, alpha); `beta`, `gamma` and `eta`, weights of the smoothness, of the
+    pixel term in it, and of the prior; `levels`, number of values of M; `edge_pool`, see `puzzle_energy`;
+    `transport_eps`, cost of moving a block; `transport_block`, largest side in pixels of a block that is
+    moved, reduced to the next divisor of the side of M's blocks (with the image's size or more, M's own
+    blocks move); `solver` of the energy: `puzzle_solver` ("primal_dual") or `puzzle_gco` ("gco");
+    `lam_groups` and `derangement`, see `dmix.policies.draw`.
     """
 
     def __init__(
@@ -111,7 +112,7 @@ class PuzzleMix(Policy):
         return int(2 ** rng.integers(1, min(halvings, self.max_grid_log2), endpoint=True))
 
     def transport_grid(self, blocks: int, height: int, width: int) -> tuple[int, int]:
-        """Return the numbers of blocks down and across that are moved, multiples of the mask's."""
+        """Return the numbers of transported blocks down and across, multiples of the mask's."""
         rows, columns = (
             side // largest_divisor(side // blocks, self.transport_block) for side in (height, width)
         )
@@ -119,6 +120,6 @@ class PuzzleMix(Policy):
 
 
 def enlarge(grid: Tensor, size: tuple[int, int]) -> Tensor:
-    """Return (N, H, W) of the given size, repeating the cells of (N, rows, columns)."""
+    """Return (N, rows, columns) enlarged to (N, H, W) by repeating its cells."""
     _, rows, columns = grid.shape
     return grid.repeat_interleave(size[0] // rows, 1).repeat_interleave(size[1] // columns, 2)

@@ -1,4 +1,4 @@
-"""ResizeMix (Qin et al., 2020): the whole partner, made small, is pasted into the image."""
+"""ResizeMix (Qin et al., 2020): paste the resized partner into the image."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ TAU_MIN, TAU_MAX = 0.1, 0.8
 
 @part
 class ResizeMix(Policy):
-    """Shrink the partner by tau in [0.1, 0.8], one draw per group of rows; lam is the share of own pixels.
+    """Resize the partner by a factor tau in [0.1, 0.8] and paste it; lam is the share of own pixels.
 
-    Settings: tau ~ Beta(alpha, alpha), redrawn from U(0.1, 0.8) where outside of it. `placement` "clipped"
-    (OpenMixup) clips a box at the borders, with one centre per group, and squeezes the partner into what is
-    left of it; "inside" (the method's own code) shifts the box into the image, with a centre for every row.
+    Settings: `alpha`, tau ~ Beta(alpha, alpha), redrawn from U(0.1, 0.8) if outside that range; `placement`,
+    "clipped" (OpenMixup: the box has one centre per group, is clipped at the borders, and the partner is
+    resized to what is left) or "inside" (ResizeMix's own code: each row's box has its own centre and is
+    shifted into the image); `lam_groups` (with a tau each) and `derangement`, see `dmix.policies.draw`.
     """
 
     def __init__(
@@ -50,12 +51,12 @@ class ResizeMix(Policy):
         return Mixed(blend.images, labels, labels[b], blend.lam, blend.mask)
 
     def draw_shares(self, n: int, draws: Draws) -> Floats:
-        """Return 1 - tau^2 of each row, (n,): what a partner shrunk by tau leaves before clipping."""
+        """Return lam = 1 - tau^2 of each row before its box is clipped, (n,)."""
         shares: Floats = (1 - self._draw_tau(n, draws) ** 2).astype(np.float32)
         return shares
 
     def blend(self, own: Tensor, partner: Tensor, lam: Floats, draws: Draws, context: Context) -> Blend:
-        """Paste the image of the smaller share, whole, into the other; see `paste_smaller`."""
+        """Paste the image of the smaller share, resized, into the other; see `paste_smaller`."""
         height, width = own.shape[2:]
 
         def paste_resized(larger: Tensor, smaller: Tensor, share: Floats) -> Blend:
@@ -72,7 +73,7 @@ class ResizeMix(Policy):
     def draw_boxes(
         self, rng: np.random.Generator, tau: npt.NDArray[np.float64], height: int, width: int
     ) -> Tensor:
-        """Return boxes (n, 4) on the host, with sides of tau (n,); the centre is as the placement says."""
+        """Return boxes (n, 4) on the host, with sides tau (n,) of the image's, placed by `placement`."""
         n, group, scale = len(tau), group_of_row(len(tau), self.lam_groups), torch.from_numpy(tau)
         if self.placement == "clipped":
             centre_x = torch.from_numpy(rng.integers(width, size=self.lam_groups)[group])
@@ -84,7 +85,7 @@ class ResizeMix(Policy):
 
 
 def draw_tau(rng: np.random.Generator, alpha: float, size: int) -> npt.NDArray[np.float64]:
-    """Return the partners' scales, (size,): Beta(alpha, alpha) inside [0.1, 0.8], else uniform there."""
+    """Return tau ~ Beta(alpha, alpha), (size,); values outside [0.1, 0.8] are redrawn from U(0.1, 0.8)."""
     tau = rng.beta(alpha, alpha, size=size)
     uniform = rng.uniform(TAU_MIN, TAU_MAX, size=size)
     return np.where((tau < TAU_MIN) | (tau > TAU_MAX), uniform, tau)
@@ -93,8 +94,8 @@ def draw_tau(rng: np.random.Generator, alpha: float, size: int) -> npt.NDArray[n
 def resize_into(images: Tensor, partner: Tensor, boxes: Tensor) -> Tensor:
     """Return each row's partner resized to the row's box and placed there, (N, C, H, W).
 
-    Nearest neighbour: pixel i of a side of `out` pixels shows pixel floor(i * in / out). Outside the boxes
-    the partner's border is repeated; an empty box shows none of it.
+    Nearest neighbour: pixel i of a side of `out` pixels is pixel floor(i * in / out). Outside the boxes, the
+    partner's border is repeated.
     """
     height, width = images.shape[2:]
     rows = source_pixels(boxes[:, 1], boxes[:, 3], height)
@@ -104,7 +105,7 @@ def resize_into(images: Tensor, partner: Tensor, boxes: Tensor) -> Tensor:
 
 
 def source_pixels(start: Tensor, end: Tensor, side: int) -> Tensor:
-    """Return which of `side` pixels each pixel shows, (n, side), when all are squeezed into [start, end)."""
+    """Return the source pixel of each pixel, (n, side), if `side` pixels are resized into [start, end)."""
     offset = torch.arange(side, device=start.device) - start.unsqueeze(1)
     length = (end - start).clamp(min=1).unsqueeze(1)
     return (offset * side // length).clamp(0, side - 1)

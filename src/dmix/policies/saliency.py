@@ -1,9 +1,9 @@
-"""Fine-grained saliency (Montabone and Soto, 2010) as OpenCV computes it, on the device and on the host.
+"""Fine-grained saliency (Montabone and Soto, 2010) as OpenCV computes it, on the device or on the host.
 
-A pixel is salient where it differs from the mean of a square around it; brighter and darker pixels are
-scored apart, over six sizes of square, and added. OpenCV means this for 8-bit images, where
-`fine_grained` gives its map byte for byte. Of float images OpenCV reads single bytes as if they were
-pixels; what then comes out is the detector of published SaliencyMix, for which only OpenCV itself can do.
+A pixel's saliency is its difference from the mean of a square around it, summed over six sizes of square,
+separately for brighter and darker pixels, then added. OpenCV's detector expects 8-bit images; for those,
+`fine_grained` equals its map byte for byte. Published SaliencyMix gives it float images, whose single bytes
+it then reads as pixels; `opencv_fine_grained` calls OpenCV to reproduce that.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from torch.nn import functional as F
 from dmix.errors import DmixError
 
 RADII = (12, 24, 48, 28, 56, 112)
-# OpenCV's grey of 8-bit images: 15-bit fractions for blue, green, red. It takes the first channel for blue,
-# and is handed RGB, as in published SaliencyMix.
+# OpenCV's weights of grey: 15-bit fractions for blue, green, red. It takes the first channel for blue, but is
+# given RGB, as in published SaliencyMix.
 GREY = (3735, 19235, 9798)
 
 
 def fine_grained(images: Tensor) -> Tensor:
     """Return the saliency (N, H, W) int32 in [0, 255] of RGB images (N, 3, H, W) uint8.
 
-    Equal to OpenCV's map from 2 to 65,793 pixels (256 x 257), above which its float32 sums round.
+    It equals OpenCV's map from 2 to 65,793 pixels (256 x 257), above which OpenCV's float32 sums round.
     """
     grey = blur(blur(to_grey(images)))
     brighter = torch.zeros_like(grey)
@@ -38,15 +38,15 @@ def fine_grained(images: Tensor) -> Tensor:
         darker += (-difference).clamp(min=0).int()
     brighter, darker = stretch(brighter), stretch(darker)
     highest = torch.maximum(brighter.amax((1, 2), keepdim=True), darker.amax((1, 2), keepdim=True))
-    # A pixel can be brighter in one square and darker in another, and the sum above the highest of either:
-    # OpenCV's bytes then wrap around.
+    # A pixel can be brighter than one square and darker than another, so that the sum exceeds the highest of
+    # either; OpenCV's bytes then wrap around.
     return 255 * (brighter + darker) // highest.clamp(min=1) % 256
 
 
 def opencv_fine_grained(images: Tensor) -> Tensor:
     """Return OpenCV's map (N, H, W) uint8, on the host, of images (N, 3, H, W) of any scale.
 
-    The algorithm is OpenCV's alone, so the images are copied to the host, which waits for the device.
+    The images are copied to the host, which waits for the device.
 
     Raises
     ------
@@ -54,8 +54,8 @@ def opencv_fine_grained(images: Tensor) -> Tensor:
     """
     detector = opencv().saliency.StaticSaliencyFineGrained_create()
     host = images.float().permute(0, 2, 3, 1).cpu().contiguous().numpy()
-    # Threads would halve this on two cores (OpenCV frees the interpreter), but published SaliencyMix asks
-    # for one image per batch.
+    # Threads would halve the time on two cores (OpenCV releases the GIL), but published SaliencyMix needs
+    # only one map per batch.
     maps = [detector.computeSaliency(image)[1] for image in host]
     return torch.from_numpy((255 * np.stack(maps)).astype(np.uint8))
 
@@ -91,7 +91,7 @@ def blur(grey: Tensor) -> Tensor:
 
 
 def surround(sums: Tensor, grey: Tensor, radius: int) -> Tensor:
-    """Return the mean (N, H, W) float32 of a square of 2 * radius pixels a side, without the pixel itself.
+    """Return the mean (N, H, W) float32 of a square, 2 * radius pixels a side, without the pixel itself.
 
     Parameters
     ----------
@@ -109,5 +109,5 @@ def surround(sums: Tensor, grey: Tensor, radius: int) -> Tensor:
 
 
 def stretch(scores: Tensor) -> Tensor:
-    """Return (N, H, W) int32 scores scaled to each image's highest as 255, rounded down; all 0 stays 0."""
+    """Return (N, H, W) int32 scores scaled so that each image's highest is 255, rounded down; 0 stays 0."""
     return 255 * scores // scores.amax((1, 2), keepdim=True).clamp(min=1)

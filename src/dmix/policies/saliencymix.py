@@ -21,11 +21,11 @@ from dmix.policies.saliency import fine_grained, opencv, opencv_fine_grained
 class SaliencyMix(Policy):
     """Paste a box of area about 1 - lam around the peak of the partner's saliency; lam is then corrected.
 
-    Settings: `saliency_input` is what OpenCV's fine-grained detector is given, 8-bit pixels ("uint8", what
-    it is made for) or the normalised float images ("float_normalised", what released code gives it; the
-    peak then hits a salient patch hardly more often than chance). With `per_image` every partner has its own
-    box (the paper of the method), without it the partner of a group's first row sets the box of the whole
-    group (released code).
+    Settings: `alpha`, lam ~ Beta(alpha, alpha); `saliency_input`, the input of OpenCV's fine-grained
+    detector: 8-bit pixels ("uint8", which it expects) or the normalised float images ("float_normalised", as
+    in released code; the peak then hits a salient patch hardly more often than chance); `per_image`, whether
+    each partner has its own box (SaliencyMix's paper) or the partner of a group's first row sets the box of
+    the whole group (released code); `lam_groups` and `derangement`, see `dmix.policies.draw`.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class SaliencyMix(Policy):
         self.alpha, self.saliency_input, self.per_image = alpha, saliency_input, per_image
         self.lam_groups, self.derangement = lam_groups, derangement
         if saliency_input == "float_normalised":
-            opencv()  # a build of OpenCV that lacks the detector is told of now, not at the first step
+            opencv()  # fail now if this build of OpenCV lacks the detector, not at the first step
 
     def mix(self, images: Tensor, labels: Tensor, draws: Draws, context: Context) -> Mixed:
         """Paste each partner's box; lam is 1 where the box is empty."""
@@ -73,7 +73,7 @@ class SaliencyMix(Policy):
         return paste(images, source, boxes)
 
     def peak(self, images: Tensor, context: Context) -> Tensor:
-        """Return the most salient pixel of each image, row * W + column, the first of equals; (N,) int64."""
+        """Return the most salient pixel of each image, row * W + column, (N,) int64; ties go to the first."""
         if self.saliency_input == "uint8":
             pixels = (255 * context.pixels(images).float()).round().clamp(0, 255).to(torch.uint8)
             return fine_grained(pixels).flatten(1).argmax(1)

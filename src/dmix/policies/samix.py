@@ -1,4 +1,4 @@
-"""SAMix (Li et al., 2021): AutoMix with a mixer that lam scales and whose masks vary more."""
+"""SAMix (Li et al., 2021): AutoMix with another mixer, whose features are scaled by lam."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ NO_BLEND = "its mixer learns from labelled pairs, by losses of its own"
 
 @part
 class SAMix(LearnedMixing):
-    """Masks from the attention between two views of both images' features, scaled by lam.
+    """Mix by masks from attention between two embeddings of both images' features, scaled by lam.
 
-    `lam_residual` is the k of r_k(lam), -1 for lam itself (`dmix.policies.mixer.rescale`); `dropout` the
-    probability of dropping a position's value; `LearnedMixingSettings` has the other settings. The paper
-    of the method weighs two parts of the mixer's loss by 0.5; in its released code that has no effect on
-    the plain cross-entropy, which is what stands here.
+    SAMix's paper weighs two terms of the mixer's loss by 0.5; in its released code these weights have no
+    effect on the plain cross-entropy, which is used here.
+
+    Settings: `lam_residual`, the k of r_k(lam), -1 for lam itself (`dmix.policies.mixer.rescale`); `dropout`,
+    the probability of dropping a position's value; for the others see `LearnedMixingSettings`.
 
     Raises
     ------
-    DmixError: lam_residual is between -1 and 0, where r_k(lam) falls somewhere or has a pole.
+    DmixError: lam_residual is between -1 and 0, where r_k(lam) decreases somewhere or has a pole.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""No mixing: the images as they are, with their own label."""
+"""The baseline without mixing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NO_BLEND = "it mixes nothing"
 
 @part
 class Vanilla(Policy):
-    """The baseline without mixup."""
+    """Leave images and labels unmixed."""
 
     def mix(self, images: Tensor, labels: Tensor, draws: Draws, context: Context) -> Mixed:
         """Return the batch unmixed, with lam = 1."""

@@ -23,7 +23,7 @@ class RandomResizedCrop:
     The same box gives the same pixels in both forms, in memory and on disk.
 
     Settings: `scale` (low, high) the crop's share of the image's area; `shorter_side` the pixels to which the
-    shorter side of an image on disk is resized first, 0 for no such resize.
+    shorter side of an image on disk is resized first, 0 for no such resize; `interpolation` of the resizes.
 
     Raises
     ------

@@ -39,6 +39,7 @@ def aircraft(
     Parameters
     ----------
     root: the folder that holds the editions.
+    classes: the number of classes that the data set must have.
     train_size, test_size: the images each split must have, 6,667 and 3,333 in the genuine set.
 
     Raises

@@ -40,6 +40,7 @@ def cars(
     Parameters
     ----------
     root: the folder that holds the editions.
+    classes: the number of classes that the data set must have.
     train_size, test_size: the images each split must have, 8,144 and 8,041 in the genuine set.
 
     Raises

@@ -32,6 +32,7 @@ def cifar(
     Parameters
     ----------
     root: the folder that holds the editions.
+    classes: the number of classes that the data set must have.
     train_size, test_size: the images each split must hold.
     image_size: side in pixels, 32 or a divisor of it: images are reduced by block means.
 

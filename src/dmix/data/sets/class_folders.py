@@ -36,6 +36,7 @@ def class_folders(
     Parameters
     ----------
     root: the folder that holds the editions.
+    classes: the number of classes that the data set must have.
     folder: by default the name of the entry in params.yaml.
     train_size, test_size: the images each split must hold.
 

@@ -35,6 +35,7 @@ def cub(
     Parameters
     ----------
     root: the folder that holds the editions.
+    classes: the number of classes that the data set must have.
     train_size, test_size: the images each split must have, 5,994 and 5,794 in the genuine set.
 
     Raises

@@ -51,6 +51,7 @@ def imagenet(
     Parameters
     ----------
     root: the folder that holds the editions.
+    classes: the number of classes that the data set must have.
     train_size, test_size: the images each split must hold, 1,281,167 and 50,000 in the genuine set.
 
     Raises

@@ -42,6 +42,7 @@ def tiny_imagenet(
     Parameters
     ----------
     root: the folder that holds the editions.
+    classes: the number of classes that the data set must have.
     train_size, test_size: the images each split must hold, 100,000 and 10,000 in the genuine set.
     image_size: side in pixels, 64 or a divisor of it: images are reduced by block means.
 

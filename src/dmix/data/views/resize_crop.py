@@ -16,7 +16,7 @@ from dmix.part import part
 class ResizeCrop(OneCrop):
     """Resize the shorter side to `shorter_side` pixels and crop the centre, `size` pixels square.
 
-    As torchvision's `Resize(shorter_side)` and `CenterCrop(size)`.
+    As torchvision's `Resize(shorter_side)` and `CenterCrop(size)`; `interpolation` is that of the resize.
 
     Raises
     ------

@@ -21,7 +21,7 @@ class TenCrop:
     The crops are the four corners and the centre. The prediction is the sum of the ten logits, not of
     probabilities. The far corners begin at `side - size - 1` (at 31 for 224 of 256 pixels, where 32 would
     fit), so no crop has the last row or column. Self-Tuning's published code does the same, and scores are to
-    be comparable with its scores.
+    be comparable with its scores. `interpolation` is that of the resize.
 
     Raises
     ------

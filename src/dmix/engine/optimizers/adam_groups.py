@@ -1,4 +1,4 @@
-"""Parameter groups of the optimisers that descend from Adam."""
+"""Parameter groups for Adam-like optimisers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dmix.backbones.parameter_group import ParameterGroup
 def adam_groups(
     groups: Sequence[ParameterGroup], weight_decay: float, momentum: float, beta2: float, eps: float
 ) -> list[dict[str, Any]]:
-    """Return the groups as torch takes them; `momentum` is the first beta, decay of the gradient's mean."""
+    """Return torch's parameter groups; `momentum` is beta1, the decay of the gradient's mean."""
     found = []
     for group in groups:
         own = group.own(momentum=momentum, beta2=beta2, eps=eps, weight_decay=weight_decay)

@@ -23,5 +23,9 @@ def adamw(
     beta2: Annotated[float, Gt(0), Lt(1)],
     eps: Annotated[float, Gt(0)],
 ) -> torch.optim.Optimizer:
-    """Return torch's AdamW; `momentum` is its first beta."""
+    """Return torch's AdamW.
+
+    Settings: `momentum` and `beta2`, decay of the running means of the gradient and of its square; `eps`,
+    added to the root of the latter.
+    """
     return torch.optim.AdamW(adam_groups(groups, weight_decay, momentum, beta2, eps), lr=lr)

@@ -25,10 +25,14 @@ def lamb(
     beta2: Annotated[float, Gt(0), Lt(1)],
     eps: Annotated[float, Gt(0)],
 ) -> torch.optim.Optimizer:
-    """Return timm's LAMB without its gradient clipping; `momentum` is its first beta."""
+    """Return timm's LAMB without its gradient clipping.
+
+    Settings: `momentum` and `beta2`, decay of the running means of the gradient and of its square; `eps`,
+    added to the root of the latter.
+    """
     vision.timm()
     kind = importlib.import_module("timm.optim").Lamb
-    # By itself it clips the whole gradient to a norm of 1; here clipping is the recipe's clip_norm.
+    # timm's default clips the gradient to a norm of 1; here clipping is the recipe's clip_norm.
     optimizer: torch.optim.Optimizer = kind(
         adam_groups(groups, weight_decay, momentum, beta2, eps), lr=lr, max_grad_norm=None
     )

@@ -21,7 +21,10 @@ def sgd(
     momentum: Annotated[float, Ge(0), Lt(1)],
     nesterov: bool = False,
 ) -> torch.optim.Optimizer:
-    """Return torch's SGD."""
+    """Return torch's SGD.
+
+    Settings: `momentum`, decay of the velocity, 0 for none; `nesterov`, whether to use Nesterov's momentum.
+    """
     own = [
         {"params": group.parameters, **group.own(momentum=momentum, weight_decay=weight_decay)}
         for group in groups

@@ -1,4 +1,4 @@
-"""What a learning-rate schedule is: a pure function of the rate and of the step's place in the run."""
+"""The contract of learning-rate schedules: a pure function of the base rate and the step."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class Progress:
-    """A step's place in the run.
+    """The position of a step in the run.
 
     Attributes
     ----------
     step: number of the step, from 0 to total - 1. total: steps of the whole run.
-    steps_per_epoch: 0 where the recipe counts steps and not epochs.
+    steps_per_epoch: 0 if the recipe counts steps.
     """
 
     step: int
@@ -22,13 +22,13 @@ class Progress:
 
 
 class Schedule(Protocol):
-    """(lr, at) -> the learning rate of the step at `at`, of a run whose recipe says `lr`.
+    """(lr, at) -> the learning rate of the step at `at`, from the base rate `lr`.
 
-    A parameter group with an `lr` of its own (`dmix.backbones.parameter_group`) is scheduled from that one.
-    Its other settings stand in place of the schedule's of the same name, and those that the schedule does
-    not have are left aside: the mixer of AutoMix has an own `lr_end`, which means nothing to a multistep.
+    `lr` is the recipe's, or that of a parameter group with its own (`dmix.backbones.parameter_group`). A
+    group's other settings replace the schedule's of the same name; those that the schedule does not have are
+    ignored: AutoMix's mixer has an `lr_end`, which multistep does not use.
 
-    A setting named `warmup_epochs` is held to the recipe before anything runs: it must be below its epochs.
+    A setting named `warmup_epochs` is checked before anything runs: it must be below the recipe's epochs.
     """
 
     def __call__(self, lr: float, at: Progress) -> float:

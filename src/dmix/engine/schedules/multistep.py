@@ -1,4 +1,4 @@
-"""A rate that falls by a constant factor at given steps."""
+"""A learning rate that decays by a constant factor at given steps."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ def multistep(
 ) -> float:
     """Return lr times `lr_decay` for each milestone that the step has reached.
 
-    Settings: `milestones`, numbers of finished steps: step m is the first at the rate behind milestone m.
+    Settings: `milestones`, step numbers from 0: step m is the first with the rate after milestone m;
+    `lr_decay`, the factor.
     """
     return float(lr * lr_decay ** sum(milestone <= at.step for milestone in milestones))

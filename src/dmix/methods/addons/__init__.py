@@ -1,1 +1,1 @@
-"""Add-ons: labelled rows mixed with each other and with unlabelled ones, beside the losses of a method."""
+"""Add-ons: losses of mixed labelled and unlabelled rows, added to those of a two-stream method."""

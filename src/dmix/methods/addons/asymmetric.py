@@ -1,7 +1,7 @@
-"""The asymmetrical strategy (the paper, section 3.2): labelled rows mixed with pseudo-labelled ones.
+"""The asymmetrical strategy (the paper, section 3.2) for labelled rows mixed with pseudo-labelled ones.
 
-A labelled image is mixed with an unlabelled one by lam <= 1/2, so that it is the fainter of the two, and
-only its class has a decoupled term. The mixed input does not depend on the pseudo-label.
+A labelled image is mixed with an unlabelled one with weight lam <= 1/2, and only its class has a decoupled
+term. The mixed image does not depend on the pseudo-label.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ def labelled_share(drawn: Floats, rule: Rule) -> Floats:
 
     Parameters
     ----------
-    drawn: what the policy drew, in [0, 1].
-    rule: "at_most_half" is min(l, 1 - l), the paper's strategy; "at_least_half" max(l, 1 - l), the opposite
-        that Table 8 compares with; "free" is l, no asymmetry.
+    drawn: l, drawn by the policy, in [0, 1].
+    rule: "at_most_half" is min(l, 1 - l), the paper's strategy; "at_least_half" is max(l, 1 - l), its opposite
+        in Table 8; "free" is l.
     """
     if rule == "free":
         return drawn
@@ -34,20 +34,18 @@ def labelled_share(drawn: Floats, rule: Rule) -> Floats:
 
 
 def losses_of(terms: ClassTerms, lam: Tensor, *, sides: Sides, mce_sides: Sides, power: float) -> Tensor:
-    """Return the loss of every row, (N,), from those of its terms that count.
+    """Return the loss of every row, (N,), from the terms that `sides` and `mce_sides` select.
 
-    With "both", "both" and 0 it is the objective.
+    With "both", "both" and power 0 it is the objective.
 
     Parameters
     ----------
-    terms: of logits of mixed rows, with the labels first. lam: (N,) in [0, 1], weight of the label.
-    sides: whose decoupled term counts: the label's alone, the paper's strategy, under which the gradient at
-        the pseudo-class is exactly that of the other terms; or the pseudo-class's too (Table 8 without the
-        strategy).
-    mce_sides: whose terms weighted by share count: both classes', as the paper's mixed label says, or the
-        label's alone.
-    power: each decoupled term is weighted by its class's share to this power, as in released code; 0 is the
-        paper's.
+    terms: of the mixed rows' logits; the label is the first class, the pseudo-class the second.
+    lam: (N,) in [0, 1], weight of the label.
+    sides: which decoupled terms count: the label's only (the paper's strategy: they add no gradient at the
+        pseudo-class's logit), or both (Table 8 without the strategy).
+    mce_sides: which terms weighted by lam count: both, as with the paper's mixed label, or the label's only.
+    power: decoupled terms are weighted by lam or 1 - lam to this power, as in released code; 0 in the paper.
     """
     rows = terms.mixed.sum(1) if mce_sides == "both" else terms.mixed[:, 0]
     if terms.decoupled is None:

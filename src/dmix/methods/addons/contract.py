@@ -1,4 +1,4 @@
-"""What an add-on of a two-stream method is: the contract on which methods depend."""
+"""The contract of add-ons to two-stream methods."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from dmix.policies.policy import Context, Draws, Policy
 
 @dataclass(frozen=True)
 class MixedBatches:
-    """The mixed batches of a step; neither depends on a pseudo-class.
+    """The mixed batches of a step; they do not depend on pseudo-classes.
 
     Attributes
     ----------
-    images: (B, 3, H, W) for labelled with labelled rows, and for labelled with unlabelled ones where there
-        are any, (B', 3, H, W) with B' the smaller of both batches.
+    images: (B, 3, H, W), labelled rows mixed with labelled ones; then, if there are unlabelled rows,
+        (B', 3, H, W), labelled rows mixed with unlabelled ones, where B' is the size of the smaller batch.
     y, partner: (B,) int64, labels of the rows and of their labelled partners.
-    lam, share: (B,) and (B',) float32, true weight of the row's own label in the two batches.
+    lam, share: (B,) and (B',) float32, true weights of y in the first and in the second batch.
     """
 
     images: tuple[Tensor, ...]
@@ -33,16 +33,16 @@ class MixedBatches:
 
 
 class Addon(nn.Module):
-    """Base of the add-ons: batches mixed by the run's policy, with losses of the run's objective.
+    """Base class of add-ons: batches mixed by the run's policy, with losses of the run's objective.
 
     Attributes
     ----------
-    policy: mixes the rows. class_terms: the objective, taken apart by class.
-    w_ll, w_lu: weights of labelled with labelled rows, and of labelled with unlabelled ones.
-    unlabelled: whether unlabelled rows are read. view: which of their views, from 0.
-    joint: whether mixed rows share a pass with the clean ones. freeze: whether those with unlabelled rows
-        leave running statistics alone.
-    own: the classifier of mixed rows, where they have one of their own.
+    policy: mixes the rows. class_terms: the objective's terms by class.
+    w_ll, w_lu: loss weights of labelled-labelled and labelled-unlabelled mixed rows.
+    unlabelled: whether unlabelled rows are mixed. view: index of the view of theirs that is.
+    joint: whether mixed rows share a forward pass with the clean ones.
+    freeze: whether labelled-unlabelled rows, in a pass of their own, do not update running statistics.
+    own: the classifier of mixed rows; None if they share the clean one.
     """
 
     policy: Policy
@@ -56,7 +56,7 @@ class Addon(nn.Module):
     own: nn.Linear | None
 
     def attach(self, head: nn.Linear) -> None:
-        """Make what depends on the clean classifier. Called once."""
+        """Make the modules that depend on the clean classifier `head`. Called once."""
         raise NotImplementedError(type(self).__name__)
 
     def mix(
@@ -66,18 +66,18 @@ class Addon(nn.Module):
 
         Parameters
         ----------
-        images: (B, 3, H, W) float, normalised. y: (B,) int64. unlabelled: (M, 3, H, W), or None for none.
+        images: (B, 3, H, W) float, normalised. y: (B,) int64. unlabelled: (M, 3, H, W) or None.
         """
         raise NotImplementedError(type(self).__name__)
 
     def logits(self, features: Tensor, clean_head: nn.Linear) -> Tensor:
-        """Return the logits of mixed rows, (N, C), of features (N, d)."""
+        """Return the logits (N, C) of mixed rows from their features (N, d)."""
         raise NotImplementedError(type(self).__name__)
 
     def losses(
         self, logits: tuple[Tensor, ...], mixed: MixedBatches, pseudo: PseudoLabels | None, step: Step
     ) -> Mapping[str, Tensor]:
-        """Return named scalar losses with their weights.
+        """Return the named scalar losses, weights included.
 
         Parameters
         ----------

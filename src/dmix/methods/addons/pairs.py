@@ -1,4 +1,4 @@
-"""Pairs of images mixed beside clean ones: "+Mixup" and "+DM" (the paper, sections 3.2 and 4.2)."""
+"""Mixed pairs of images in addition to clean ones: "+Mixup" and "+DM" (the paper, sections 3.2 and 4.2)."""
 
 from __future__ import annotations
 
@@ -22,25 +22,27 @@ from dmix.policies.policy import Context, Draws, Policy
 
 @part
 class Pairs(Addon):
-    """Labelled rows mixed with a permutation of themselves, and with unlabelled rows.
+    """Add losses of labelled rows mixed with each other, and with unlabelled rows.
 
-    The policy mixes both kinds of batch and draws for each anew. The losses are, with an objective that is
-    MCE + eta * both decoupled terms,
+    The policy mixes the two batches with separate draws. If the objective is MCE + eta * (both decoupled
+    terms), the losses under the paper's strategy are
 
         w_ll * mean(objective)                                                 labelled with labelled
         w_lu * ramp * mean(m * (MCE + eta * the labelled class's term))        labelled with unlabelled
 
+    where m is whether the pseudo-class's confidence reaches `threshold`.
+
     Parameters
     ----------
-    policy: one that can `blend`. objective, class_terms: the run's loss, whole and taken apart by class.
+    policy: one that can `blend`. objective, class_terms: the run's objective, and its terms by class.
 
-    Settings: `rule`, `sides`, `mce_sides` and `power` as in `dmix.methods.addons.asymmetric`, with which the
-    paper's strategy is at_most_half and labelled; `unlabelled` whether unlabelled rows are read at all;
-    `head` whether mixed rows have a linear head of their own (clean rows are evaluated, both are read);
-    `w_ll`, `w_lu` and `ramp` (half a cosine from 0 to 1 over the run) the weights; `view` which of the
-    unlabelled views is mixed; `threshold` the least confidence of a pseudo-class, 0 for any; `joint` whether
-    mixed rows are in one batch with the clean ones, and so share their statistics; `freeze` whether the
-    second kind of batch leaves running statistics alone.
+    Settings: `rule`, `sides`, `mce_sides` and `power`, see `dmix.methods.addons.asymmetric` (the paper's
+    strategy is at_most_half and labelled); `unlabelled`, whether unlabelled rows are mixed at all; `head`,
+    whether mixed rows have their own linear head (both heads are evaluated, tables report the clean one);
+    `w_ll`, `w_lu` and `ramp` (half a cosine from 0 to 1 over the run, or none), the weights; `view`, the
+    unlabelled view that is mixed; `threshold`, minimum confidence of a pseudo-class, 0 for any; `joint`,
+    whether mixed rows share the clean ones' forward pass and so their statistics; `freeze`, whether
+    labelled-unlabelled rows, in a pass of their own, do not update running statistics.
     """
 
     def __init__(
@@ -75,9 +77,9 @@ class Pairs(Addon):
         self.own = None
 
     def attach(self, head: nn.Linear) -> None:
-        """Make the head of mixed rows, drawn as the clean one is: with the weights of that in another order.
+        """Make the head of mixed rows: a copy of the clean one with permuted weights, so equally distributed.
 
-        The order is from a generator of its own, so that all else begins as it does without mixed rows.
+        The permutation has its own generator, so that all other initial weights are as without the add-on.
         """
         if self.head == "own":
             generator = torch.Generator().manual_seed(torch.initial_seed() ^ 1)
@@ -92,7 +94,7 @@ class Pairs(Addon):
 
         Parameters
         ----------
-        images: (B, 3, H, W) float, normalised. y: (B,) int64. unlabelled: (M, 3, H, W), or None for none.
+        images: (B, 3, H, W) float, normalised. y: (B,) int64. unlabelled: (M, 3, H, W) or None.
         """
         own = self.policy.mix(images, y, draws, context)
         share = labelled_share(self.policy.draw_shares(len(y), draws), self.rule)
@@ -103,14 +105,14 @@ class Pairs(Addon):
         return MixedBatches((own.images, others.images), own.y_a, own.y_b, own.lam, others.lam)
 
     def logits(self, features: Tensor, clean_head: nn.Linear) -> Tensor:
-        """Return the logits of mixed rows, (N, C), of features (N, d)."""
+        """Return the logits (N, C) of mixed rows from their features (N, d)."""
         found: Tensor = (self.own or clean_head)(features)
         return found
 
     def losses(
         self, logits: tuple[Tensor, ...], mixed: MixedBatches, pseudo: PseudoLabels | None, step: Step
     ) -> Mapping[str, Tensor]:
-        """Return `mixed_ll` and, where there are unlabelled rows, `mixed_lu`, scalars with their weights.
+        """Return `mixed_ll` and, if there are unlabelled rows, `mixed_lu`: scalars, weights included.
 
         Parameters
         ----------
@@ -130,7 +132,7 @@ class Pairs(Addon):
                 mce_sides=self.mce_sides,
             )
             if self.threshold:
-                # Rows without weight count in the mean.
+                # Rows below the threshold count in the mean, as zeros.
                 rows = rows * confident(pseudo.confidence[:n], self.threshold)
             losses["mixed_lu"] = self.w_lu * self.weight(step) * rows.mean()
         return losses
@@ -142,7 +144,7 @@ class Pairs(Addon):
     def _rows(
         self, logits: Tensor, y: Tensor, other: Tensor, lam: Tensor, *, sides: Sides, mce_sides: Sides
     ) -> Tensor:
-        """Return the loss of every row, (N,): the objective, or what of it counts."""
+        """Return the loss of every row, (N,): the objective, or the terms of it that are selected."""
         if sides == "both" and mce_sides == "both" and not self.power:
             return self.objective(logits, y, other, lam)
         terms = self.class_terms(logits, y, other, lam)
@@ -150,5 +152,5 @@ class Pairs(Addon):
 
 
 def cosine_ramp(step: int, total: int) -> float:
-    """Return the share of a loss's weight in step `step` (from 0) of `total`: half a cosine from 0 to 1."""
+    """Return the factor of a loss's weight in step `step` (from 0) of `total`: half a cosine from 0 to 1."""
     return 0.5 * (1 - math.cos(math.pi * step / total))

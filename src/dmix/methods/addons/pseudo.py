@@ -1,4 +1,4 @@
-"""Pseudo-classes of unlabelled rows, and which of them are certain enough."""
+"""Pseudo-classes of unlabelled rows, and which of them are confident."""
 
 from __future__ import annotations
 
@@ -23,8 +23,10 @@ def pseudo_labels(logits: Tensor) -> PseudoLabels:
 
 
 def confident(confidence: Tensor, threshold: float | Tensor) -> Tensor:
-    """Return 1 where confidence >= threshold, a number or one for each row, and 0 elsewhere, in its dtype.
+    """Return 1 where confidence (N,) >= threshold, else 0, in the dtype of `confidence`.
 
-    A threshold of 0 keeps every row, one above 1 none.
+    Parameters
+    ----------
+    threshold: a number, or (N,). 0 keeps every row, a number above 1 none.
     """
     return (confidence >= threshold).to(confidence.dtype)

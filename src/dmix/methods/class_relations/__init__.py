@@ -1,1 +1,1 @@
-"""How a relationship of source and target classes is learned before a run."""
+"""Estimators of the relation of source and target classes."""

@@ -1,4 +1,4 @@
-"""The direct estimator of Co-Tuning (You et al., 2020): what the pre-trained network says of each class."""
+"""The direct estimator of Co-Tuning (You et al., 2020): mean source probabilities of each target class."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from annotated_types import Gt
 
 from dmix.engine.evidence import Evidence, Learned
 from dmix.errors import DmixError
-from dmix.methods.transfer import class_relation as relationship
+from dmix.methods.transfer import class_relation
 from dmix.part import part
 
 
@@ -18,18 +18,18 @@ def direct(evidence: Evidence, *, source_scale: Annotated[float, Gt(0)]) -> Lear
 
     Parameters
     ----------
-    source_scale: what calibrates the pre-trained classifier (`relationship.source_probabilities`).
+    source_scale: calibration factor of the pre-trained classifier's logits (`source_probabilities`).
 
     Raises
     ------
     DmixError: a class has no labelled image.
     """
-    probabilities = relationship.source_probabilities(evidence.logits, source_scale)
+    probabilities = class_relation.source_probabilities(evidence.logits, source_scale)
     try:
-        matrix = relationship.direct(probabilities, evidence.labels, evidence.classes)
+        matrix = class_relation.direct(probabilities, evidence.labels, evidence.classes)
     except ValueError as error:
         raise DmixError(
-            f"the labelled images of {evidence.dataset.name} do not do: {error}",
+            f"the class relation of {evidence.dataset.name} cannot be learned: {error}",
             "label at least one image of every class",
         ) from error
     return Learned(matrix, "direct")

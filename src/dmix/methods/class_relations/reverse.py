@@ -1,4 +1,4 @@
-"""The reverse estimator of Co-Tuning (You et al., 2020): by regression from source to target classes."""
+"""The reverse estimator of Co-Tuning (You et al., 2020): regression from source to target classes."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from dmix.engine.evidence import Evidence, Learned
 from dmix.errors import DmixError
 from dmix.methods.class_relations.direct import direct
 from dmix.methods.transfer.class_relation import source_probabilities
-from dmix.methods.transfer.source_regression import learn_relationship
+from dmix.methods.transfer.source_regression import learn_class_relation
 from dmix.part import part
 
-# Weights of the data against that of |W|^2 / 2, of which the best on held-out images is taken: those of
-# Co-Tuning's published code.
+# Weights of the data relative to the penalty |W|^2 / 2, from Co-Tuning's published code; the one best on
+# held-out images is used.
 STRENGTHS = (1e4, 3e3, 1e3, 3e2, 1e2, 3e1, 1e1, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 3e-3, 1e-3, 3e-4, 1e-4)
-SEED = 0  # of the images that are held out: they follow from the labelled ones
+SEED = 0  # fixed, so that the held-out images depend on the labelled ones only
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Let torch compute in this thread alone."""
+    """Limit torch to one thread within the block."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -45,21 +45,21 @@ def reverse(
     fit_percent: Annotated[int, Interval(ge=1, le=99)],
     largest_scale: Annotated[float, Gt(1)],
 ) -> Learned:
-    """Return p(source | target) by Bayes's rule from p(target | source), a calibrated regression.
+    """Return p(source | target) by Bayes's rule from a calibrated regression of p(target | source).
 
-    Where a class has too few labelled images to hold one out, the direct estimator stands in, and the result
-    says so.
+    If a class has too few labelled images to hold one out, the direct estimator is used, and the result's
+    `fallback` says so.
 
     Parameters
     ----------
-    source_scale: what calibrates the pre-trained classifier (`relationship.source_probabilities`).
+    source_scale: calibration factor of the pre-trained classifier's logits (`source_probabilities`).
     fit_percent: percentage of each class's labelled images that the regression is fitted to; the others
-        choose its strength and calibrate it (`dmix.data.labels.splits.hold_out`).
-    largest_scale: bound of that calibration (`dmix.methods.transfer.calibration.fit_scale`).
+        select its strength and calibrate it (`dmix.data.labels.splits.hold_out`).
+    largest_scale: largest calibration factor (`dmix.methods.transfer.calibration.fit_scale`).
 
     Raises
     ------
-    DmixError: the regression does not converge, or the images have no paths.
+    DmixError: the regression does not converge, or the images are not files with paths.
     """
     dataset, rows = evidence.dataset, evidence.rows
     fewest = splits.fewest_of_a_class(dataset, rows)
@@ -71,14 +71,14 @@ def reverse(
     places = (torch.from_numpy(np.searchsorted(rows, chosen)) for chosen in drawn)
     fit, held_out = ((probabilities[place], evidence.labels[place]) for place in places)
     try:
-        # Sums depend on how many threads share them, and the optimiser's short ones wait for each other.
+        # Sums depend on the number of threads, and the optimiser's operations are too short for several.
         with threadpool_limits(1, user_api="blas"), one_thread():
-            found = learn_relationship(
+            found = learn_class_relation(
                 fit, held_out, evidence.classes, strengths=STRENGTHS, largest_scale=largest_scale
             )
     except ValueError as error:
         raise DmixError(
-            f"the relationship of classes of {dataset.name} cannot be learned: {error}",
+            f"the class relation of {dataset.name} cannot be learned: {error}",
             "set relation.use to direct in params.yaml",
             exit_code=1,
         ) from error

@@ -1,1 +1,1 @@
-"""The semi-supervised methods (the paper, section 4.3), and the functions they are made of."""
+"""The semi-supervised methods (the paper, section 4.3) and the functions they are built from."""

@@ -1,4 +1,4 @@
-"""What FixMatch, FlexMatch and UDA share: strong views are taught what the network thinks of weak ones."""
+"""Consistency training, shared by FixMatch, FlexMatch and UDA: weak views give the targets of strong ones."""
 
 from __future__ import annotations
 
@@ -16,21 +16,22 @@ from dmix.methods.semi.row_losses import masked_ce
 
 
 class Lesson(NamedTuple):
-    """Classes (N,) or distributions (N, C) that strong views are taught; which rows count, (N,) 0 or 1."""
+    """Targets of strong views, classes (N,) or distributions (N, C), and which rows count, (N,) 0 or 1."""
 
     targets: Tensor
     mask: Tensor
 
 
 class Consistency(SemiMethod):
-    """Labelled, weak and strong rows in one pass, with one set of statistics, mixed rows with them or apart.
+    """Base class of FixMatch, FlexMatch and UDA. Subclasses write `teach`.
 
-    The trained network teaches itself, not its moving average. Of the weak rows only the statistics have a
-    gradient. Subclasses write `teach`.
+    Labelled, weak and strong rows share one forward pass, so batch-norm statistics; mixed rows join it or have
+    their own. Targets are from the trained network, not from its moving average. Weak rows get a gradient
+    only through the statistics.
 
     Parameters
     ----------
-    weight: of the consistency.
+    weight: of the consistency loss.
     """
 
     unlabelled = ("augment", "strong")
@@ -41,11 +42,11 @@ class Consistency(SemiMethod):
         self.weight = weight
 
     def teach(self, weak: Tensor, index: Tensor) -> Lesson:
-        """Return what the strong views are taught.
+        """Return the targets of the strong views.
 
         Parameters
         ----------
-        weak: (N, C) logits of the weak views, detached. index: (N,) int64, the images' places in the split.
+        weak: (N, C) logits of the weak views, detached. index: (N,) int64, the images' indices in the split.
         """
         raise NotImplementedError(type(self).__name__)
 
@@ -58,8 +59,8 @@ class Consistency(SemiMethod):
         """Return `ce`, `consistency`, and the losses of mixed rows."""
         assert batch.unlabelled is not None
         mixed = self.mixed(batch, step)
-        parts = (batch.labelled.images[0], *batch.unlabelled.images, *self.joined(mixed))
-        labelled, weak, strong, *of_mixed = together(self.encoder, parts)
+        batches = (batch.labelled.images[0], *batch.unlabelled.images, *self.joined(mixed))
+        labelled, weak, strong, *of_mixed = together(self.encoder, batches)
         seen = self.head(weak).detach()
         lesson = self.teach(seen, batch.unlabelled.index)
         return {

@@ -1,4 +1,4 @@
-"""FixMatch (Sohn et al., 2020): confident pseudo-classes of weak views for strong ones."""
+"""FixMatch (Sohn et al., 2020): strong views learn the confident pseudo-classes of weak views."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dmix.part import part
 class FixMatch(Consistency):
     """Add the cross-entropy of strong views with the pseudo-classes of the weak ones.
 
-    Settings: `threshold` the least confidence of a row that counts; `weight` of the addition.
+    Settings: `threshold`, minimum confidence of a row that counts; `weight` of this loss.
     """
 
     def __init__(
@@ -27,12 +27,12 @@ class FixMatch(Consistency):
         self.threshold = threshold
 
     def teach(self, weak: Tensor, index: Tensor) -> Lesson:
-        """Return the likeliest classes, and which of them reach the threshold."""
+        """Return the most probable classes, and which of them reach the threshold."""
         del index
         return confident_classes(weak, self.threshold)
 
 
 def confident_classes(weak: Tensor, threshold: float) -> Lesson:
-    """Return the likeliest classes of logits (N, C), and which of them reach the threshold."""
+    """Return the most probable classes of logits (N, C), and which of them reach the threshold."""
     found = pseudo_labels(weak)
     return Lesson(found.classes, confident(found.confidence, threshold))

@@ -1,4 +1,4 @@
-"""FlexMatch (Zhang et al., 2021): FixMatch with thresholds that follow how well each class is learned."""
+"""FlexMatch (Zhang et al., 2021): FixMatch with a threshold for each class that adapts to its learning."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from dmix.part import part
 class FlexMatch(Consistency):
     """Add FixMatch's cross-entropy, of the rows that reach the threshold of their pseudo-class.
 
-    At the start all thresholds are 0. Distribution alignment, which TorchSSL leaves off, is not there.
+    All thresholds are 0 at the start. There is no distribution alignment, which TorchSSL switches off.
 
-    Settings: `threshold` the highest, and the one from which a pseudo-class is remembered; `weight` of the
-    addition; `warm_up` whether images that are not yet predicted confidently hold the thresholds down.
+    Settings: `threshold`, the highest one, and the one from which a pseudo-class is recorded; `weight` of
+    this loss; `warm_up`, whether images not yet predicted confidently lower the thresholds.
 
     Attributes
     ----------
@@ -48,11 +48,12 @@ class FlexMatch(Consistency):
         self.register_buffer("last", torch.full((images,), UNUSED, dtype=torch.int64))
 
     def loader(self, feeding: Feeding) -> TwoStreamLoader:
-        """Return what every method's does.
+        """Return the two-stream loader.
 
         Raises
         ------
-        DmixError: not every image is read without its label; those would be counted as not yet predicted.
+        DmixError: not all training images are in the unlabelled stream; the others would always count as not
+            yet predicted.
         """
         if feeding.labels is not None and len(feeding.labels.unlabelled) != len(feeding.split):
             raise DmixError(
@@ -63,7 +64,7 @@ class FlexMatch(Consistency):
         return super().loader(feeding)
 
     def teach(self, weak: Tensor, index: Tensor) -> Lesson:
-        """Return the likeliest classes, and which reach theirs; remember those that reach `threshold`."""
+        """Return pseudo-classes and which reach their class's threshold; record those above `threshold`."""
         lesson, last = flexible_classes(
             weak, index, self.last, threshold=self.threshold, warm_up=self.warm_up
         )
@@ -74,11 +75,11 @@ class FlexMatch(Consistency):
 def flexible_classes(
     weak: Tensor, index: Tensor, last: Tensor, *, threshold: float, warm_up: bool
 ) -> tuple[Lesson, Tensor]:
-    """Return the likeliest classes and which reach the thresholds that `last` makes, and the next `last`.
+    """Return the pseudo-classes with a mask of those that reach their class's threshold, and the new `last`.
 
     Parameters
     ----------
-    weak: (N, C) logits. index: (N,) int64. last: see `FlexMatch`; it is left as it is.
+    weak: (N, C) logits. index: (N,) int64. last: see `FlexMatch`; it is not changed in place.
     """
     found = pseudo_labels(weak)
     limits = flexible(last, weak.shape[1], threshold, warm_up=warm_up)

@@ -1,7 +1,7 @@
-"""Interleaving (Berthelot et al., 2019): batches of several kinds are dealt out, so that each holds them all.
+"""Interleaving (Berthelot et al., 2019): exchange rows between batches, so that each has all kinds of images.
 
-MixMatch and ReMixMatch let only the first of several forward passes update the running statistics of batch
-normalisation. Interleaved, that pass has seen images of all kinds, and not only labelled ones.
+In MixMatch and ReMixMatch only the first of several forward passes updates the running statistics of batch
+norms. Interleaving gives that pass images of all kinds, not only labelled ones.
 """
 
 from __future__ import annotations
@@ -15,29 +15,29 @@ from dmix.methods.passes import apart
 
 
 def chunks(rows: int, groups: int) -> list[int]:
-    """Return the sizes of the parts of a group: equal, what remains going to the last ones."""
+    """Return the sizes of a group's chunks, one for each group; the last ones have the remaining rows."""
     least, more = divmod(rows, groups)
     return [least] * (groups - more) + [least + 1] * more
 
 
 def interleave(groups: Sequence[Tensor]) -> list[Tensor]:
-    """Exchange part i of the first group with part i of group i; done twice, it undoes itself.
+    """Exchange chunk i of the first group with chunk i of group i; the function is its own inverse.
 
     Parameters
     ----------
     groups: tensors of the same shape (B, ...).
     """
     sizes = chunks(len(groups[0]), len(groups))
-    parts = [list(group.split_with_sizes(sizes)) for group in groups]
+    found = [list(group.split_with_sizes(sizes)) for group in groups]
     for i in range(1, len(groups)):
-        parts[0][i], parts[i][i] = parts[i][i], parts[0][i]
-    return [torch.cat(group) for group in parts]
+        found[0][i], found[i][i] = found[i][i], found[0][i]
+    return [torch.cat(group) for group in found]
 
 
 def dealt_out(encoder: nn.Module, rows: Tensor, group: int) -> Tensor:
-    """Return the features (N, d) of rows (N, 3, H, W) in passes of `group` rows, of all kinds each.
+    """Return the features (N, d) of rows (N, 3, H, W), from interleaved forward passes of `group` rows.
 
-    The groups are interleaved; the first one alone moves the running statistics (MixMatch).
+    Only the first pass updates the running statistics (MixMatch).
 
     Parameters
     ----------

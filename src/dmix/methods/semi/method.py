@@ -1,4 +1,4 @@
-"""Base of the semi-supervised methods."""
+"""Base class of the semi-supervised methods."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from dmix.methods.two_streams import TwoStreamMethod
 
 
 class SemiMethod(TwoStreamMethod):
-    """Base of the semi-supervised methods; subclasses write `losses`.
+    """Base class of the semi-supervised methods. Subclasses write `losses`.
 
-    Both streams are drawn uniformly with replacement. `takes_addon` says whether the mixed batches of an
-    add-on can stand beside those of the method.
+    Both streams are drawn uniformly with replacement. `takes_addon` says whether the method can be combined
+    with an add-on.
 
     Raises
     ------
-    DmixError: there is an add-on, which the method has no use for.
+    DmixError: there is an add-on, but the method cannot be combined with one.
     """
 
     sampling = "replacement"
@@ -35,6 +35,6 @@ class SemiMethod(TwoStreamMethod):
 
     @torch.no_grad()
     def look(self, images: Tensor) -> Tensor:
-        """Return the logits (B, C) of unlabelled rows, which leave neither gradients nor statistics."""
+        """Return the logits (B, C) of unlabelled rows, without gradient or update of running statistics."""
         logits: Tensor = self.head(apart(self.encoder, images, freeze=True))
         return logits

@@ -1,4 +1,4 @@
-"""Mixup of labelled and unlabelled rows with each other, images and distributions alike (MixMatch)."""
+"""Mixup of labelled and unlabelled rows, of images and of target distributions (MixMatch)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dmix.policies.policy import Draws
 
 @dataclass(frozen=True, eq=False)
 class MixedRows:
-    """Rows that are mixed with a permutation of themselves.
+    """Rows mixed with a permutation of themselves.
 
     Attributes
     ----------
@@ -29,7 +29,7 @@ class MixedRows:
 
 
 def mix_with_partners(images: Tensor, targets: Tensor, partner: Tensor, lam: Tensor) -> MixedRows:
-    """Return lam times each row plus 1 - lam times its partner; for the arguments see `MixedRows`."""
+    """Return lam * row + (1 - lam) * partner for every row; for the arguments see `MixedRows`."""
     mixed = mix_rows(images, images[partner], lam)
     return MixedRows(mixed, mix_rows(targets, targets[partner], lam), partner, lam)
 
@@ -37,7 +37,7 @@ def mix_with_partners(images: Tensor, targets: Tensor, partner: Tensor, lam: Ten
 def mix_at_random(images: Tensor, targets: Tensor, alpha: float, draws: Draws) -> MixedRows:
     """Mix all rows by one permutation and one lam = max(l, 1 - l), l ~ Beta(alpha, alpha).
 
-    One lam for the batch is TorchSSL's; the original draws one for each row.
+    The single lam is TorchSSL's; the original draws one for each row.
 
     Parameters
     ----------

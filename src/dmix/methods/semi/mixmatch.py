@@ -1,4 +1,4 @@
-"""MixMatch (Berthelot et al., 2019), and with decoupled terms by the kinds of what its rows are mixed of."""
+"""MixMatch (Berthelot et al., 2019), optionally with decoupled terms for its own mixed rows."""
 
 from __future__ import annotations
 
@@ -27,22 +27,21 @@ from dmix.policies.mixup import Mixup
 
 @part
 class MixMatch(SemiMethod):
-    """Mix labelled rows and two views of unlabelled ones with each other; targets are mixed alike.
+    """Mix labelled rows and two views of unlabelled rows with each other, images and targets.
 
-    As in TorchSSL there is one lam for the batch, and the running statistics are moved by one group of rows
-    alone, in which there are all kinds.
+    As in TorchSSL there is one lam for the batch, and only one interleaved group of rows updates the running
+    statistics.
 
-    Settings: `temperature` at which both views' mean distribution is sharpened to the target of unlabelled
-    rows; `alpha` of lam = max(l, 1 - l), l ~ Beta(alpha, alpha); `weight` of the squared error of unlabelled
-    rows; `ramp` the share of the run in which it grows from 0, linearly; `dm` what an add-on adds, if any.
-    With "kinds" it is the decoupled terms of its objective for MixMatch's own rows, which Mixup mixes, by the
-    kinds of what they are mixed of: of its settings w_ll, w_lu and unlabelled count, and the terms of
-    unlabelled rows have this ramp. With "batches" it is the add-on's own mixed batches, each in a pass by
-    itself.
+    Settings: `temperature`, at which the mean distribution of both views is sharpened to the target of
+    unlabelled rows; `alpha` of lam = max(l, 1 - l), l ~ Beta(alpha, alpha); `weight` of the squared error of
+    unlabelled rows; `ramp`, fraction of the run in which it grows linearly from 0; `dm`, what an add-on adds:
+    "kinds", its objective's decoupled terms for MixMatch's own rows (`decoupled_by_kinds`), where only its
+    settings w_ll, w_lu and unlabelled are used, and terms of unlabelled rows have the same ramp; "batches",
+    its own mixed batches, each in a forward pass of its own.
 
     Raises
     ------
-    DmixError: with "kinds", the add-on mixes by another policy than Mixup.
+    DmixError: `dm` is "kinds" and the add-on's policy is not Mixup.
     """
 
     unlabelled = ("augment", "augment")
@@ -66,7 +65,7 @@ class MixMatch(SemiMethod):
                 f"{type(ingredients.policy).__name__} would not be what the run's name says",
                 "choose an add-on whose policy is mixup, or set method.dm to batches, in params.yaml",
             )
-        # By kinds, there are no mixed rows beside MixMatch's own, so no head for them either.
+        # With "kinds", MixMatch's own rows are the only mixed ones, so there is no head of an add-on.
         super().__init__(replace(ingredients, addon=None) if by_kinds else ingredients)
         self.temperature, self.alpha, self.weight, self.ramp = temperature, alpha, weight, ramp
         self.by_kinds = addon.class_terms if addon is not None and by_kinds else None
@@ -102,7 +101,7 @@ class MixMatch(SemiMethod):
 
 
 def mixmatch_losses(logits: Tensor, targets: Tensor, labelled: int) -> tuple[Tensor, Tensor]:
-    """Return the cross-entropy of the first `labelled` rows and the squared error of the others, two scalars.
+    """Return the cross-entropy of the first `labelled` rows and the squared error of the others, as scalars.
 
     Parameters
     ----------
@@ -114,12 +113,12 @@ def mixmatch_losses(logits: Tensor, targets: Tensor, labelled: int) -> tuple[Ten
 
 
 def decoupled_by_kinds(decoupled: Tensor, partner: Tensor, labelled: int) -> tuple[Tensor, Tensor]:
-    """Return the mean decoupled terms of the labelled rows and of the others, two scalars.
+    """Return the mean decoupled terms of the labelled rows and of the unlabelled ones, as scalars.
 
     A row counts if its partner is labelled: a labelled row with both terms, an unlabelled one with its
-    partner's alone. As its own share is at least a half, that is the asymmetrical strategy (the paper,
-    section 3.2): the labelled image is the fainter one. A labelled row with an unlabelled partner would be
-    the opposite, and two unlabelled ones have no label to decouple. The means are over all rows of the kind.
+    partner's only. The latter is the asymmetrical strategy (the paper, section 3.2), because the weight of the
+    partner is at most 1/2. A labelled row with an unlabelled partner would be its opposite, and two unlabelled
+    rows have no label. The means are over all labelled, or all unlabelled, rows.
 
     Parameters
     ----------

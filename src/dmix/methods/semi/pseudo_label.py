@@ -1,4 +1,4 @@
-"""Pseudo-Label (Lee, 2013), as in TorchSSL: unlabelled rows are taught the class the network is sure of."""
+"""Pseudo-Label (Lee, 2013), as in TorchSSL: unlabelled rows learn their own confident pseudo-classes."""
 
 from __future__ import annotations
 
@@ -20,10 +20,12 @@ from dmix.part import part
 
 @part
 class PseudoLabel(SemiMethod):
-    """Add the cross-entropy of unlabelled rows with their own pseudo-classes; their pass moves no statistics.
+    """Add the cross-entropy of unlabelled rows with their own pseudo-classes.
 
-    Settings: `threshold` the least confidence of a row that counts; `weight` of the addition; `ramp` the
-    share of the run in which that grows from 0, linearly.
+    Their forward pass does not update the running statistics.
+
+    Settings: `threshold`, minimum confidence of a row that counts; `weight` of this loss; `ramp`, fraction of
+    the run in which the weight grows linearly from 0.
     """
 
     unlabelled = ("augment",)
@@ -52,7 +54,7 @@ class PseudoLabel(SemiMethod):
 
 
 def pseudo_loss(logits: Tensor, threshold: float) -> Tensor:
-    """Return the mean over all rows of m * cross-entropy with the likeliest class, a scalar.
+    """Return the mean over all rows of m * cross-entropy with the most probable class, a scalar.
 
     m is whether that class's probability reaches `threshold`. Classes and m have no gradient.
 

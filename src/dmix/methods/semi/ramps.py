@@ -1,22 +1,26 @@
-"""How weights and thresholds grow during training: functions of the step, or of the share of the run."""
+"""Ramps of weights and thresholds: functions of the step, or of the finished fraction of the run."""
 
 from __future__ import annotations
 
 import math
 from typing import Literal
 
-SLOPE = 5  # of the exponential and the logarithmic schedule of training signal annealing
+SLOPE = 5  # exponent's scale in the schedules "exp" and "log" of training signal annealing
 
 
 def linear(step: int, steps: float) -> float:
-    """Return the share of the full weight in `step`, from 0: it is reached after `steps`, 0 for at once."""
+    """Return the linear ramp min(1, step / steps), `step` from 0; 1 if `steps` is 0."""
     return min(1.0, step / steps) if steps else 1.0
 
 
 def signal_annealing(kind: Literal["none", "linear", "exp", "log"], done: float, classes: int) -> float:
-    """Return UDA's upper threshold on labelled rows after a share of the run: from about 1 / classes to 1.
+    """Return UDA's training signal annealing threshold, from about 1 / classes to 1; "none" is 1.
 
-    A labelled row counts as long as the network is not surer of it than this; "none" counts all.
+    Labelled rows predicted with a higher probability than this do not count.
+
+    Parameters
+    ----------
+    done: finished fraction of the run, in [0, 1].
     """
     match kind:
         case "none":

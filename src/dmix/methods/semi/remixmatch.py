@@ -1,4 +1,4 @@
-"""ReMixMatch (Berthelot et al., 2020), as in TorchSSL: MixMatch with alignment, strong views, rotations."""
+"""ReMixMatch (Berthelot et al., 2020) as in TorchSSL: MixMatch with alignment, strong views, rotation."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ from dmix.part import part
 
 @part
 class ReMixMatch(SemiMethod):
-    """Mix labelled rows with two strong views and the weak view of unlabelled ones; add one view by itself.
+    """Mix labelled rows with two strong views and the weak view of unlabelled ones; add an unmixed view.
 
-    Targets are the weak view's distributions, aligned with the frequencies of labels and sharpened. As in
-    TorchSSL there is one lam for the batch, and predictions are followed by a running mean. The original has
-    more views, another optimiser and a learned augmentation.
+    Targets are the weak view's distributions, aligned with the class frequencies of labelled images and
+    sharpened. As in TorchSSL there is one lam for the batch, and alignment uses predictions' running mean.
+    The original has more views, another optimiser and a learned augmentation.
 
     Settings: `temperature` of the targets; `alpha` of lam = max(l, 1 - l), l ~ Beta(alpha, alpha); `momentum`
-    of the running mean; the weights `match` of the mixed unlabelled rows, `strong` of the first strong view
-    unmixed, `rotation` of saying by how many quarters it is turned; `ramp` the share of the run in which the
-    first two grow from 0, linearly.
+    of the running mean; the loss weights `match` of mixed unlabelled rows, `strong` of the unmixed first
+    strong view, `rotation` of predicting its rotation; `ramp`, fraction of the run in which the first two
+    grow linearly from 0.
 
     Attributes
     ----------
-    rotation_head: features to logits of 0 to 3 quarters.
-    predicted: (C,), running mean of predictions on the weak view. wanted: (C,), frequencies of the labels.
+    rotation_head: features to logits of rotation by 0, 90, 180 and 270 degrees.
+    predicted: (C,), running mean of predictions on the weak view. wanted: (C,), class frequencies of labels.
     """
 
     unlabelled = ("augment", "strong", "strong")
@@ -63,14 +63,14 @@ class ReMixMatch(SemiMethod):
         self.temperature, self.alpha, self.momentum = temperature, alpha, momentum
         self.match, self.strong, self.rotation, self.ramp = match, strong, rotation, ramp
         self.rotation_head = nn.Linear(self.head.in_features, TURNS)
-        nn.init.xavier_normal_(self.rotation_head.weight)  # as all of TorchSSL's linear layers
+        nn.init.xavier_normal_(self.rotation_head.weight)  # like all linear layers in TorchSSL
         nn.init.zeros_(self.rotation_head.bias)
         classes = self.head.out_features
         self.register_buffer("predicted", torch.full((classes,), 1 / classes))
         self.register_buffer("wanted", torch.full((classes,), 1 / classes))
 
     def loader(self, feeding: Feeding) -> TwoStreamLoader:
-        """Return what every method's does, and keep the frequencies of the labels."""
+        """Return the two-stream loader, and store the class frequencies of the labelled images."""
         labels = (
             feeding.split.labels if feeding.labels is None else feeding.split.labels[feeding.labels.labelled]
         )
@@ -99,6 +99,6 @@ class ReMixMatch(SemiMethod):
         }
 
     def _targets(self, p: Tensor, step: Step) -> Tensor:
-        """Return the targets of the unlabelled rows, (N, C), of p (N, C), which the mean takes in first."""
+        """Update the running mean with p (N, C), and return the unlabelled rows' targets (N, C)."""
         self.predicted.copy_(follow(self.predicted if step.number else None, p, self.momentum))
         return sharpen(align(p, self.wanted, self.predicted), self.temperature)

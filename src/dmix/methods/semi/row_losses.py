@@ -1,6 +1,6 @@
-"""Losses of logits against classes or distributions: means over all rows, those without weight included.
+"""Losses of logits against classes or distributions: means over all rows, including those of weight 0.
 
-Whatever the logits' dtype is, they are computed in float32 or wider.
+They are computed in float32 or wider, whatever the logits' dtype.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ def masked_ce(logits: Tensor, targets: Tensor, mask: Tensor | None = None) -> Te
     Parameters
     ----------
     logits: (N, C). targets: (N,) int64, classes; or (N, C) float, distributions.
-    mask: (N,) m, usually in {0, 1}; None is 1 throughout.
+    mask: (N,), m, usually in {0, 1}; None means 1 for every row.
     """
     rows = functional.cross_entropy(_wide(logits), targets, reduction="none")
     return (rows if mask is None else rows * mask).mean()
 
 
 def annealed_ce(logits: Tensor, y: Tensor, limit: float) -> Tensor:
-    """Return the mean over all rows of the cross-entropy, without those surer than `limit`: UDA's annealing.
+    """Return the mean over all rows of the cross-entropy, 0 for rows more confident than `limit` (UDA).
 
-    A row's sureness is its largest probability, as in TorchSSL; the original takes that of the label.
+    A row's confidence is its largest probability, as in TorchSSL; in the original, that of the label.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def annealed_ce(logits: Tensor, y: Tensor, limit: float) -> Tensor:
 
 
 def squared_error(logits: Tensor, targets: Tensor) -> Tensor:
-    """Return the mean over rows and classes of (softmax - target)^2, a scalar of at most 2 / C: MixMatch's.
+    """Return the mean over rows and classes of (softmax - target)^2 (MixMatch), a scalar of at most 2 / C.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The labelled images alone: what every semi-supervised method is compared with."""
+"""The baseline of the semi-supervised methods: training on the labelled images only."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dmix.part import part
 
 @part
 class SupervisedOnly(SemiMethod):
-    """The cross-entropy of the labelled rows, from the same labels and the same stream of them."""
+    """Minimise the cross-entropy of the labelled rows, from the same labelled stream as the other methods."""
 
     def __init__(self, ingredients: Ingredients) -> None:
         super().__init__(ingredients)

@@ -1,4 +1,4 @@
-"""Distributions that unlabelled images are taught: averaged, sharpened or aligned. All are detached."""
+"""Target distributions of unlabelled images: averaged, sharpened or aligned. All are detached."""
 
 from __future__ import annotations
 
@@ -9,47 +9,47 @@ from torch import Tensor
 
 
 def probabilities(logits: Tensor) -> Tensor:
-    """Return the softmax of (N, C), detached, in float32 or wider also where the network computes in less."""
+    """Return the softmax of (N, C), detached, in float32 or wider whatever the logits' dtype."""
     z = logits.detach()
     return (z if z.dtype == torch.float64 else z.float()).softmax(1)
 
 
 def certain(labels: Tensor, like: Tensor) -> Tensor:
-    """Return the distributions (N, C) that are nothing but the labels (N,), in the kind of `like` (M, C)."""
-    # functional.one_hot reads its labels back, on some devices, to check them
+    """Return one-hot distributions (N, C) of the labels (N,), with dtype and device of `like` (M, C)."""
+    # functional.one_hot synchronises with some devices to check its labels
     return torch.eye(like.shape[1], dtype=like.dtype, device=like.device)[labels]
 
 
 def guess(views: Sequence[Tensor]) -> Tensor:
-    """Return the mean distribution (N, C) of the logits of several views of the same images (MixMatch)."""
+    """Return the mean softmax (N, C) of the logits of several views of the same images (MixMatch)."""
     return torch.stack([probabilities(logits) for logits in views]).mean(0)
 
 
 def sharpen(p: Tensor, temperature: float) -> Tensor:
-    """Return p^(1 / temperature), each row of (N, C) made a distribution again.
+    """Return p^(1 / temperature), (N, C), rows normalised to sum 1.
 
-    Of the softmax of logits it is the softmax of logits / temperature, which is UDA's target.
+    If p is a softmax of logits, this is the softmax of logits / temperature, which is UDA's target.
     """
-    # relative to the largest, so that a low temperature does not make all of a row underflow to 0
+    # relative to the largest, so that not all of a row underflows to 0 at a low temperature
     powers = (p / p.amax(1, keepdim=True)) ** (1 / temperature)
     return powers / powers.sum(1, keepdim=True)
 
 
 def follow(mean: Tensor | None, p: Tensor, decay: float) -> Tensor:
-    """Return the running mean (C,) of predictions after a batch of p (N, C); None before the first batch."""
+    """Return the running mean (C,) of predictions, updated by p (N, C); `mean` is None at the first batch."""
     now = p.mean(0)
     return now if mean is None else decay * mean + (1 - decay) * now
 
 
 def align(p: Tensor, wanted: Tensor, predicted: Tensor) -> Tensor:
-    """Return p (N, C) times wanted / predicted, both (C,), each row made a distribution again (ReMixMatch).
+    """Return p (N, C) times wanted / predicted, both (C,), rows normalised to sum 1 (ReMixMatch).
 
     Parameters
     ----------
     wanted: frequencies of the classes among labelled images.
     predicted: the running mean of predictions on unlabelled ones, this batch included.
     """
-    # a class that has never been predicted, not even by underflow, has no share to scale
+    # the running mean of a class that is never predicted can underflow to 0
     ratio = wanted / predicted.clamp(min=torch.finfo(predicted.dtype).tiny)
     aligned = p * ratio
     return aligned / aligned.sum(1, keepdim=True)

@@ -1,4 +1,4 @@
-"""UDA (Xie et al., 2020): sharpened distributions of weak views for strong ones, as TorchSSL has it."""
+"""UDA (Xie et al., 2020) as in TorchSSL: strong views learn the sharpened distributions of weak ones."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from dmix.part import part
 class UDA(Consistency):
     """Add the cross-entropy of strong views with the sharpened distributions of the weak ones.
 
-    It differs from the published Kullback-Leibler divergence by what has no gradient.
+    It differs from the published Kullback-Leibler divergence by terms without a gradient.
 
-    Settings: `threshold` the least confidence, before sharpening, of a row that counts; `temperature` of the
-    sharpening; `weight` of the addition; `annealing` how the confidence grows above which labelled rows do
-    not count, "none" counts them all.
+    Settings: `threshold`, minimum confidence, before sharpening, of a row that counts; `temperature` of the
+    sharpening; `weight` of this loss; `annealing`, schedule of the confidence above which labelled rows do
+    not count (`signal_annealing`), "none" counts all.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class UDA(Consistency):
         return sharpened_distributions(weak, self.threshold, self.temperature)
 
     def supervised(self, logits: Tensor, y: Tensor, step: Step) -> Tensor:
-        """Return the cross-entropy of the labelled rows that are not yet too sure."""
+        """Return the cross-entropy of the labelled rows under training signal annealing, a scalar."""
         limit = signal_annealing(self.annealing, step.number / step.total, logits.shape[1])
         return annealed_ce(logits, y, limit)
 

@@ -1,4 +1,4 @@
-"""BSS (Chen et al., 2019): fine-tuning with the smallest singular values of the features held down."""
+"""BSS (Chen et al., 2019): fine-tuning with a penalty on the smallest singular values of the features."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from dmix.part import part
 
 @part
 class BatchSpectralShrinkage(TransferMethod):
-    """Add `shrinkage` times the sum of the `k` smallest squared singular values of the labelled features."""
+    """Add `shrinkage` times the sum of the `k` smallest squared singular values of labelled features."""
 
     def __init__(
         self, ingredients: Ingredients, *, shrinkage: Annotated[float, Ge(0)], k: Annotated[int, Gt(0)]
@@ -37,15 +37,15 @@ class BatchSpectralShrinkage(TransferMethod):
 def spectral_shrinkage(features: Tensor, k: int) -> Tensor:
     """Return the sum of the k smallest squared singular values, a scalar, float32 or wider.
 
-    They are the smallest eigenvalues of the Gram matrix, in float64 whatever the features are: the gradient
-    of s^2 is 2 s u v^T, which needs no differences of singular values and stays finite where some are equal
-    or 0. (Where the k-th and the next are equal it is one of several subgradients.) On a GPU the host waits
-    for the eigenvalues, as for everything in torch.linalg.
+    They are computed as the smallest eigenvalues of the Gram matrix, in float64. The gradient of s^2 is
+    2 s u v^T, which has no differences of singular values and is finite where some are equal or 0. (If the
+    k-th and the next are equal, it is one of several subgradients.) On a GPU the host waits for the
+    eigenvalues.
 
     Parameters
     ----------
-    features: (B, d) floating, what the pooling returns. k: 1 to min(B, d); with the latter the result is the
-        squared Frobenius norm. BSS has k = 1 and weighs the result by 0.001.
+    features: (B, d) floating, pooled. k: 1 to min(B, d); the latter gives the squared Frobenius norm. BSS has
+        k = 1 and multiplies the result by 0.001.
 
     Raises
     ------
@@ -56,7 +56,7 @@ def spectral_shrinkage(features: Tensor, k: int) -> Tensor:
         raise ValueError(f"k is {k}, but features {tuple(features.shape)} have {n} singular values")
     wide = features.double()
     gram = wide @ wide.T if n == len(wide) else wide.T @ wide
-    # rounding can leave an eigenvalue that is 0 a little below it
+    # rounding can make an eigenvalue of 0 slightly negative
     eigenvalues: Tensor = torch.linalg.eigvalsh(gram)
     value = eigenvalues[:k].clamp(min=0).sum()
     return value if features.dtype == torch.float64 else value.float()

@@ -1,6 +1,6 @@
-"""How the classes of pre-training relate to those of a task (You et al., 2020: Co-Tuning).
+"""The relation of source and target classes, and the loss that uses it (Co-Tuning; You et al., 2020).
 
-A relationship is R (C, S): row c is the distribution of the S source classes given target class c.
+A class relation is a matrix R (C, S): row c is the distribution of the S source classes given target class c.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ def source_probabilities(logits: Tensor, scale: float) -> Tensor:
 
     Parameters
     ----------
-    scale: what calibrates that classifier on its own data, from `calibration.fit_scale`; 1 leaves it alone.
+    scale: calibration factor on the classifier's own data, from `calibration.fit_scale`; 1 for none.
         Co-Tuning has 0.8840456604957581 for the first weights of torchvision's ResNet-50.
     """
     return (scale * logits.double()).softmax(1)
@@ -25,7 +25,7 @@ def direct(probabilities: Tensor, labels: Tensor, classes: int) -> Tensor:
 
     Parameters
     ----------
-    probabilities: (N, S), rows sum to 1. labels: (N,) int64, every one of 0..classes-1 among them.
+    probabilities: (N, S), rows sum to 1. labels: (N,) int64, with at least one of each of 0..classes-1.
 
     Raises
     ------
@@ -43,8 +43,8 @@ def target_given_source(coefficients: Tensor, scale: float) -> Tensor:
 
     Parameters
     ----------
-    coefficients: (C, S), a linear classifier of source probabilities; source class j enters as one-hot.
-    scale: what calibrates it.
+    coefficients: (C, S), a linear classifier of source probabilities, applied to one-hot source classes.
+    scale: calibration factor of its logits.
     """
     return (scale * coefficients.T).softmax(1)
 
@@ -57,19 +57,19 @@ def reverse(coefficients: Tensor, scale: float, source_marginal: Tensor) -> Tens
     coefficients, scale: see `target_given_source`.
     source_marginal: (S,), p(source), the mean source probabilities of all labelled rows.
     """
-    # with logarithms, because a row whose products all underflow would be 0 / 0
+    # in logarithms, because a row whose products all underflow would be 0 / 0
     joint = (scale * coefficients.T).log_softmax(1).T + source_marginal.log()
     return joint.softmax(1)
 
 
-def relation_loss(source_logits: Tensor, relationship: Tensor, labels: Tensor) -> Tensor:
+def relation_loss(source_logits: Tensor, relation: Tensor, labels: Tensor) -> Tensor:
     """Return -sum over s of R[y, s] log softmax(z)_s per row, (N,) float32 or wider.
 
-    It is at least the entropy of R[y]. Co-Tuning weighs its mean by 2.3.
+    It is at least the entropy of R[y]. Co-Tuning multiplies its mean by 2.3.
 
     Parameters
     ----------
-    source_logits: (N, S), the source classifier in training. relationship: (C, S). labels: (N,) int64.
+    source_logits: (N, S), of the source classifier. relation: R (C, S). labels: (N,) int64.
     """
     z = source_logits if source_logits.dtype == torch.float64 else source_logits.float()
-    return -(relationship.to(z.dtype)[labels] * z.log_softmax(1)).sum(1)
+    return -(relation.to(z.dtype)[labels] * z.log_softmax(1)).sum(1)

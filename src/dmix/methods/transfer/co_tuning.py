@@ -1,4 +1,4 @@
-"""Co-Tuning (You et al., 2020): fine-tuning that keeps the pre-trained classifier and teaches it too."""
+"""Co-Tuning (You et al., 2020): fine-tuning that also trains the pre-trained classifier."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from dmix.methods.transfer.class_relation import relation_loss
 from dmix.methods.transfer.method import TransferMethod
 from dmix.part import part
 
-MATRIX = "relationship"
+MATRIX = "relationship"  # name of the matrix in its file
 
 
 @part
 class CoTuning(TransferMethod):
-    """Add `relation_weight` times the cross-entropy of the source classifier with R[y], clean rows only.
+    """Add `relation_weight` times the cross-entropy of the source classifier with R[y], on clean rows.
 
     R, the class relation, is learned before the run (`dmix.engine.class_relation`).
     """
 
-    relationship: Tensor
+    relationship: Tensor  # R; its name in files of weights
 
     def __init__(self, ingredients: Ingredients, *, relation_weight: Annotated[float, Ge(0)]) -> None:
         super().__init__(ingredients)
         if ingredients.weights is None or ingredients.relation is None:
             raise DmixError(
-                "Co-Tuning needs a pre-trained network and a relationship of classes",
+                "Co-Tuning needs a pre-trained network and a class relation",
                 "set recipe.init and relation.use for it in params.yaml",
             )
         self.relation_weight = relation_weight
@@ -45,7 +45,7 @@ class CoTuning(TransferMethod):
         wanted = (self.head.out_features, self.source.out_features)
         if tuple(matrix.shape) != wanted:
             raise DmixError(
-                f"the relationship {ingredients.relation} is {tuple(matrix.shape)}, not {wanted}",
+                f"the class relation {ingredients.relation} is {tuple(matrix.shape)}, not {wanted}",
                 "delete its folder; the workflow learns it again",
             )
         self.register_buffer("relationship", matrix.float())
@@ -59,7 +59,7 @@ class CoTuning(TransferMethod):
 
 
 def read_matrix(path: Path) -> Tensor:
-    """Return the relationship (C, S) in the file.
+    """Return the class relation (C, S) in the file.
 
     Raises
     ------
@@ -69,5 +69,6 @@ def read_matrix(path: Path) -> Tensor:
         return safetensors.torch.load(path.read_bytes())[MATRIX]
     except (OSError, safetensors.SafetensorError, KeyError) as error:
         raise DmixError(
-            f"cannot read the relationship {path}: {error}", "delete its folder; the workflow learns it again"
+            f"cannot read the class relation {path}: {error}",
+            "delete its folder; the workflow learns it again",
         ) from error

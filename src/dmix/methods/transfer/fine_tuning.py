@@ -1,4 +1,4 @@
-"""Fine-tuning: the cross-entropy of the labelled rows, from pre-trained weights."""
+"""Fine-tuning of pre-trained weights with the cross-entropy of the labelled rows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dmix.part import part
 
 @part
 class FineTuning(TransferMethod):
-    """Nothing but what every transfer method has."""
+    """Minimise the cross-entropy of the labelled rows, plus the losses of an add-on."""
 
     def __init__(self, ingredients: Ingredients) -> None:
         super().__init__(ingredients)
@@ -23,6 +23,6 @@ class FineTuning(TransferMethod):
     def own_losses(
         self, features: Tensor, batch: TwoStreamBatch
     ) -> tuple[Mapping[str, Tensor], PseudoLabels | None]:
-        """Return nothing."""
+        """Return no losses and no pseudo-classes."""
         del features, batch
         return {}, None

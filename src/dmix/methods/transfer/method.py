@@ -1,4 +1,4 @@
-"""Base of the transfer methods: a cross-entropy, what a method adds to it, and what an add-on does."""
+"""Base class of the transfer methods."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from dmix.methods.two_streams import TwoStreamMethod
 
 
 class TransferMethod(TwoStreamMethod):
-    """The cross-entropy of the clean labelled rows, what a subclass adds, and mixed rows where there are any.
+    """Minimise the cross-entropy of the clean labelled rows, `own_losses`, and the losses of an add-on.
 
-    Subclasses write `own_losses`. Both streams are shuffled, every image once before any comes again.
+    Subclasses write `own_losses`. Both streams are shuffled: every image occurs once before any repeats.
     """
 
     sampling = "shuffled"
@@ -26,19 +26,19 @@ class TransferMethod(TwoStreamMethod):
     def own_losses(
         self, features: Tensor, batch: TwoStreamBatch
     ) -> tuple[Mapping[str, Tensor], PseudoLabels | None]:
-        """Return the method's losses beside the cross-entropy, and pseudo-classes where it made them.
+        """Return the method's losses besides the cross-entropy, and its pseudo-classes if it has any.
 
         Parameters
         ----------
-        features: (B, d) of the first view of the labelled rows.
+        features: (B, d), of the labelled rows' first view.
         """
         raise NotImplementedError(type(self).__name__)
 
     def losses(self, batch: TwoStreamBatch, step: Step) -> Mapping[str, Tensor]:
         """Return `ce`, the method's own losses, and those of the mixed rows."""
         mixed = self.mixed(batch, step)
-        parts = (batch.labelled.images[0], *self.joined(mixed))
-        features, *of_mixed = together(self.encoder, parts)
+        batches = (batch.labelled.images[0], *self.joined(mixed))
+        features, *of_mixed = together(self.encoder, batches)
         ce = functional.cross_entropy(self.head(features).float(), batch.labelled.labels)
         own, pseudo = self.own_losses(features, batch)
         if mixed is not None and len(mixed.images) > 1 and pseudo is None:
@@ -49,5 +49,5 @@ class TransferMethod(TwoStreamMethod):
 
     @torch.no_grad()
     def pseudo(self, images: Tensor) -> PseudoLabels:
-        """Return the clean head's classes of unlabelled rows, as Self-Tuning has them: in training mode."""
+        """Return the clean head's pseudo-classes of unlabelled rows, in training mode as in Self-Tuning."""
         return pseudo_labels(self.head(self.encoder(images)))

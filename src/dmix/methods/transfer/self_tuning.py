@@ -1,4 +1,4 @@
-"""Self-Tuning (Wang et al., 2021): labels and pseudo-labels in one contrast of groups."""
+"""Self-Tuning (Wang et al., 2021): pseudo group contrast of labelled and pseudo-labelled rows."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from dmix.policies.momentum import frozen_copy, update_average
 
 @part
 class SelfTuning(TransferMethod):
-    """Add the group contrast of labelled rows with their labels and of unlabelled ones with pseudo-classes.
+    """Add the pseudo group contrast of labelled rows, by label, and of unlabelled rows, by pseudo-class.
 
-    The key encoder follows the trained one, batch-norm buffers excepted, and is updated in each of the two
-    contrasts, so twice a step; the second sees the keys of the first.
+    The key encoder is a moving average of the trained one, without batch-norm buffers. It is updated before
+    each of the two contrasts, so twice a step; the queue of the second holds the keys of the first.
 
-    Settings: `projection` the width of queries and keys; `depth` keys of each class in the queue;
-    `temperature`; `key_momentum`; `contrast` the weight of both contrasts; `pseudo_forward` whether
-    pseudo-classes come from the forward pass that makes the queries ("reuse"), or from one more ("repeat", as
-    published).
+    Settings: `projection`, width of queries and keys; `depth`, keys of each class in the queue; `temperature`
+    of the contrast; `key_momentum`, decay of the moving average; `contrast`, weight of both losses;
+    `pseudo_forward`, whether pseudo-classes are from the queries' forward pass ("reuse") or from one more
+    ("repeat", as published).
     """
 
     labelled = ("augment", "augment")
@@ -70,7 +70,7 @@ class SelfTuning(TransferMethod):
 
     def _contrast(self, features: Tensor, images: Tensor, classes: Tensor) -> Tensor:
         """Return the contrast of query features (B, d) with the keys of another view of the same images."""
-        # Put together for the update alone: as a module of its own it would be in the state twice.
+        # Not an attribute, because its parameters would then be in the state dict twice.
         update_average(self.key, nn.Sequential(self.encoder, self.projector), self.key_momentum)
         queries = functional.normalize(self.projector(features).float(), dim=1)
         with torch.no_grad():
@@ -85,14 +85,14 @@ def pseudo_group_contrast(
 ) -> Tensor:
     """Return the loss per row, (B,) float32 or wider.
 
-    Row i has 1 + D * C similarities: with its own key and with every slot of the queue. The D + 1 positives
-    are its own key and the slots of its class, and the loss is the mean of -log softmax over them. This is
-    the cross-entropy form; Self-Tuning's code prints KL(uniform || softmax), which is less by ln(D + 1) and
-    has the same gradient. The queue is read as it is: keys of the same call are pushed afterwards.
+    Row i has 1 + D * C similarities: with its own key and with every slot of the queue. Its own key and the
+    slots of its class are the D + 1 positives, over which the loss is the mean of -log softmax. Self-Tuning's
+    code computes KL(uniform || softmax) instead, which is less by ln(D + 1) and has the same gradient. The
+    keys of this call are not in the queue yet.
 
     Parameters
     ----------
-    queries, keys: (B, d), rows of length 1. Keys and slots get no gradient.
+    queries, keys: (B, d), rows of norm 1. Keys and slots get no gradient.
     classes: (B,) int64, labels or pseudo-classes. slots: (C, D, d), D >= 1.
     temperature: > 0, 0.07 in Self-Tuning.
     """
@@ -107,10 +107,10 @@ def pseudo_group_contrast(
 
 
 def enqueue(slots: Tensor, pointers: Tensor, keys: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the queue and its pointers after writing key after key, in the order of the rows.
+    """Return the queue and its pointers after writing the keys in the order of their rows.
 
-    A key goes to its class's pointer, which moves on by one and wraps. New tensors are returned: a loss
-    that has read the old ones can still be differentiated.
+    A key is written at its class's pointer, which then advances by one and wraps around. New tensors are
+    returned, so that a loss computed from the old ones can still be differentiated.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ def enqueue(slots: Tensor, pointers: Tensor, keys: Tensor, classes: Tensor) -> t
     before = (classes.unsqueeze(1) == classes).tril(-1).sum(1)  # rows of the same class before each row
     place = (pointers[classes] + before) % depth
     target = classes * depth + place
-    # Of several rows for one slot the last one stays. All of them write it, so that their order is no matter.
+    # Of several rows for one slot the last counts. All of them write its key, so their order does not matter.
     rows = torch.arange(len(keys), device=keys.device)
     last = torch.where(target.unsqueeze(1) == target, rows, -1).amax(1)
     written = slots.index_put((classes, place), keys.detach().to(slots.dtype)[last])
@@ -128,11 +128,11 @@ def enqueue(slots: Tensor, pointers: Tensor, keys: Tensor, classes: Tensor) -> t
 
 
 class ClassQueue(nn.Module):
-    """The queue as buffers, which are in checkpoints: random unit vectors at the start.
+    """The queue of keys as buffers, initialised with random unit vectors.
 
     Attributes
     ----------
-    slots: (C, D, d) float32, rows of length 1. pointers: (C,) int64, where the next key of a class goes.
+    slots: (C, D, d) float32, rows of norm 1. pointers: (C,) int64, slot of the next key of each class.
     """
 
     slots: Tensor
@@ -145,5 +145,5 @@ class ClassQueue(nn.Module):
         self.register_buffer("pointers", torch.zeros(classes, dtype=torch.int64, device=drawn.device))
 
     def push(self, keys: Tensor, classes: Tensor) -> None:
-        """Write keys (B, d) of the classes (B,), in the order of the rows."""
+        """Write keys (B, d) of classes (B,), in the order of the rows."""
         self.slots, self.pointers = enqueue(self.slots, self.pointers, keys, classes)

@@ -1,4 +1,4 @@
-"""The reverse estimator of Co-Tuning: which target class a source class speaks for, by regression."""
+"""Co-Tuning's reverse estimator: logistic regression of the target class on source probabilities."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from torch.nn import functional
 from dmix.methods.transfer.calibration import fit_scale
 from dmix.methods.transfer.class_relation import reverse
 
-# Largest entry of the gradient, in units of that at W = 0: at which a fit ends, and with which it is accepted
-# where the value stops changing in its last digit before.
+# Largest gradient entry relative to that at W = 0: the fit stops below PRECISION; if the objective stops
+# changing before, it is accepted below ENOUGH.
 PRECISION, ENOUGH = 1e-6, 1e-4
 
 
 @dataclass(frozen=True)
-class Relationship:
-    """A learned relationship and how it came about.
+class ClassRelation:
+    """A class relation, and the regression it is derived from.
 
     Attributes
     ----------
-    matrix: (C, S) float64, rows sum to 1. strength: the chosen weight of the data. scale: of the calibration.
-    accuracy: of the chosen regression on the rows that were held out, in [0, 1].
+    matrix: (C, S) float64, rows sum to 1. strength: selected weight of the data. scale: calibration factor.
+    accuracy: of the selected regression on the held-out rows, in [0, 1].
     """
 
     matrix: Tensor
@@ -41,8 +41,8 @@ def fit_regressions(
 ) -> Iterator[tuple[float, Tensor]]:
     """Yield each strength, ascending, with the W (C, S) that minimises |W|^2 / 2 + strength * sum of CE.
 
-    CE is the cross-entropy of a row's logits, inputs W^T; there is no intercept. The minimum is unique; each
-    fit starts at the one before.
+    CE is the cross-entropy of a row's logits, inputs W^T, without intercept. The minimum is unique; each fit
+    starts at the previous one.
 
     Parameters
     ----------
@@ -58,17 +58,17 @@ def fit_regressions(
         yield strength, torch.from_numpy(start).view(classes, -1).to(inputs.device)
 
 
-def learn_relationship(
+def learn_class_relation(
     fit: tuple[Tensor, Tensor],
     held_out: tuple[Tensor, Tensor],
     classes: int,
     *,
     strengths: Iterable[float],
     largest_scale: float,
-) -> Relationship:
-    """Return the relationship of the regression that is best on held-out rows, calibrated on them.
+) -> ClassRelation:
+    """Return the class relation from the regression most accurate on held-out rows, calibrated on them.
 
-    Of equally accurate ones the largest strength counts. p(source) is the mean over all rows.
+    Ties go to the largest strength. p(source) is the mean over all rows.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def learn_relationship(
     accuracy, strength, weights = best
     scale = fit_scale(held_out[0] @ weights.T, held_out[1], largest=largest_scale)
     marginal = torch.cat([fit[0], held_out[0]]).mean(0)
-    return Relationship(reverse(weights, scale, marginal), strength, scale, accuracy)
+    return ClassRelation(reverse(weights, scale, marginal), strength, scale, accuracy)
 
 
 def _fit(
