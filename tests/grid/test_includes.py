@@ -227,14 +227,14 @@ def test_tables_stand_in_the_order_of_their_numbers(tmp_path):
 
 
 def test_resolve_names_the_file_of_every_value_and_the_reason_of_a_rule(tmp_path, monkeypatch, capsys):
-    rule = "overrides:\n  - set: {recipe.momentum: 0.8}\n    why: slower\n"
+    rule = "overrides:\n  - set: {optimizer.momentum: 0.8}\n    why: slower\n"
     text = small_params().replace(NO_RULES, "include: [params/rules.yaml]")
     write(tmp_path, {"params.yaml": text, "params/rules.yaml": rule})
     (tmp_path / "reference").symlink_to(ROOT / "reference")
     monkeypatch.chdir(tmp_path)
     assert cli.main(["resolve", "supervised/cifar10/resnet18/cutmix/dm_ce/s0", "--tier", "full"]) == 0
     lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()[2:]}
-    assert lines["recipe.momentum"].endswith(" params/rules.yaml:2  (slower)")
+    assert lines["optimizer.momentum"].endswith(" params/rules.yaml:2  (slower)")
     assert " params.yaml:" in lines["recipe.lr"]
 
 
