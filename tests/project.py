@@ -34,7 +34,7 @@ def real_params() -> dict[str, Any]:
 
 @cache
 def real_grid(tier: str) -> Grid:
-    """Return the grid of the repository's params.yaml, which takes seconds to make, for all tests of a worker."""
+    """Return the grid of the repository's params.yaml, which takes seconds to make; made once a process."""
     return load_grid(tier, ROOT / "params.yaml")
 
 

@@ -85,9 +85,9 @@ WRONG = {
         "recipes.cifar.augment: 'flpi' is not one of",
     ),
     "an option of the recipe": (
-        "    momentum: 0.9\n",
-        "    momentum: 1.0\n",
-        "recipes.cifar.momentum: 1.0 is greater than or equal to the maximum of 1",
+        "    weight_decay: 0.0001\n",
+        "    weight_decay: -0.0001\n",
+        "recipes.cifar.weight_decay: -0.0001 is less than the minimum of 0",
     ),
     "a key of the recipe": (
         "    eval_every: 20\n",
