@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 
-from dmix.grid.expand import Grid, load_grid
-from project import ROOT
+from dmix.grid.expand import Grid
+from project import real_grid
 
 ENTRIES = {
     "method": {
@@ -35,9 +36,10 @@ GRIDS = (
 TABLES = (*(f"table{n}" for n in range(1, 9)), *(f"tableS{n}" for n in range(1, 9)))
 
 
+@cache
 def paper(tier: str) -> Grid:
     """Return the grid of a tier with the paper's grids, entries and runs alone."""
-    grid = load_grid(tier, ROOT / "params.yaml")
+    grid = real_grid(tier)
     kept = {
         name: tuple(run for run in grid.grids[name] if is_papers(grid, run))
         for name in GRIDS

@@ -8,9 +8,11 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from dmix.grid.expand import Grid, load_grid
 from dmix.grid.includes import read_params
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -28,6 +30,12 @@ def small_params() -> str:
 def real_params() -> dict[str, Any]:
     """Return what the repository's params.yaml and the files that it includes say."""
     return read_params(ROOT / "params.yaml").data
+
+
+@cache
+def real_grid(tier: str) -> Grid:
+    """Return the grid of the repository's params.yaml, which takes seconds to make; made once a process."""
+    return load_grid(tier, ROOT / "params.yaml")
 
 
 def copy_params(folder: Path) -> list[Path]:

@@ -11,9 +11,9 @@ from dmix.data.embedded import editions as embedded
 from dmix.data.sets import aircraft, cars, cifar_format, cub, imagenet, imagenet_devkit, tiny_imagenet
 from dmix.data_items import File, read_sources
 from dmix.errors import DmixError
-from dmix.grid.expand import load_grid
 from dmix.vision import torchvision
 from obtaining import item, table
+from paper import ENTRIES
 from project import ROOT
 
 GENUINE = read_sources(ROOT / "reference/datasets.csv")
@@ -35,7 +35,7 @@ def test_items_lie_where_the_loaders_look():
         "cars": cars.FOLDER,
     }
     assert [name for name, found in GENUINE.items() if found.kind == "data"] == list(embedded.EDITIONS)
-    assert set(load_grid("full", ROOT / "params.yaml").params.datasets) <= set(GENUINE)
+    assert ENTRIES["dataset"] <= set(GENUINE)
 
 
 def test_checksums_are_torchvisions():

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dmix.grid.expand import Grid, load_grid
-from project import copy_params, small_params
+from project import copy_params, real_grid, small_params
 
 Edit = Callable[..., Grid]
 
@@ -16,6 +16,8 @@ def expanded(tmp_path: Path) -> Edit:
     """Expand params.yaml, the repository's or the small one, after replacements that must match once."""
 
     def expand(*edits: tuple[str, str], tier: str = "full", small: bool = False) -> Grid:
+        if not edits and not small:
+            return real_grid(tier)
         path = tmp_path / "params.yaml"
         if small:
             path.write_text(small_params())

@@ -15,6 +15,7 @@ from dmix.grid.editor_schema import all_parts, as_text, editor_schema
 from dmix.grid.includes import included_files
 from dmix.grid.parts import ROOMS, read_part
 from dmix.grid.yaml_lines import load
+from paper import TABLES
 from project import ROOT, small_params
 
 PARAMS = ROOT / "params.yaml"
@@ -55,6 +56,8 @@ def test_it_is_a_schema():
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
 def test_the_files_fulfil_it_and_name_it_to_editors(file):
     assert problems(file) == []
+    if file.parent.name == "tables" and file.stem not in TABLES:
+        return  # of one's own, for which an editor is asked nothing
     name = Path(os.path.relpath(COMMITTED, file.parent)).as_posix()
     assert file.read_text().splitlines()[0] == f"# yaml-language-server: $schema={name}"
 
@@ -82,9 +85,9 @@ WRONG = {
         "recipes.cifar.augment: 'flpi' is not one of",
     ),
     "an option of the recipe": (
-        "    momentum: 0.9\n",
-        "    momentum: 1.0\n",
-        "recipes.cifar.momentum: 1.0 is greater than or equal to the maximum of 1",
+        "    weight_decay: 0.0001\n",
+        "    weight_decay: -0.0001\n",
+        "recipes.cifar.weight_decay: -0.0001 is less than the minimum of 0",
     ),
     "a key of the recipe": (
         "    eval_every: 20\n",

@@ -7,13 +7,14 @@ from pathlib import Path
 
 from dmix.grid.resolve import RECIPE_NEUTRAL
 from dmix.grid.spec import RunSpec, canonical_json
+from paper import paper
 from project import NO_RULES, POLICIES
 
 ROW = "supervised/cifar100/resnet18"
 
 
-def test_counts_are_those_of_the_paper(expanded):
-    grid = expanded()
+def test_counts_are_those_of_the_paper():
+    grid = paper("full")
     counts = {name: len(grid.table_runs(table)) for name, table in grid.tables.items()}
     assert counts == {
         "table1": (9 * 2 * 4 + 4) * 3,  # policies x objectives x (data set, backbone), and vanilla
@@ -119,11 +120,11 @@ def test_digest_ignores_order_and_sees_every_value():
     assert len(seeds) == 3
 
 
-def test_neutral_values_are_frozen(expanded):
+def test_neutral_values_are_frozen():
     """Editing a neutral value would give old runs a new meaning. New options are added to the file."""
     frozen = json.loads((Path(__file__).parent / "neutral.json").read_text())
     today = {"recipe": RECIPE_NEUTRAL}
-    for spec in expanded().runs.values():
+    for spec in paper("full").runs.values():
         for section, values in spec.settings.items():
             if section in spec.neutral and spec.neutral[section] and section != "recipe":
                 today[f"{section}.{values['use']}"] = spec.neutral[section]

@@ -6,9 +6,9 @@ import pytest
 
 from dmix.errors import DmixError
 from dmix.grid.code import code_digest, code_modules
-from dmix.grid.expand import load_grid
 from dmix.grid.promise import promise
-from project import NO_RULES, ROOT
+from paper import paper
+from project import NO_RULES
 
 SOURCE = "supervised/cifar100/{backbone}/vanilla/ce/s0"
 LATER = "supervised/cifar10/{}/cutmix/dm_ce_released/s{}"
@@ -175,7 +175,7 @@ def test_what_is_no_start_is_refused_with_its_line(init, expanded, tmp_path):
 
 @pytest.mark.parametrize("tier", ["embedded", "smoke"])
 def test_fine_grained_runs_of_small_tiers_start_from_their_own_imagenet(tier):
-    grid = load_grid(tier, ROOT / "params.yaml")
+    grid = paper(tier)
     later = {name for name, spec in grid.runs.items() if spec.source is not None}
     assert later == {
         name for name, spec in grid.runs.items() if spec.axes["dataset"] in ("cub", "aircraft", "cars")

@@ -8,8 +8,8 @@ from collections import Counter
 import pytest
 
 from dmix.errors import DmixError
-from dmix.grid.expand import load_grid
-from project import NO_RULES, ROOT, small_params
+from paper import paper
+from project import NO_RULES, small_params
 
 TITLE = "    title: full scale, the paper's settings\n"
 VANILLA = "  cifar10_vanilla:\n    method: supervised\n"
@@ -162,7 +162,7 @@ def test_the_small_params_leave_out_nothing():
 
 
 def cells(name: str) -> set[str]:
-    return {spec.cell for spec in load_grid(name, ROOT / "params.yaml").runs.values()}
+    return {spec.cell for spec in paper(name).runs.values()}
 
 
 def comparable(name: str) -> set[str]:
@@ -182,7 +182,7 @@ def test_smoke_has_every_cell_of_the_paper():
 
 
 def test_embedded_has_tables_1_to_8_and_s1_with_every_row_and_objective():
-    full, embedded = (load_grid(name, ROOT / "params.yaml") for name in ("full", "embedded"))
+    full, embedded = (paper(name) for name in ("full", "embedded"))
 
     def shown(grid, table):
         runs = [grid.runs[name].axes for name in grid.table_runs(grid.tables[table])]
@@ -196,6 +196,6 @@ def test_embedded_has_tables_1_to_8_and_s1_with_every_row_and_objective():
 
 def test_small_tiers_need_nothing_from_outside():
     for name in ("embedded", "smoke"):
-        for spec in load_grid(name, ROOT / "params.yaml").runs.values():
+        for spec in paper(name).runs.values():
             assert spec.settings["dataset"]["edition"] == "embedded", spec.name
             assert not spec.settings["recipe"]["init"].startswith("weights/"), spec.name

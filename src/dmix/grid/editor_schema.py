@@ -11,9 +11,10 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from dmix import PACKAGE
 from dmix.grid.axes import AXIS
-from dmix.grid.cells import SELECTORS, VANILLA
+from dmix.grid.cells import OF_ADDON, SELECTORS, VANILLA
 from dmix.grid.includes import INCLUDE
 from dmix.grid.parts import ROOMS, read_part
+from dmix.grid.resolve import PRETRAINED
 from dmix.grid.schema import Params, Recipe
 from dmix.grid.spec import AXES, SECTIONS
 
@@ -49,6 +50,7 @@ def editor_schema(parts: Iterable[PartName] | None = None) -> Schema:
     definitions: Schema = whole["$defs"] | recipe.get("$defs", {})
     entry = definitions["RecipeEntry"]
     entry |= {"properties": recipe["properties"] | entry["properties"], "additionalProperties": False}
+    entry["properties"]["init"] = {"anyOf": [{"const": PRETRAINED}, recipe["properties"]["init"]]}
     sections: Schema = whole["properties"]
     sections[INCLUDE] = {"type": "array", "items": NAME, "description": "names or patterns of further files"}
     sections["grids"]["additionalProperties"] = _grid()
@@ -70,7 +72,6 @@ def editor_schema(parts: Iterable[PartName] | None = None) -> Schema:
                 owner[section] = {
                     "type": "object",
                     "properties": {"use": NAME},
-                    "required": ["use"],
                     "allOf": [_if_used(section, use) for use in uses],
                 }
     return {
@@ -134,15 +135,18 @@ def _grid() -> Schema:
     keys = (*SELECTORS, "except", "also")
     selector = {"type": "object", "properties": dict.fromkeys(keys, NAMES), "additionalProperties": False}
     number = {"type": "integer", "minimum": 0}
+    axes = {axis: {"anyOf": [*NAMES["anyOf"], selector]} for axis in (*AXES, "addon")}
+    always = [axis for axis in AXES if axis not in OF_ADDON]
     return {
         "type": "object",
         "properties": {
-            **{axis: {"anyOf": [*NAMES["anyOf"], selector]} for axis in AXES},
+            **axes,
             "recipe": NAMES,
             "seeds": {"anyOf": [number, {"type": "array", "items": number}]},
             VANILLA: {**NAME, "description": "objective of the companion without mixing"},
         },
         "patternProperties": {rf"^({'|'.join(SECTIONS)})\.\w+$": {"description": "a setting as an axis"}},
         "additionalProperties": False,
-        "required": [*AXES, "recipe"],
+        "required": [*always, "recipe"],
+        "oneOf": [{"required": ["addon"]}, {"required": list(OF_ADDON)}],
     }
