@@ -13,11 +13,10 @@ FILES = """
   files:
     epochs: 2
     batch_size: 20
-    optimizer: sgd
+    optimizer: {use: sgd, momentum: 0.9}
     lr: 0.1
-    momentum: 0.9
     weight_decay: 0.0
-    schedule: cosine
+    schedule: {use: cosine}
     score: last
     eval_every: 1
     mean: [0.5, 0.5, 0.5]

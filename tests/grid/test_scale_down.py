@@ -12,7 +12,8 @@ NAME = "supervised/cifar10/resnet18/cutmix/mce/s0"
 RECIPE = "\npolicies:\n"
 VIEW = "view: {use: resize_crop, shorter_side: 36, size: 32, interpolation: bicubic}, "
 FILES = (
-    "{epochs: 9, batch_size: 8, optimizer: sgd, lr: 0.1, momentum: 0.9, weight_decay: 0.0, schedule: cosine, "
+    "{epochs: 9, batch_size: 8, lr: 0.1, weight_decay: 0.0, "
+    "optimizer: {use: sgd, momentum: 0.9}, schedule: {use: cosine}, "
     "score: last, eval_every: 1, mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5], "
     "augment: {use: random_resized_crop, size: 32, scale: [0.5, 1.0], interpolation: bicubic, flip: 0.5}, "
     f"{VIEW}stem: imagenet"
@@ -79,17 +80,18 @@ def test_they_come_after_overrides_and_before_those_of_the_tier(expanded):
     rule = "{set: {recipe.lr: 0.3, recipe.weight_decay: 0.3}, why: test}"
     edits = (
         (NO_RULES, f"overrides: [{rule}] # ordered"),
-        at(CIFAR100, "full: {recipe.lr: 0.7, recipe.momentum: 0.7}"),
+        at(CIFAR100, "full: {recipe.lr: 0.7, optimizer.momentum: 0.7}"),
         (
             "    title: full scale, the paper's settings\n",
             "    title: full scale, the paper's settings\n"
-            "    overrides: [{set: {recipe.momentum: 0.1}, why: test}]\n",
+            "    overrides: [{set: {optimizer.momentum: 0.1}, why: test}]\n",
         ),
     )
     found = expanded(*edits, small=True)
     name = NAME.replace("cifar10", "cifar100")
-    recipe = found.runs[name].settings["recipe"]
-    assert (recipe["lr"], recipe["weight_decay"], recipe["momentum"]) == (0.7, 0.3, 0.1)
+    mine = found.runs[name].settings
+    values = (mine["recipe"]["lr"], mine["recipe"]["weight_decay"], mine["optimizer"]["momentum"])
+    assert values == (0.7, 0.3, 0.1)
     origin = found.origins(name)["recipe", "lr"].origin
     assert origin == ("datasets", "cifar100", "at", "full", "recipe.lr")
     assert "datasets.cifar100.at.full.recipe.lr" in found.document.where(*origin)
@@ -97,16 +99,19 @@ def test_they_come_after_overrides_and_before_those_of_the_tier(expanded):
 
 def test_entries_come_after_recipes_and_a_recipe_after_its_base(expanded):
     edits = (
-        recipe("{base: cifar, lr: 0.4, at: {smoke: {epochs: 7, momentum: 0.2, weight_decay: 0.2}}}"),
+        recipe(
+            "{base: cifar, lr: 0.4, at: {smoke: {epochs: 7, optimizer.momentum: 0.2, weight_decay: 0.2}}}"
+        ),
         grid(),
         (
             "alpha: 2.0, layers: [0, 1, 2]}",
-            "alpha: 2.0, layers: [0, 1, 2], at: {smoke: {recipe.momentum: 0.6}}}",
+            "alpha: 2.0, layers: [0, 1, 2], at: {smoke: {optimizer.momentum: 0.6}}}",
         ),
     )
     mine = settings(expanded(*edits, small=True, tier="smoke"))
-    keys = ("epochs", "batch_size", "lr", "momentum", "weight_decay")
-    assert [mine["recipe"][key] for key in keys] == [7, 250, 0.4, 0.6, 0.2]
+    keys = ("epochs", "batch_size", "lr", "weight_decay")
+    assert [mine["recipe"][key] for key in keys] == [7, 250, 0.4, 0.2]
+    assert mine["optimizer"]["momentum"] == 0.6
     assert (mine["dataset"]["image_size"], mine["augment"]["padding"]) == (16, 2)
 
 
