@@ -11,8 +11,7 @@ import pytest
 
 from dmix import imported
 from dmix.grid.code import code_digest, code_modules, code_parts, edited_since
-from dmix.grid.expand import load_grid
-from project import ROOT
+from project import ROOT, real_grid
 
 
 def test_a_run_depends_on_its_parts_and_the_engine_alone(expanded):
@@ -72,7 +71,7 @@ def test_seeds_share_the_code_digest(expanded):
 
 
 def test_what_mixes_rows_is_no_part_of_a_run_that_mixes_none():
-    grid = load_grid("full", ROOT / "params.yaml")
+    grid = real_grid("full")
     pairs = {"dmix.methods.addons.pairs", "dmix.methods.addons.asymmetric", "dmix.objectives.dm_ce"}
     fixmatch, transfer = "semi/fixmatch/cifar10/wrn28_2", "transfer/self_tuning/cub/resnet50"
     for bare, mixed in (

@@ -10,7 +10,7 @@ from dmix.grid.cost import estimated_seconds, forward_gflop, image_side
 from dmix.grid.expand import load_grid
 from dmix.grid.needs import minutes
 from dmix.grid.plan import Line, make_plan
-from project import ROOT
+from project import ROOT, real_grid
 
 KNOWN = {32: 1.0, 224: 98.0}
 
@@ -49,7 +49,7 @@ def test_one_known_side_serves_all():
     ],
 )
 def test_full_scale_estimates(name, side, seconds):
-    grid = load_grid("full", ROOT / "params.yaml")
+    grid = real_grid("full")
     run = f"supervised/{name}/s0"
     assert image_side(grid.runs[run]) == side
     assert estimated_seconds(grid, run) == pytest.approx(seconds)

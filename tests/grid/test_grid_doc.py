@@ -10,10 +10,9 @@ import pytest
 import yaml
 
 from dmix.grid.cost import ASSUMED_TFLOPS
-from dmix.grid.expand import load_grid
 from dmix.report.deviations import in_scope, parse_scope
 from paper import paper
-from project import ROOT
+from project import ROOT, real_grid
 
 TEXT = (ROOT / "docs/grid.md").read_text()
 TRANSFER = (ROOT / "docs/transfer.md").read_text()
@@ -32,7 +31,7 @@ PAPERS = {
 def test_the_page_is_what_the_script_counts():
     """Of the paper's tables, and where somebody added to them and counted anew, of all."""
     written = COUNTS["between"](TEXT)
-    everything = load_grid("full", ROOT / "params.yaml")
+    everything = real_grid("full")
     assert written in (COUNTS["counted"](FULL), COUNTS["counted"](everything))
 
 

@@ -15,9 +15,8 @@ import torch
 from dmix import PACKAGE
 from dmix.backbones.backbone import HiddenMix
 from dmix.engine.parts import load_part
-from dmix.grid.expand import load_grid
 from dmix.grid.parts import ROOMS, read_part
-from project import ROOT
+from project import real_grid
 from small_backbones import SMALL
 
 CLASSES = 7
@@ -32,7 +31,7 @@ FOUND = {
 
 def of_grids():
     """Entry of params.yaml -> its settings at the smoke tier, and the side of the images."""
-    for spec in load_grid("smoke", ROOT / "params.yaml").runs.values():
+    for spec in real_grid("smoke").runs.values():
         settings = spec.settings["backbone"]
         side = spec.settings["view"].get("size") or spec.settings["dataset"]["image_size"]
         yield spec.axes["backbone"], (settings, (side, side))

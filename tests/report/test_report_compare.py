@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from dmix.errors import DmixError
-from dmix.grid.expand import load_grid
 from dmix.grid.table import Reported
 from dmix.report.compare import compare, reported_objective
 from dmix.report.compare_files import to_csv
@@ -18,6 +17,7 @@ from dmix.report.frame import load_frame
 from dmix.report.levels import settings_of
 from dmix.report.reported import HEADER, SOURCES, read_reported, reported_key
 from dmix.report.table import build_table
+from project import real_grid
 
 REFERENCE = Path(__file__).parents[2] / "reference"
 WANTED = Reported(table="Table T", settings=["epochs=5"])
@@ -174,7 +174,7 @@ def test_the_deviations_of_the_repository_are_well_formed():
     pairs = [first + second for first in "abc" for second in letters]
     assert [item.id for item in found] == [*letters, *pairs[: pairs.index("cd") + 1]]
     root = REFERENCE.parent
-    params = load_grid("full", root / "params.yaml").params
+    params = real_grid("full").params
     sections = {"dataset": params.datasets, "policy": params.policies, "objective": params.objectives}
     sections |= {"backbone": params.backbones, "method": params.methods, "recipe": params.recipes}
     for item in found:
@@ -195,7 +195,7 @@ def test_table_1_finds_its_numbers():
 
 
 def test_every_number_of_a_table_finds_its_cell(tmp_path):
-    grid = load_grid("full", REFERENCE.parent / "params.yaml")
+    grid = real_grid("full")
     objectives = {entry.title: reported_objective(entry) for entry in grid.params.objectives.values()}
     wanted, there = {}, {}
     for name, table in grid.params.tables.items():

@@ -26,6 +26,12 @@ MIXED = (
     *("mixup", "cutmix", "manifoldmix", "saliencymix", "fmix", "resizemix"),
     *("puzzlemix", "automix", "samix", "vertical_concat"),
 )
+LOOKING = (
+    *(f"tests/grid/test_{name}.py" for name in ("recipes", "grid_doc", "expand", "cost", "init", "tiers")),
+    *(f"tests/grid/test_{name}.py" for name in ("editor_schema", "params_size", "small_params")),
+    *("tests/math/test_loss_class_terms.py", "tests/models/test_backbone_contract.py"),
+    "tests/report/test_report_compare.py",
+)
 pytestmark = pytest.mark.slow
 NUMBER = r"\d+\.\d\d"
 # One process for all commands of a section: importing torch is what costs.
