@@ -32,6 +32,7 @@ LOOKING = (
     *("tests/math/test_loss_class_terms.py", "tests/models/test_backbone_contract.py"),
     "tests/report/test_report_compare.py",
 )
+CONTRACTS = ("tests/contracts", "-k", "vertical_concat or brier or signum or linear or pi_model or timm")
 pytestmark = pytest.mark.slow
 NUMBER = r"\d+\.\d\d"
 # One process for all commands of a section: importing torch is what costs.
@@ -397,11 +398,18 @@ def test_the_optimiser_and_the_schedule_train_a_run(optimizer, project):
     }
 
 
-def test_the_repositorys_tests_are_green_with_all_examples(layout, project):
-    """Those that read the parameters, or find parts by themselves, as they stand."""
+@pytest.fixture(scope="module")
+def checkout(layout: Step, project: Project) -> Project:
+    """The project with the repository's tests as they stand."""
     for name in ("tests", "docs"):
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / name, project.path / name, ignore=ignored)
     shutil.copy(ROOT / "pyproject.toml", project.path)
-    done = project.run(sys.executable, *("-m", "pytest", "-q", "-x", "-n", "0"), *LOOKING, timeout=900)
+    return project
+
+
+@pytest.mark.parametrize("tests", [LOOKING, CONTRACTS], ids=["parameters", "contracts"])
+def test_the_repositorys_tests_are_green_with_all_examples(tests, checkout):
+    """Those that read the parameters, and the contracts of the parts that the examples add."""
+    done = checkout.run(sys.executable, *("-m", "pytest", "-q", "-x", "-n", "0"), *tests, timeout=900)
     assert done.returncode == 0, done.stdout
