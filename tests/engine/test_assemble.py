@@ -157,7 +157,7 @@ def other_network():
 
 def torchvision_file(model, folder):
     body, _ = body_and_classifier(model)
-    values = {pretrained.torchvision_name(name): value for name, value in body.items()}
+    values = {model.published_name(name): value for name, value in body.items()}
     torch.save({**values, "fc.weight": torch.zeros(1000, 16), "fc.bias": torch.zeros(1000)}, folder / "w")
     digest = hashlib.sha256((folder / "w").read_bytes()).hexdigest()[:8]
     return (folder / "w").rename(folder / f"small-{digest}.pth")

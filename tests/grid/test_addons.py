@@ -99,7 +99,7 @@ def test_what_cannot_be_an_add_on_is_refused_by_line_and_reason(case, expanded, 
 MISTAKES = {
     "a policy beside an add-on": (
         (ADDON, f"{ADDON}    policy: mixup\n"),
-        "grids.transfer_mixup.policy: the grid's addon says its policy already",
+        "grids.transfer_mixup.policy: its addon says policy and objective already",
     ),
     "a policy in place of an add-on": (
         (ADDON, ADDON.replace("addon: mixup", "policy: mixup\n    objective: mce")),

@@ -96,9 +96,10 @@ def test_reverse_holds_images_out_by_the_hashes_of_their_names(percent, fitted):
     parts = [(p[sorted(part)], given.labels[sorted(part)]) for part in (fit, held_out)]
     expected = learn_class_relation(*parts, CLASSES, strengths=STRENGTHS, largest_scale=1000.0)
     found = reverse(given, **{**SETTINGS, "fit_percent": percent})
-    assert torch.equal(found.matrix, expected.matrix)
-    assert (found.strength, found.scale) == (expected.strength, expected.scale)
-    assert found.accuracy == expected.accuracy
+    # To the solver's tolerance: where arrays lie in memory decides how their sums are rounded.
+    assert torch.allclose(found.matrix, expected.matrix, rtol=1e-5, atol=1e-9)
+    assert found.scale == pytest.approx(expected.scale, rel=1e-6)
+    assert (found.strength, found.accuracy) == (expected.strength, expected.accuracy)
     assert (found.estimator, found.fallback) == ("reverse", "")
 
 
