@@ -107,8 +107,8 @@ MISTAKES = {
     ),
     "an add-on of a supervised method": (
         (
-            "    policy: vanilla\n    objective: ce\n    seeds: [0]\n\ntables",
-            "    addon: none\n    seeds: [0]\n\ntables",
+            "    policy: vanilla\n    objective: ce\n    seeds: [0]\n",
+            "    addon: none\n    seeds: [0]\n",
         ),
         "grids.pretraining.addon: supervised has no second stream",
     ),

@@ -32,10 +32,7 @@ LOOKING = (
     *("tests/math/test_loss_class_terms.py", "tests/models/test_backbone_contract.py"),
     "tests/report/test_report_compare.py",
 )
-<<<<<<< HEAD
-=======
 CONTRACTS = ("tests/contracts", "-k", "vertical_concat or brier or signum or linear or pi_model or timm")
->>>>>>> w-extend
 pytestmark = pytest.mark.slow
 NUMBER = r"\d+\.\d\d"
 # One process for all commands of a section: importing torch is what costs.
@@ -339,11 +336,7 @@ from dmix.methods.semi.pi_model import PiModel
 HOSTS["pi_model"] = (PiModel, {"weight": 10.0, "ramp": 0.4}, 1)
 method = Method("pi_model")
 task, batch = make_task(method).double(), doubled(make_loader(method).batch(0))
-<<<<<<< HEAD
-model, weight = copy.deepcopy(task), task.head[-1].weight
-=======
 model, weight = copy.deepcopy(task), task.head.weight
->>>>>>> w-extend
 found = task.losses(batch, step_at(8, 40))  # half of the ramp
 
 first, second = (model.head(model.encoder(view)).softmax(1) for view in batch.unlabelled.images)
@@ -351,19 +344,6 @@ rows, classes = first.shape
 error = 0.0
 for i in range(rows):
     for c in range(classes):
-<<<<<<< HEAD
-        error = error + (second[i, c] - float(first[i, c])) ** 2
-expected = 0.5 * 10.0 * error / (rows * classes)
-assert float(expected.detach()) > 1e-3
-assert abs(float(found["consistency"] - expected)) < 1e-12
-(ours,) = torch.autograd.grad(found["consistency"], weight)
-(theirs,) = torch.autograd.grad(expected, model.head[-1].weight)
-assert torch.allclose(ours, theirs, rtol=1e-9, atol=1e-12)
-logits = copy.deepcopy(model).head(model.encoder(batch.labelled.images[0]))
-labels = batch.labelled.labels.tolist()
-ce = -sum(float(row.log_softmax(0)[label]) for row, label in zip(logits, labels)) / len(labels)
-assert abs(float(found["ce"]) - ce) < 1e-12
-=======
         error = error + (second[i, c] - first[i, c].detach()) ** 2
 expected = 0.5 * 10.0 * error / (rows * classes)
 assert float(expected.detach()) > 1e-3
@@ -375,7 +355,6 @@ logits = model.head(model.encoder(batch.labelled.images[0])).detach()
 labels = batch.labelled.labels.tolist()
 ce = -sum(float(row.log_softmax(0)[label]) for row, label in zip(logits, labels)) / len(labels)
 assert abs(float(found["ce"].detach()) - ce) < 1e-12
->>>>>>> w-extend
 assert {int(v) for k, v in task.state_dict().items() if k.endswith("num_batches_tracked")} == {1}
 assert task.losses(batch, step_at(0, 40))["consistency"] == 0
 """
@@ -419,21 +398,13 @@ def test_the_optimiser_and_the_schedule_train_a_run(optimizer, project):
     }
 
 
-<<<<<<< HEAD
-def test_the_repositorys_tests_are_green_with_all_examples(layout, project):
-    """Those that read the parameters, or find parts by themselves, as they stand."""
-=======
 @pytest.fixture(scope="module")
 def checkout(layout: Step, project: Project) -> Project:
     """The project with the repository's tests as they stand."""
->>>>>>> w-extend
     for name in ("tests", "docs"):
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / name, project.path / name, ignore=ignored)
     shutil.copy(ROOT / "pyproject.toml", project.path)
-<<<<<<< HEAD
-    done = project.run(sys.executable, *("-m", "pytest", "-q", "-x", "-n", "0"), *LOOKING, timeout=900)
-=======
     return project
 
 
@@ -441,5 +412,4 @@ def checkout(layout: Step, project: Project) -> Project:
 def test_the_repositorys_tests_are_green_with_all_examples(tests, checkout):
     """Those that read the parameters, and the contracts of the parts that the examples add."""
     done = checkout.run(sys.executable, *("-m", "pytest", "-q", "-x", "-n", "0"), *tests, timeout=900)
->>>>>>> w-extend
     assert done.returncode == 0, done.stdout
