@@ -51,7 +51,7 @@ smoke: .venv/ready ## a few steps of every cell of the grid, and its tables
 	@dmix status --tier smoke
 
 test: .venv/ready ## run the tests
-	pytest -q -n 2
+	pytest -q -n 2 --dist worksteal
 
 lint: .venv/ready ## format, lint, types, import rule, workflow format
 	ruff format --check src tests benchmarks docs

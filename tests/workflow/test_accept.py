@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 TRAINER = "src/dmix/engine/trainer.py"
 SUM = "torch.stack(tuple(losses.values())).sum()"
 SAME_SUM = "torch.stack(list(losses.values())).sum()"
-RATE = 'group["lr"] = self._rate(self.step, own)'
+RATE = 'group["lr"] = self._rate(self.step, own.settings)'
 
 
 def git(project: Project, *arguments: str) -> None:
@@ -113,8 +113,8 @@ def test_equal_edits_are_accepted_and_chain(checkout, tmp_path):
 @pytest.mark.parametrize(
     ("new", "step"),
     [
-        (RATE.replace("own)", "own) * 1.001"), 1),
-        (RATE.replace("own)", "own) * (1.001 if self.step == 2 else 1)"), 3),
+        (f"{RATE} * 1.001", 1),
+        (f"{RATE} * (1.001 if self.step == 2 else 1)", 3),
     ],
 )
 def test_an_edit_that_changes_a_number_is_refused(checkout, new, step):
