@@ -89,20 +89,32 @@ def _to_show(found: Affected, tier: str, name: str, today: Runs) -> set[str]:
 
 
 def _compare(old: Tree, new: Tree, commands: Sequence[Command], today: Runs, tell: Tell) -> None:
-    """Refuse if the trees differ in a command, or if stopping and resuming the last one changes it."""
+    """Refuse if the trees differ in a command, or if stopping and resuming a run changes it."""
     datasets = [today[REPLAYED_TIER][c.name]["dataset"] for c in commands if c.verb == TRAIN]
     before, after = replay([(old, commands), (new, commands)], datasets)
     if problem := first_difference(before, after, commands):
         raise _refused(problem)
     for command in commands:
         tell(f"  equal: {command.name}")
-    last = len(commands) - 1
-    stopped = replace(commands[last], stop_at=max(1, len(before.steps[last]) // 2))
+    stopped = _to_stop(commands, before, today)
     _forget(new, stopped)
     (resumed,) = replay([(new, [stopped])], datasets)
     if problem := _other_after_stop(before, resumed, stopped):
         raise _refused(problem)
     tell(f"  equal: {stopped.name}, stopped after step {stopped.stop_at} and resumed")
+
+
+def _to_stop(commands: Sequence[Command], before: Outcome, today: Runs) -> Command:
+    """Return the run that is made of the most, to be stopped in the middle; of equals, one that mixes images.
+
+    A run without mixing draws no random numbers of its own, so that it cannot show that they are restored.
+    """
+    runs = today[REPLAYED_TIER]
+    trained = [(number, command) for number, command in enumerate(commands) if command.verb == TRAIN]
+    number, command = max(
+        trained, key=lambda item: (len(runs[item[1].name]["parts"]), runs[item[1].name]["mixes"])
+    )
+    return replace(command, stop_at=max(1, len(before.steps[number]) // 2))
 
 
 def _other_after_stop(before: Outcome, resumed: Outcome, stopped: Command) -> str | None:

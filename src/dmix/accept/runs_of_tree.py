@@ -26,6 +26,7 @@ def main() -> None:
                 "parts": dict(parts_of(spec)) if parts_of else None,
                 "whole": whole(spec) if whole else None,
                 "dataset": spec.axes["dataset"],
+                "mixes": grid.params.policies[spec.axes["policy"]].kind != "none",
                 "source": spec.source.name if spec.source else None,
                 "relation": spec.relation.name if spec.relation else None,
             }
