@@ -33,10 +33,15 @@ class Tracer:
     def __call__(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
         """Write the digest of all parameters of `optimizer`; send SIGTERM after step `stop_at`."""
         self.step += 1
-        digest = hashlib.sha256()
-        for group in optimizer.param_groups:
-            for parameter in group["params"]:
-                digest.update(parameter.detach().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+        # Sorted, because it does not matter in which order a method hands its parameters over.
+        each = sorted(
+            hashlib.sha256(
+                parameter.detach().contiguous().view(-1).view(torch.uint8).numpy().tobytes()
+            ).hexdigest()
+            for group in optimizer.param_groups
+            for parameter in group["params"]
+        )
+        digest = hashlib.sha256("".join(each).encode())
         line = {"command": self.command, "step": self.step, "weights": digest.hexdigest()}
         self.out.write(json.dumps(line) + "\n")
         if self.step == self.stop_at:
