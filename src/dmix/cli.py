@@ -138,6 +138,7 @@ def parser() -> argparse.ArgumentParser:
 
     text = "prove that edited code changes no number, so that nothing trains again"
     accept = add("accept", text, tier=False)
+    accept.add_argument("--tier", default="smoke", help="whose runs are replayed (default: smoke)")
     accept.add_argument("--since", default="HEAD", metavar="COMMIT", help="the code before (default: HEAD)")
     accept.add_argument("--because", required=True, metavar="TEXT", help="why the code was edited")
 

@@ -269,7 +269,7 @@ def accept(options: argparse.Namespace) -> int:
     """Prove that edited code changes no number."""
     from dmix.accept.accept import accept as show_equal
 
-    return show_equal(options.since, options.because, _tell)
+    return show_equal(options.since, options.because, options.tier, _tell)
 
 
 def gc(options: argparse.Namespace) -> int:

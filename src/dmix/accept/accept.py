@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from dmix.accept.affected import REPLAYED_TIER, RUN, Affected, affected, covering
+from dmix.accept.affected import RUN, Affected, Change, affected, covering
 from dmix.accept.replay import TRAIN, Command, Outcome, first_difference, other_product, replay, with_needs
-from dmix.accept.tree import Runs, Tree, both_trees, full_hash
+from dmix.accept.tree import Described, Runs, Tree, both_trees, full_hash
 from dmix.errors import DmixError
 from dmix.grid.equivalent import TABLE, Line, add_equivalences
 
 Tell = Callable[[str], None]
 
 
-def accept(since: str, because: str, tell: Tell) -> int:
-    """Replay smoke runs by the code of `since` and by the current code; write lines if all bits are equal.
+def accept(since: str, because: str, tier: str, tell: Tell) -> int:
+    """Replay runs of `tier` by the code of `since` and by today's; write lines if all bits are equal.
 
     Compared are the weights after every step, the final weights, the history and the scores, on the CPU. The
     replayed runs together use every part of the affected runs; one of them is also stopped and resumed.
@@ -24,6 +24,8 @@ def accept(since: str, because: str, tell: Tell) -> int:
     ----------
     since: the commit whose code finished runs were trained with.
     because: the reason for the edit, for the file. tell: prints a line of progress.
+    tier: smoke, whose runs have every part and take a second or two; or the tier whose runs are to stay done
+        where networks of the smoke tier, a few channels wide, round otherwise.
 
     Returns
     -------
@@ -31,72 +33,66 @@ def accept(since: str, because: str, tell: Tell) -> int:
 
     Raises
     ------
-    DmixError: a run differs (the first differing step is named), or a changed part is in no smoke run.
+    DmixError: a run differs (the first differing step is named), or no run of the tier uses what changed.
     """
     commit = full_hash(since)
     with both_trees(commit) as (old, new):
         before, today = old.runs(), new.runs()
+        if tier not in today:
+            raise DmixError(f"there is no tier {tier}", f"known are {', '.join(today)}")
         found = affected(before, today)
         if found.other:
             tell(f"{len(found.other)} runs have other settings too and are left out, as {found.other[0]}")
         if not found.changes:
             tell(f"no run is made of other code than at {commit[:10]}: there is nothing to accept")
             return 0
-        chosen = _chosen(found, today)
+        uses = _parts_of_affected(found, today, tier)
+        shown, rest = _shown(found, today, frozenset().union(*uses.values()))
         tell(f"{_counted(found)} are made of other code than at {commit[:10]}")
-        tell(f"replaying {len(chosen)} runs of the {REPLAYED_TIER} tier on the CPU, by both")
-        commands = with_needs(chosen, today[REPLAYED_TIER])
-        _compare(old, new, commands, today, tell)
-    lines = [
-        Line(change.part, change.new, change.old, " ".join(chosen), because, commit)
-        for change in found.changes
-    ]
+        if rest:
+            parts = ", ".join(sorted(change.part for change in rest))
+            tell(f"not shown, for want of a run of the {tier} tier that uses them: {parts}")
+        if not shown:
+            raise _refused("there is nothing to replay")
+        chosen = covering(uses)
+        tell(f"replaying {len(chosen)} runs of the {tier} tier on the CPU, by both")
+        commands = with_needs(tier, chosen, today[tier])
+        _compare(old, new, commands, today[tier], tell)
+    lines = [Line(change.part, change.new, change.old, " ".join(chosen), because, commit) for change in shown]
     add_equivalences(TABLE, lines)
     tell(f"all bits are equal: {len(lines)} lines added to {TABLE}; commit it with the edit")
     tell("this was shown on the CPU: what a GPU computes cannot be replayed bit for bit")
     return 0
 
 
-def _chosen(found: Affected, today: Runs) -> list[str]:
-    """Return the names of the smoke runs to replay.
-
-    Raises
-    ------
-    DmixError: no smoke run uses a changed part.
-    """
-    here = found.runs.get(REPLAYED_TIER, {})
-    uses = {name: frozenset(today[REPLAYED_TIER][name]["parts"]) for name in here}
-    replayed = frozenset().union(*uses.values())
-    wanted = {
-        part
-        for tier, runs in found.runs.items()
-        for name in runs
-        for part in _to_show(found, tier, name, today)
-    }
-    if lost := sorted(wanted - replayed):
-        raise DmixError(
-            f"not replayed: no run of the {REPLAYED_TIER} tier uses {', '.join(lost)}",
-            "add such a run to a grid of the smoke tier, or let the runs that use it train again",
-        )
-    return covering(uses)
+def _parts_of_affected(found: Affected, today: Runs, tier: str) -> dict[str, frozenset[str]]:
+    """Return run -> its parts, of the affected runs of a tier."""
+    return {name: frozenset(today[tier][name]["parts"]) for name in found.runs.get(tier, {})}
 
 
-def _to_show(found: Affected, tier: str, name: str, today: Runs) -> set[str]:
-    """Return the changed parts of a run, or all its parts if only its whole digest is known."""
-    changed = {change.part for change in found.runs[tier][name]}
-    parts = set(today[tier][name]["parts"])
-    return parts if RUN in changed else parts & changed
+def _shown(found: Affected, today: Runs, replayed: frozenset[str]) -> tuple[list[Change], list[Change]]:
+    """Return the changes that the replayed parts show to be equal, and those that they cannot."""
+    rest: dict[Change, None] = {}
+    for tier, runs in found.runs.items():
+        for name, changes in runs.items():
+            parts = frozenset(today[tier][name]["parts"])
+            for change in changes:
+                # of a tree from before digests of parts only that of all parts together is known
+                needed = parts if change.part == RUN else {change.part} & parts
+                if not needed <= replayed:
+                    rest[change] = None
+    return [change for change in found.changes if change not in rest], list(rest)
 
 
-def _compare(old: Tree, new: Tree, commands: Sequence[Command], today: Runs, tell: Tell) -> None:
+def _compare(old: Tree, new: Tree, commands: Sequence[Command], runs: Described, tell: Tell) -> None:
     """Refuse if the trees differ in a command, or if stopping and resuming a run changes it."""
-    datasets = [today[REPLAYED_TIER][c.name]["dataset"] for c in commands if c.verb == TRAIN]
+    datasets = [runs[c.name]["dataset"] for c in commands if c.verb == TRAIN]
     before, after = replay([(old, commands), (new, commands)], datasets)
     if problem := first_difference(before, after, commands):
         raise _refused(problem)
     for command in commands:
         tell(f"  equal: {command.name}")
-    stopped = _to_stop(commands, before, today)
+    stopped = _to_stop(commands, before, runs)
     _forget(new, stopped)
     (resumed,) = replay([(new, [stopped])], datasets)
     if problem := _other_after_stop(before, resumed, stopped):
@@ -104,12 +100,11 @@ def _compare(old: Tree, new: Tree, commands: Sequence[Command], today: Runs, tel
     tell(f"  equal: {stopped.name}, stopped after step {stopped.stop_at} and resumed")
 
 
-def _to_stop(commands: Sequence[Command], before: Outcome, today: Runs) -> Command:
+def _to_stop(commands: Sequence[Command], before: Outcome, runs: Described) -> Command:
     """Return the run that is made of the most, to be stopped in the middle; of equals, one that mixes images.
 
     A run without mixing draws no random numbers of its own, so that it cannot show that they are restored.
     """
-    runs = today[REPLAYED_TIER]
     trained = [(number, command) for number, command in enumerate(commands) if command.verb == TRAIN]
     number, command = max(
         trained, key=lambda item: (len(runs[item[1].name]["parts"]), runs[item[1].name]["mixes"])

@@ -11,7 +11,6 @@ from dmix.errors import DmixError
 from dmix.grid.equivalent import use_key
 from dmix.grid.promise import differences
 
-REPLAYED_TIER = "smoke"
 RUN = "run"
 
 

@@ -10,18 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dmix.accept.affected import REPLAYED_TIER
-from dmix.accept.tree import Tree
+from dmix.accept.tree import Described, Tree
 
-RESULTS = Path("results") / REPLAYED_TIER
+RESULTS = Path("results")
 TRAIN = "train"
 RELATE = "relate"
 
 
 @dataclass(frozen=True)
 class Command:
-    """A run or class relation to train; with `stop_at` it is stopped after that step and resumed."""
+    """A run or class relation of a tier to train, stopped after step `stop_at` if given, and resumed."""
 
+    tier: str
     verb: str
     name: str
     stop_at: int | None = None
@@ -29,7 +29,7 @@ class Command:
     @property
     def arguments(self) -> list[str]:
         """The arguments of `dmix`."""
-        return [self.verb, self.name, "--tier", REPLAYED_TIER, "--device", "cpu"]
+        return [self.verb, self.name, "--tier", self.tier, "--device", "cpu"]
 
 
 @dataclass(frozen=True)
@@ -46,16 +46,16 @@ class Outcome:
     products: Mapping[str, Mapping[str, Any]]
 
 
-def with_needs(names: Iterable[str], runs: Mapping[str, Mapping[str, Any]]) -> list[Command]:
-    """Return the commands that train `names`, preceded by the runs and class relations they need."""
+def with_needs(tier: str, names: Iterable[str], runs: Described) -> list[Command]:
+    """Return the commands that train the runs `names` of a tier, preceded by those that they need."""
     commands: dict[Command, None] = {}
     for name in names:
         needs = runs[name]
         if needs["source"]:
-            commands[Command(TRAIN, needs["source"])] = None
+            commands[Command(tier, TRAIN, needs["source"])] = None
         if needs["relation"]:
-            commands[Command(RELATE, needs["relation"])] = None
-        commands[Command(TRAIN, name)] = None
+            commands[Command(tier, RELATE, needs["relation"])] = None
+        commands[Command(tier, TRAIN, name)] = None
     return list(commands)
 
 
@@ -106,10 +106,11 @@ def _replayed(tree: Tree, commands: Sequence[Command], datasets: Sequence[str]) 
 
 
 def _products(tree: Tree, command: Command) -> Mapping[str, Any]:
+    results = tree.path / RESULTS / command.tier
     if command.verb == RELATE:
-        (record,) = (tree.path / RESULTS / "relations").glob(f"{command.name}-*/relation.json")
+        (record,) = (results / "relations").glob(f"{command.name}-*/relation.json")
         return {"class relation": json.loads(record.read_bytes())["matrix_sha256"]}
-    (record,) = (tree.path / RESULTS / "runs").glob(f"{command.name}-*/record.json")
+    (record,) = (results / "runs").glob(f"{command.name}-*/record.json")
     said = json.loads(record.read_bytes())
     with record.with_name("history.csv").open(encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))

@@ -20,7 +20,9 @@ from dmix.errors import DmixError
 GENERATED = ("results", "work", "data")
 """Folders that are removed before a replay, also if some of their files are committed."""
 SCRIPTS = Path(__file__).resolve().parent
-Runs = Mapping[str, Mapping[str, Mapping[str, Any]]]
+Described = Mapping[str, Mapping[str, Any]]
+"""Run -> its identity, folder, parts and needs."""
+Runs = Mapping[str, Described]
 """Tier -> run -> its identity, folder and parts; see `runs_of_tree`."""
 
 
