@@ -2,6 +2,7 @@
 
 import io
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -165,6 +166,26 @@ def test_the_merged_file_comes_first(tmp_path):
     write_split(tmp_path, TRAIN[:1], TEST[:1])
     write_merged(tmp_path, merged())
     check_merged(cars(tmp_path, **SETTINGS))
+
+
+@pytest.mark.parametrize("merged_images", [0, 3])
+def test_the_form_whose_images_are_there_is_read(tmp_path, merged_images):
+    """The merged list may lie beside the other form without its images, or with some."""
+    alone = cars(write_split(tmp_path / "alone").parents[1], **SETTINGS)
+    folder = write_merged(tmp_path, merged())
+    for path in sorted((folder / "car_ims").iterdir())[merged_images:]:
+        path.unlink()
+    write_split(tmp_path)
+    assert cars(tmp_path, **SETTINGS).fingerprint == alone.fingerprint
+
+
+def test_a_devkit_beside_the_merged_form_does_not_hide_its_missing_image(tmp_path):
+    folder = write_merged(tmp_path, merged())
+    write_split(tmp_path)
+    shutil.rmtree(folder / "cars_test")
+    (folder / "car_ims/000003.jpg").unlink()
+    with pytest.raises(DmixError, match=r"car_ims/000003\.jpg is missing \(1 of 5 images are\)"):
+        cars(tmp_path, **SETTINGS)
 
 
 def without(field: str) -> np.ndarray:

@@ -218,7 +218,7 @@ def test_a_truncated_stream_is_one_clear_error(tmp_path, cut):
     files = {name: python2(entries) for name, entries in contents10().items()}
     files["test_batch"] = files["test_batch"][:-cut]
     embedded(tmp_path, files)
-    with pytest.raises(DmixError, match="test_batch is damaged"):
+    with pytest.raises(DmixError, match="test_batch cannot be unpickled"):
         read10(tmp_path)
 
 

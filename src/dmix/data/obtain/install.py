@@ -9,6 +9,7 @@ from pathlib import Path
 from dmix.data.obtain.staging import Tell, editions_folder, require_space, writable
 from dmix.data.obtain.unpack import unpack, usual_limit
 from dmix.data.sets.dataset import Dataset
+from dmix.data.sets.leftovers import passed_over
 from dmix.data_items import File, Item
 from dmix.errors import DmixError
 
@@ -31,9 +32,9 @@ def install(item: Item, files: Mapping[File, Path], staged: Path, tell: Tell) ->
         if file.place in ("folder", "into"):
             tell(f"{item.name}: unpacking {source}")
         if file.place == "folder":
-            _folder_of(source, staged, editions_folder(item, staged) / "unpacked")
+            _folder_of(source, file, staged, editions_folder(item, staged) / "unpacked")
         elif file.place == "into":
-            unpack(source, staged, usual_limit(source))
+            unpack(source, staged, usual_limit(source), checked=bool(file.checksum))
         else:
             with writable(inside.parent):
                 inside.parent.mkdir(parents=True, exist_ok=True)
@@ -56,11 +57,13 @@ def check_by_loading(item: Item, staged: Path, load: Load, given: Path, way_out:
     except DmixError as error:
         raise DmixError(error.message.replace(str(staged), str(given)), way_out, exit_code=1) from error
     assert found.edition == "real"
+    if line := passed_over(staged):
+        tell(f"{item.name}: {line}")
 
 
-def _folder_of(archive: Path, staged: Path, scratch: Path) -> None:
+def _folder_of(archive: Path, file: File, staged: Path, scratch: Path) -> None:
     """Unpack an archive, and keep only its folder with the name of `staged`."""
-    unpack(archive, scratch, usual_limit(archive))
+    unpack(archive, scratch, usual_limit(archive), checked=bool(file.checksum))
     if not (scratch / staged.name).is_dir():
         raise DmixError(f"{archive} holds no folder {staged.name}", "get the published archive")
     with writable(staged.parent):

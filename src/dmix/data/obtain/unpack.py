@@ -14,6 +14,7 @@ from dmix.data.obtain.staging import writable
 from dmix.errors import DmixError
 
 WAY_OUT = "compare its size and checksum with its source's, and get it again"
+OTHER_FORMAT = "its checksum is right: unpack it by hand, then run dmix data import with the folder"
 EXPANSION = 10  # most content per byte of archive; images hardly shrink, and there is little text
 # ValueError: a name that no path can have. NotImplementedError: a compression that zipfile does not know.
 DAMAGE = (
@@ -44,11 +45,15 @@ def usual_limit(archive: Path) -> Limit:
     return Limit(EXPANSION * archive.stat().st_size + (64 << 20))
 
 
-def unpack(archive: Path, folder: Path, limit: Limit) -> None:
+def unpack(archive: Path, folder: Path, limit: Limit, *, checked: bool = False) -> None:
     """Write the files of a tar (plain or gzipped) or zip archive below `folder`.
 
     Ownership, permissions, times and empty folders are not kept. If this fails, files are left in `folder`,
     which the caller removes.
+
+    Parameters
+    ----------
+    checked: whether the archive's checksum was right, so that it cannot be damaged.
 
     Raises
     ------
@@ -73,7 +78,8 @@ def unpack(archive: Path, folder: Path, limit: Limit) -> None:
         raise DmixError(f"{archive} is not unpacked: its member {name!r}: {error}", WAY_OUT) from error
     except DAMAGE as error:
         after = f" (behind its member {name!r})" if name else ""
-        raise DmixError(f"{archive} is cut short or damaged{after}: {error}", WAY_OUT) from error
+        what = "is no archive that dmix can unpack" if checked else "is cut short or damaged"
+        raise DmixError(f"{archive} {what}{after}: {error}", OTHER_FORMAT if checked else WAY_OUT) from error
 
 
 def _inside(member: Member) -> PurePosixPath:

@@ -15,6 +15,7 @@ from dmix.data.obtain.progress import progress
 from dmix.data.sets import tiny_imagenet
 from dmix.data.sets.dataset import Dataset, FileSplit
 from dmix.data.sets.image_files import ImageFiles, LooseFiles, decode
+from dmix.data.sets.leftovers import is_leftover, passed_over
 from dmix.data_items import Item
 from dmix.errors import DmixError
 
@@ -23,7 +24,7 @@ LISTED = 20  # damaged images that are named
 
 
 def verify(name: str, folder: Path, load: Callable[[], Dataset], workers: int) -> str:
-    """Check the data set in `folder`, and return a line that says what it holds.
+    """Check the data set in `folder`, and return what it holds, in a line, and what is passed over.
 
     Parameters
     ----------
@@ -37,14 +38,17 @@ def verify(name: str, folder: Path, load: Callable[[], Dataset], workers: int) -
     """
     if folder.name == tiny_imagenet.FOLDER:
         # Its loader decodes the images itself, and stops at the first damaged one.
-        loose = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.JPEG"))
+        every = (path.relative_to(folder) for path in folder.rglob("*.JPEG"))
+        loose = sorted(path.as_posix() for path in every if not any(map(is_leftover, path.parts)))
         _require_whole(name, folder, [LooseFiles(folder, tuple(loose))], workers)
     found = load()
     encoded = [split.files for split in found.splits.values() if isinstance(split, FileSplit)]
     _require_whole(name, folder, encoded, workers)
     sizes = " and ".join(f"{len(split):,} {what}" for what, split in found.splits.items())
     digest = found.fingerprint[:16]
-    return f"{name}: {sizes} images of {found.classes:,} classes, all whole; fingerprint {digest}"
+    line = f"{name}: {sizes} images of {found.classes:,} classes, all whole; fingerprint {digest}"
+    rest = passed_over(folder)
+    return f"{line}\n{name}: {rest}" if rest else line
 
 
 def verify_files(item: Item, data: Path) -> str:

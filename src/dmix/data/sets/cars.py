@@ -12,6 +12,7 @@ from annotated_types import Gt
 
 from dmix.data.sets.dataset import Dataset
 from dmix.data.sets.listed import Place, Row, dataset, locate, read_content
+from dmix.data.sets.nested import advice
 from dmix.part import part
 
 FOLDER = "stanford_cars"
@@ -32,9 +33,10 @@ def cars(
 ) -> Dataset:
     """Read `root/<edition>/stanford_cars`; bounding boxes are not used.
 
-    Two forms were published. In the merged one, cars_annos.mat lists car_ims/ and marks the test images; it
-    is preferred if both exist, because published label subsets use its numbering. In the other one, devkit/
-    has a list for each of cars_train/ and cars_test/. Classes 1, 2, ... become the labels 0, 1, ...
+    Two forms were published. In the merged one, cars_annos.mat lists car_ims/ and marks the test images; in
+    the other one, devkit/ has a list for each of cars_train/ and cars_test/. If the lists of both are there,
+    the merged one is preferred, because published label subsets use its numbering, unless its images are not
+    there and those of the other one are. Classes 1, 2, ... become the labels 0, 1, ...
 
     Parameters
     ----------
@@ -46,13 +48,27 @@ def cars(
     DmixError: the data are missing, of the other edition, or inconsistent with themselves or the settings.
     """
     place = locate(root, FOLDER, "cars", edition, "run: dmix data import cars PATH")
-    if (place.folder / MERGED).exists():
-        named, splits = _merged(place)
-    elif (place.folder / META).exists():
-        named, splits = _devkit(place)
-    else:
-        raise place.fault(f"{place.folder} has neither {MERGED} nor {META}")
+    named, splits = _devkit(place) if _is_split(place) else _merged(place)
     return dataset(place, splits, named, classes=classes, train_size=train_size, test_size=test_size)
+
+
+def _is_split(place: Place) -> bool:
+    """Return whether the form with a list for each split is the one to read.
+
+    Raises
+    ------
+    DmixError: neither form has its list.
+    """
+    merged, split = ((place.folder / name).exists() for name in (MERGED, META))
+    if not (merged or split):
+        deeper = advice(place.folder, META) or advice(place.folder, MERGED)
+        raise place.fault(f"{place.folder} has neither {MERGED} nor {META}{deeper}")
+    if not (merged and split) or not all(
+        (place.folder / name).is_dir() for name in ("cars_train", "cars_test")
+    ):
+        return split and not merged
+    _, listed = _merged(place)
+    return not all((place.folder / path).exists() for rows in listed.values() for path, _ in rows)
 
 
 def _merged(place: Place) -> tuple[int, Mapping[str, list[Row]]]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from dmix.data.sets import legacy_pickle
 from dmix.data.sets.dataset import Split
+from dmix.data.sets.nested import advice
 from dmix.errors import DmixError
 
 SIZE = 32  # side of an image in pixels
@@ -111,7 +112,7 @@ def _checked(path: Path, expected: str | None, algorithm: str, way_out: str) -> 
     try:
         content = path.read_bytes()
     except FileNotFoundError as error:
-        raise DmixError(f"{path} is missing", way_out) from error
+        raise DmixError(f"{path} is missing{advice(path.parent, path.name)}", way_out) from error
     except OSError as error:
         raise DmixError(f"cannot read {path}: {error.strerror or error}", way_out) from error
     digest = hashlib.new(algorithm, content, usedforsecurity=False).hexdigest()

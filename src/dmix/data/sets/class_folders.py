@@ -11,11 +11,13 @@ from annotated_types import Gt
 
 from dmix.data.sets.dataset import Dataset
 from dmix.data.sets.image_folders import readable
+from dmix.data.sets.leftovers import is_leftover
 from dmix.data.sets.listed import Place, Row, dataset, locate
+from dmix.data.sets.nested import advice
+from dmix.data.sets.stated_class import require_own_names
 from dmix.part import part
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff")  # in upper case, too
-JUNK = ("thumbs.db", "desktop.ini")  # ignored like hidden files
 
 
 @part
@@ -31,7 +33,8 @@ def class_folders(
     """Find the images in `root/<edition>/<folder>`: train/<class>/*, and val/<class>/* or test/<class>/*.
 
     Labels are the indices of the classes' names in sorted order, and each split is in the order of its paths,
-    both as in torchvision's ImageFolder. Hidden files and folders, Thumbs.db and desktop.ini are ignored.
+    both as in torchvision's ImageFolder. Hidden files and folders, Thumbs.db and their like (`leftovers`) are
+    passed over.
 
     Parameters
     ----------
@@ -42,7 +45,8 @@ def class_folders(
     Raises
     ------
     DmixError: the data are missing, there are two test splits or none, the splits have different classes, a
-        class has no images, a file is not an image, or the sizes differ from the settings.
+        class has no images, a file is not an image, an image's name states another WordNet id than that of
+        its folder, or the sizes differ from the settings.
     """
     target = root / edition / folder
     place = locate(root, folder, folder, edition, f"put it there: {target}/{{train,val}}/<class>/<image>")
@@ -51,13 +55,16 @@ def class_folders(
         held_out = [name for name in ("val", "test") if (target / name).is_dir()]
         if len(held_out) != 1:
             found = "both val and test" if held_out else "neither val nor test"
-            raise place.fault(f"{target} holds {found}: it needs the one that is evaluated")
+            deeper = "" if held_out else advice(target, "train")
+            raise place.fault(f"{target} holds {found}: it needs the one that is evaluated{deeper}")
         named = {split: _classes(place, split) for split in ("train", held_out[0])}
         for one, other in (("train", held_out[0]), (held_out[0], "train")):
             if lacking := sorted(set(named[one]) - set(named[other])):
                 raise place.fault(f"{target}: the class {lacking[0]} of {one} is not among those of {other}")
         splits = {"train": _rows(place, "train", named["train"])}
         splits["test"] = _rows(place, held_out[0], named["train"])
+        for rows in splits.values():
+            require_own_names(place, ((path, named["train"][label]) for path, label in rows))
     sizes = {"classes": classes, "train_size": train_size, "test_size": test_size}
     return dataset(place, splits, len(named["train"]), **sizes)
 
@@ -86,5 +93,5 @@ def _rows(place: Place, split: str, classes: list[str]) -> list[Row]:
 
 def _visible(folder: Path) -> Iterator[Path]:
     for path in sorted(folder.iterdir()):
-        if not path.name.startswith(".") and path.name.lower() not in JUNK:
+        if not is_leftover(path.name):
             yield path

@@ -10,6 +10,7 @@ from annotated_types import Gt
 
 from dmix.data.sets.dataset import Dataset
 from dmix.data.sets.listed import Line, Place, Row, dataset, locate, read_keyed_lines
+from dmix.data.sets.stated_class import require_same
 from dmix.part import part
 
 FOLDER = "CUB_200_2011"
@@ -30,7 +31,7 @@ def cub(
     """Read `root/<edition>/CUB_200_2011`, the unpacked archive; bounding boxes and key points are not used.
 
     images.txt, image_class_labels.txt and train_test_split.txt refer to images by id and may each be in any
-    order. Class ids 1, 2, ... become the labels 0, 1, ...
+    order. An image's folder has the name of its class. Class ids 1, 2, ... become the labels 0, 1, ...
 
     Parameters
     ----------
@@ -58,7 +59,19 @@ def cub(
         if flag.text not in ("0", "1"):
             raise place.fault(f"{flag.where}: {flag.text} is neither 1 (training) nor 0 (test)")
         splits["train" if flag.text == "1" else "test"].append((f"images/{path.text}", labels[class_id.text]))
-    return dataset(place, splits, len(names), classes=classes, train_size=train_size, test_size=test_size)
+    sizes = {"classes": classes, "train_size": train_size, "test_size": test_size}
+    found = dataset(place, splits, len(names), **sizes)
+    known = {line.text for line in names.values()}
+    require_same(
+        place,
+        (
+            (f"images/{path.text}", folder, names[class_ids[image].text].text)
+            for image, path in paths.items()
+            if (folder := path.text.partition("/")[0]) in known
+        ),
+        LABELS,
+    )
+    return found
 
 
 def _require_same_ids(place: Place, paths: Mapping[str, Line], other: Mapping[str, Line], name: str) -> None:

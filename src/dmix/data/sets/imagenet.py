@@ -17,12 +17,15 @@ from dmix.data.sets.dataset import Dataset, FileSplit
 from dmix.data.sets.image_files import ImageFiles, LooseFiles
 from dmix.data.sets.image_folders import images_in, readable, subfolders
 from dmix.data.sets.listed import Place, locate, require_sizes
+from dmix.data.sets.nested import advice
+from dmix.data.sets.stated_class import require_own_names, require_same
 from dmix.data.sets.tar_files import TarFiles
 from dmix.part import part
 
 FOLDER = "imagenet"
 TRAIN_ARCHIVE, VAL_ARCHIVE = "ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar"
 NAME = re.compile(r"(?:train|val)/(n\d{8})/[\w.-]+\.JPEG", re.ASCII)
+VAL_NUMBER = re.compile(r"/ILSVRC2012_val_(\d{8})[^/]*\Z", re.ASCII)
 VAL_NAME = re.compile(r"ILSVRC2012_val_(\d{8})\.JPEG", re.ASCII)
 
 
@@ -39,7 +42,8 @@ def imagenet(
 
     Each split is read from the first of these that exists:
 
-    - class folders, `train/<wnid>/*.JPEG` and `val/<wnid>/*.JPEG`;
+    - class folders, `train/<wnid>/*.JPEG` and `val/<wnid>/*.JPEG`; the latter are compared with the
+      development kit if that lies beside;
     - for val, `val/*.JPEG` without class folders, and the development kit;
     - the official archives, not unpacked: ILSVRC2012_img_train.tar, and ILSVRC2012_img_val.tar with the
       development kit. An index of each is made once (`tar_index`).
@@ -55,7 +59,8 @@ def imagenet(
 
     Raises
     ------
-    DmixError: the data are missing, damaged, of the other edition, or differ from the settings.
+    DmixError: the data are missing, damaged, of the other edition, or differ from the settings; or an image
+        is in the folder of another class than its name or the development kit states.
     """
     place = locate(root, FOLDER, "imagenet", edition, "run: dmix data import imagenet PATH")
     with readable(place):
@@ -72,6 +77,10 @@ def imagenet(
                 "test images": (len(test.names), test_size),
             },
         )
+        for files, wnids in ((train, train_wnids), (test, test_wnids)):
+            require_own_names(place, zip(files.names, wnids, strict=True))
+        if isinstance(test, LooseFiles):  # in the other forms the kit has said the classes
+            _require_val_as_in_devkit(place, test.names, test_wnids)
         splits = {
             "train": FileSplit(train, np.array([labels[wnid] for wnid in train_wnids], np.int64)),
             "test": FileSplit(test, np.array([labels[wnid] for wnid in test_wnids], np.int64)),
@@ -128,7 +137,10 @@ def _in_archive(archive: Path, index: tar_index.TarIndex, names: Sequence[str]) 
 
 def _index(place: Place, archive: str, split: str) -> tar_index.TarIndex:
     if not (place.folder / archive).is_file():
-        raise place.fault(f"{place.folder} holds neither the folder {split} nor the archive {archive}")
+        raise place.fault(
+            f"{place.folder} holds neither the folder {split} nor the archive {archive}"
+            f"{advice(place.folder, split)}"
+        )
     return tar_index.load(place.folder / archive)
 
 
@@ -142,6 +154,29 @@ def _by_class(place: Place, names: Sequence[str]) -> list[str]:
             raise place.fault(f"{place.folder}: {name} is none of the {len(wnids)} validation images")
         placed.append(f"val/{wnids[int(match[1]) - 1]}/{name}")
     return placed
+
+
+def _require_val_as_in_devkit(place: Place, names: Sequence[str], wnids: Sequence[str]) -> None:
+    """Compare the class folders of val with the development kit, if that is there.
+
+    Raises
+    ------
+    DmixError: they differ, or the kit is not the genuine one.
+    """
+    kit = place.folder / imagenet_devkit.ARCHIVE
+    if not kit.exists():
+        return
+    truth = imagenet_devkit.validation_wnids(kit, f"remove {kit}, or get the genuine one")
+    numbers = [VAL_NUMBER.search(name) for name in names]
+    require_same(
+        place,
+        (
+            (name, wnid, truth[int(number[1]) - 1])
+            for name, wnid, number in zip(names, wnids, numbers, strict=True)
+            if number is not None and 1 <= int(number[1]) <= len(truth)
+        ),
+        imagenet_devkit.ARCHIVE,
+    )
 
 
 def _wnids(place: Place, files: ImageFiles) -> list[str]:

@@ -76,12 +76,12 @@ def loads(content: bytes, path: Path, way_out: str) -> dict[bytes, Any]:
 
     Raises
     ------
-    DmixError: the stream is damaged, has a global that is not allowed, or holds no dictionary.
+    DmixError: the stream is no whole pickle, has a global that is not allowed, or holds no dictionary.
     """
     try:
         found = _Restricted(content, path).load()
     except _BROKEN as error:
-        raise DmixError(f"{path} is damaged: {error or type(error).__name__}", way_out) from error
+        raise DmixError(f"{path} cannot be unpickled: {error or type(error).__name__}", way_out) from error
     if not isinstance(found, dict):
         raise DmixError(f"{path} holds a {type(found).__name__}, not a dictionary", way_out)
     return found

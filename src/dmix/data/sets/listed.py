@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import numpy as np
 from dmix.data.sets import marker
 from dmix.data.sets.dataset import Dataset, Edition, FileSplit
 from dmix.data.sets.image_files import LooseFiles
+from dmix.data.sets.nested import advice
 from dmix.errors import DmixError
 
 Row = tuple[str, int]  # an image's path relative to the data set's folder, and its label
@@ -75,7 +77,7 @@ def read_content(place: Place, name: str) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError as error:
-        raise place.fault(f"{path} is missing") from error
+        raise place.fault(f"{path} is missing{advice(place.folder, name)}") from error
     except OSError as error:
         raise place.fault(f"cannot read {path}: {error.strerror or error}") from error
 
@@ -161,9 +163,10 @@ def dataset(
             splits={split: _file_split(place, rows) for split, rows in splits.items()},
         )
     except FileNotFoundError as error:  # the fingerprint reads the size of every file
-        missing = sum(not (place.folder / path).exists() for path in paths)
+        missing = [path for path in paths if not os.path.exists(place.folder / path)]  # noqa: PTH110
         raise place.fault(
-            f"the image {error.filename} is missing ({missing} of {len(paths)} images are)"
+            f"the image {error.filename} is missing ({len(missing)} of {len(paths)} images are)"
+            f"{advice(place.folder, missing[0]) if missing else ''}"
         ) from error
     except OSError as error:
         raise place.fault(f"cannot read the image {error.filename}: {error.strerror or error}") from error

@@ -13,17 +13,18 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from dmix.data.sets.leftovers import is_leftover
 from dmix.errors import DmixError
 from dmix.files import atomic_write
 
-FORMAT = 1  # version of the saved index's format
+FORMAT = 2  # version of the saved index's format
 BLOCK = 512  # bytes; headers and contents start at multiples of it
 WAY_OUT = "compare its size and checksum with its source's, and get it again"
 
 
 @dataclass(frozen=True, eq=False)
 class TarIndex:
-    """The files of an archive, in its order.
+    """The files of an archive but leftovers, in its order.
 
     Parameters
     ----------
@@ -61,7 +62,7 @@ def load(archive: Path) -> TarIndex:
 
 
 def scan(archive: Path) -> TarIndex:
-    """Find every file of an uncompressed archive and of the archives directly inside it.
+    """Find every file but leftovers of an uncompressed archive and of the archives directly inside it.
 
     Raises
     ------
@@ -97,7 +98,7 @@ def _flattened(stream: BinaryIO, name: str, offset: int, size: int) -> Iterator[
 
 
 def _members(stream: BinaryIO, start: int, end: int) -> Iterator[tuple[str, int, int]]:
-    """Yield path, offset and size of every file of the archive at bytes `start` to `end` of `stream`.
+    """Yield path, offset and size of every file but leftovers of the archive in bytes `start` to `end`.
 
     Unlike for tarfile, which takes any invalid header for the end of an archive, the end must be a block of
     zeros before `end`.
@@ -110,7 +111,7 @@ def _members(stream: BinaryIO, start: int, end: int) -> Iterator[tuple[str, int,
             path = PurePosixPath(member.name)
             if path.is_absolute() or ".." in path.parts:
                 raise tarfile.ReadError(f"its member {member.name} lies outside of it")
-            if member.isdir():
+            if member.isdir() or any(map(is_leftover, path.parts)):
                 continue
             if not member.isfile():
                 raise tarfile.ReadError(f"its member {member.name} is no file but a link or a device")

@@ -13,6 +13,7 @@ from dmix.data.sets.dataset import Dataset, Split
 from dmix.data.sets.image_files import LooseFiles, decode
 from dmix.data.sets.image_folders import images_in, readable, subfolders
 from dmix.data.sets.listed import Place, Rows, locate, read_keyed_lines, read_lines, require_sizes
+from dmix.data.sets.stated_class import require_own_names
 from dmix.part import part
 
 FOLDER = "tiny-imagenet-200"
@@ -47,13 +48,15 @@ def tiny_imagenet(
 
     Raises
     ------
-    DmixError: the data are missing, damaged, of the other edition, or differ from the settings.
+    DmixError: the data are missing, damaged, of the other edition, or differ from the settings; or an image
+        is in the folder of another class than its name states.
     """
     require_divisor("tiny_imagenet", SIZE, image_size)
     place = locate(root, FOLDER, "tiny_imagenet", edition, "run: dmix data fetch tiny_imagenet")
     with readable(place):
         wnids = _wnids(place)
         train, test = _train(place, wnids), _val(place, wnids)
+        require_own_names(place, ((path, wnids[label]) for path, label in (*train, *test)))
         require_sizes(
             place,
             {
