@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,12 +13,14 @@ import torch
 from torch import Tensor, nn
 
 from dmix.backbones.backbone import Backbone
+from dmix.backbones.weights_file import state_dict
 from dmix.errors import DmixError
 
 CHECKSUM = re.compile(r"-([a-f0-9]{8,})\.")  # in a file's name: the start of its sha256 (torch hub)
 # Counter of batch norms. Files from before torch 0.4.1 have none; torch then starts at 0.
 COUNTER = "num_batches_tracked"
 WAY_OUT = "dmix doctor says how to get it"
+OF_RUN = "get the run's weights (dvc pull), or remove its record.json and train it again"
 OTHER = "choose weights of the run's backbone in params.yaml"
 
 
@@ -30,12 +31,12 @@ def load_published(model: Backbone, path: Path) -> None:
 
     Parameters
     ----------
-    path: a state dict, .pth or .safetensors, whose name ends with the start of its sha256, such as
-        resnet18-f37072fd.pth.
+    path: a state dict, or a checkpoint with one (see `weights_file`), whose name ends with the start of its
+        sha256, such as resnet18-f37072fd.pth.
 
     Raises
     ------
-    DmixError: the file is missing or damaged, or its tensors are not those of the network.
+    DmixError: the file is missing, damaged or something else, or its tensors are not those of the network.
     """
     found = _of_published(path)
     body = {model.published_name(name): tensor for name, tensor in _body(model).items()}
@@ -134,29 +135,16 @@ def _of_published(path: Path) -> Mapping[str, Tensor]:
             f"{path} is damaged: its sha256 does not begin with {checksum[1]}",
             f"delete it; {WAY_OUT}",
         )
-    if path.suffix == ".safetensors":
-        return _tensors(data, path)
-    try:
-        found = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    except Exception as error:  # torch.load has no common error for damaged files
-        raise _no_weights(path) from error
-    if not isinstance(found, Mapping) or not all(isinstance(value, Tensor) for value in found.values()):
-        raise _no_weights(path)
-    return found
+    return state_dict(data, path)
 
 
 def _of_run(path: Path) -> Mapping[str, Tensor]:
     """Return the tensors of a run's weights file."""
-    data = _read(path, "get the run's weights (dvc pull), or remove its record.json and train it again")
-    return _tensors(data, path)
-
-
-def _tensors(data: bytes, path: Path) -> Mapping[str, Tensor]:
-    """Return the tensors in `data`, the content of the safetensors file `path`."""
+    data = _read(path, OF_RUN)
     try:
         return dict(safetensors.torch.load(data))
     except safetensors.SafetensorError as error:
-        raise _no_weights(path) from error
+        raise DmixError(f"{path} is damaged, or no file of weights", OF_RUN) from error
 
 
 def _read(path: Path, way_out: str) -> bytes:
@@ -164,10 +152,6 @@ def _read(path: Path, way_out: str) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise DmixError(f"cannot read the weights {path}: {error.strerror}", way_out) from error
-
-
-def _no_weights(path: Path) -> DmixError:
-    return DmixError(f"{path} is damaged, or no file of weights", "delete it and get it again")
 
 
 def _fill(body: Mapping[str, Tensor], found: Mapping[str, Tensor], path: Path) -> None:
