@@ -39,6 +39,7 @@ import numpy as np
 import torch
 from throughput import UNTIMED, Feed, pace
 
+from dmix.cores import job_cores
 from dmix.data.loading import epochs
 from dmix.data.loading.loader import Normaliser
 from dmix.data.loading.sampling import WithReplacement
@@ -86,7 +87,7 @@ def main() -> None:
     """Time both feeds and print the table."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--rounds", type=int, help="default: 7 on a CPU, 20 on a GPU")
-    options.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
+    options.add_argument("--workers", type=int, default=job_cores())
     options.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
     options.add_argument("--csv", type=Path)
     given = options.parse_args()
@@ -290,7 +291,7 @@ def print_heading(sizes: list[int], device: torch.device, rounds: int, workers: 
     """Print what one must know to read the table, and its first line."""
     hardware = facts.hardware(device)
     print(f"device: {hardware.device}, {hardware.host_cpu}, {torch.get_num_threads()} thread(s)")
-    cores, load = len(os.sched_getaffinity(0)), os.getloadavg()[0]
+    cores, load = job_cores(), os.getloadavg()[0]
     print(f"cores: {cores}, load average {load:.1f} at the start")
     print("versions: " + ", ".join(f"{name} {version}" for name, version in facts.versions().items()))
     labelled, weak, strong = sizes

@@ -24,6 +24,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from dmix.cores import job_cores
 from dmix.data.augment.strong import StrongCrop
 from dmix.job import facts
 
@@ -50,7 +51,7 @@ def main() -> None:
     for device in devices:
         hardware = facts.hardware(device)
         print(f"device: {hardware.device}, {hardware.host_cpu}, {hardware.threads} thread(s)")
-    cores, load = len(os.sched_getaffinity(0)), os.getloadavg()[0]
+    cores, load = job_cores(), os.getloadavg()[0]
     print(f"cores: {cores}, load average {load:.1f} at the start")
     print("versions: " + ", ".join(f"{name} {version}" for name, version in facts.versions().items()))
     print(f"images per second, batches of {given.batch}, {SIDE} px; n = {given.rounds} rounds\n")

@@ -35,6 +35,7 @@ import numpy as np
 import PIL.Image
 import torch
 
+from dmix.cores import job_cores
 from dmix.data.loading.feed import ReadOptions
 from dmix.data.loading.loader import Batch
 from dmix.data.sets.dataset import AnySplit, Dataset, FileSplit, Split
@@ -75,7 +76,7 @@ def main() -> None:
     """Time every recipe and print the table."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--rounds", type=int, help="default: 3 on a CPU, 20 on a GPU")
-    options.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
+    options.add_argument("--workers", type=int, default=job_cores())
     options.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
     options.add_argument("--recipe", action="append", metavar="NAME", help="may be given several times")
     options.add_argument("--csv", type=Path)
@@ -277,7 +278,7 @@ def print_heading(files: LooseFiles, device: torch.device, rounds: int, workers:
     """Print what one must know to read the table, and its first line."""
     hardware = facts.hardware(device)
     print(f"device: {hardware.device}, {hardware.host_cpu}, {torch.get_num_threads()} thread(s)")
-    cores, load = len(os.sched_getaffinity(0)), os.getloadavg()[0]
+    cores, load = job_cores(), os.getloadavg()[0]
     print(f"cores: {cores}, load average {load:.1f} at the start")
     print("versions: " + ", ".join(f"{name} {version}" for name, version in facts.versions().items()))
     size = files.sizes().mean() / 1000

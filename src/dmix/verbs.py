@@ -7,7 +7,6 @@ import dataclasses
 import difflib
 import functools
 import json
-import os
 import shutil
 import sys
 import time
@@ -16,6 +15,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dmix.cores import job_cores
 from dmix.data_items import Item, read_sources
 from dmix.errors import DmixError
 from dmix.grid.expand import Grid, folder, load_grid
@@ -188,7 +188,7 @@ def data_verify(options: argparse.Namespace) -> int:
             print(verify_files(item, DATA))
         else:
             folder = DATA / options.edition / item.path
-            print(verify(item.name, folder, functools.partial(load, DATA), os.cpu_count() or 1))
+            print(verify(item.name, folder, functools.partial(load, DATA), job_cores()))
 
     return _each(items, check)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from dmix.cores import job_cores
 from dmix.data.loading.feed import ReadOptions
 from dmix.grid.paths import DATA
 
@@ -33,7 +34,7 @@ class Options:
 def own_cores() -> int:
     """Return this process's share of the cores of its job, at least one."""
     together = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # processes that torchrun started on this machine
-    return max(1, len(os.sched_getaffinity(0)) // together)
+    return max(1, job_cores() // together)
 
 
 def read_options(options: Options, device: torch.device) -> ReadOptions:
