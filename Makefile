@@ -10,8 +10,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-# uv does not read pip's configuration: pass pip's find-links folder on to it.
-find_links = $(shell $(PYTHON) -m pip config list 2>/dev/null | sed -n "s/.*find-links='\(.*\)'/\1/p" | head -n 1)
+# uv does not read pip's configuration (a mirror, certificates, a proxy): this passes it on.
+UV := $(BIN)/python workflows/uv_as_pip.py $(BIN)/uv
 
 .PHONY: help setup lock reproduce smoke test lint docs bench cluster-test clean
 
@@ -23,8 +23,8 @@ setup: .venv/ready ## make .venv with the locked packages
 .venv/ready: requirements.lock constraints-cuda.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("dmix needs Python 3.11 or newer: make PYTHON=python3.12 setup" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	UV_FIND_LINKS="$${UV_FIND_LINKS:-$(find_links)}" $(BIN)/uv pip install --quiet --python $(BIN)/python \
+	PIP_USER=0 $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(UV) pip install --quiet --python $(BIN)/python \
 	    -c requirements.lock -c constraints-cuda.txt -e . --group test --group lint
 	@touch $@
 
@@ -32,7 +32,7 @@ setup: .venv/ready ## make .venv with the locked packages
 # Compiled for the oldest Python that pyproject.toml names.
 lock: .venv/ready ## compile requirements.lock and constraints-cuda.txt from pyproject.toml
 	cat requirements.lock constraints-cuda.txt > .venv/pins.txt
-	UV_FIND_LINKS= uv pip compile --quiet --python-version 3.11 --python-platform x86_64-manylinux_2_28 \
+	UV_FIND_LINKS= $(UV) pip compile --quiet --python-version 3.11 --python-platform x86_64-manylinux_2_28 \
 	    --no-emit-index-url --no-header --no-annotate --all-extras --group test --group lint \
 	    $(patsubst %,--upgrade-package %,$(UPGRADE)) pyproject.toml -o .venv/pins.txt
 	grep -vE '^(nvidia|cuda|triton)' .venv/pins.txt > requirements.lock
@@ -54,14 +54,15 @@ test: .venv/ready ## run the tests
 	pytest -q -n 2 --dist worksteal
 
 lint: .venv/ready ## format, lint, types, import rule, workflow format
-	ruff format --check src tests benchmarks docs
-	ruff check src tests benchmarks docs
+	ruff format --check src tests benchmarks docs workflows
+	ruff check src tests benchmarks docs workflows
 	mypy
 	lint-imports
 	snakefmt --check Snakefile workflows
 
-docs: .venv/ready ## write the table of counts in docs/grid.md
+docs: .venv/ready ## write the counts in docs/grid.md, and draw the pictures anew that are stale
 	python docs/counts.py
+	python docs/pictures.py
 
 # On 2 CPU cores about 210, 180, 65, 50, 20 and 60 seconds.
 bench: .venv/ready ## speed and scale, printed with hardware and versions (10 minutes)
