@@ -1,0 +1,143 @@
+"""Draw the pictures of README.md and docs/ anew where what they show has changed (make docs).
+
+They show results of the embedded tier, from results/embedded: `make reproduce` comes first. A picture carries
+the digest of what it shows (`stated`), by which a test tells without any results whether it is stale.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from matplotlib.figure import Figure
+from PIL import Image
+
+from dmix import PACKAGE
+from dmix.errors import DmixError
+from dmix.files import atomic_write
+from dmix.grid.code import module_digest
+from dmix.grid.expand import Grid, load_grid
+from dmix.grid.paths import DATA, runs_folder
+from dmix.grid.spec import digest_of
+from dmix.report.deviations import concerning, read_deviations
+from dmix.report.frame import load_frame
+from dmix.report.levels import settings_of
+from dmix.report.table import build_table
+from dmix.report.text import to_text
+from dmix.show import figure
+from dmix.show.mixups import gallery
+from dmix.show.policies import METHOD
+
+FOLDER = Path(__file__).with_name("img")
+REFERENCE = Path(__file__).parents[1] / "reference"
+TIER = "embedded"
+DIGEST = "Shows"  # key of the digest in a PNG file
+TABLES = ("table1", "table5")
+DATASET, LAM = "cifar100", 0.6
+
+
+class Picture(NamedTuple):
+    """The runs that a picture shows, the digest of it and its runs, and how it is drawn."""
+
+    runs: Callable[[Grid], list[str]]
+    digest: Callable[[Grid], str]
+    draw: Callable[[Grid, Path], Figure]
+
+
+def tables_text(grid: Grid, runs_root: Path) -> str:
+    """Return Tables 1 and 5 as `make reproduce` prints them, with gaps where `runs_root` has no record."""
+    texts = []
+    for name in TABLES:
+        table = grid.params.tables[name]
+        frame = load_frame(grid, grid.table_runs(table), runs_root, settings_of(table))
+        notes = concerning(read_deviations(REFERENCE / "deviations.csv"), frame)
+        texts.append(to_text(build_table(name, frame, table, grid.params, grid.tier, notes)))
+    return "\n\n".join(texts)
+
+
+def _of_tables(grid: Grid) -> list[str]:
+    return sorted({name for table in TABLES for name in grid.table_runs(grid.params.tables[table])})
+
+
+def _digest_of_tables(grid: Grid) -> str:
+    return digest_of([tables_text(grid, Path("none")), *_folders(grid, _of_tables(grid))])
+
+
+def _draw_tables(grid: Grid, runs_root: Path) -> Figure:
+    drawn = Figure()
+    drawn.text(0, 0, tables_text(grid, runs_root), family="monospace", fontsize=7, linespacing=1.1)
+    return drawn
+
+
+def _mixing(grid: Grid) -> list[str]:
+    """Return the runs one of which shows each policy."""
+    return sorted(
+        name
+        for name, spec in grid.runs.items()
+        if spec.axes["dataset"] == DATASET
+        and grid.params.policies[spec.axes["policy"]].kind != "none"
+        and spec.settings["method"]["use"] == METHOD
+    )
+
+
+def _digest_of_mixups(grid: Grid) -> str:
+    code = [module_digest(path, path.stem)[0] for path in sorted((PACKAGE / "show").glob("*.py"))]
+    return digest_of([LAM, code, *_folders(grid, _mixing(grid))])
+
+
+def _draw_mixups(grid: Grid, runs_root: Path) -> Figure:
+    found = gallery(grid, DATASET, LAM, runs_root, DATA)
+    for line in found.left_out:
+        print(f"left out: {line}")
+    return figure.draw(found)
+
+
+PICTURES = {
+    "tables.png": Picture(_of_tables, _digest_of_tables, _draw_tables),
+    "mixups.png": Picture(_mixing, _digest_of_mixups, _draw_mixups),
+}
+
+
+def _folders(grid: Grid, names: list[str]) -> Iterator[str]:
+    """Yield the folders of runs, whose names have the digests of their settings and code."""
+    yield from (grid.folders[name] for name in names if name in grid.folders)
+
+
+def stated(path: Path) -> str:
+    """Return the digest that a picture carries, "" for none."""
+    if not path.exists():
+        return ""
+    with Image.open(path) as image:
+        return str(image.info.get(DIGEST, ""))
+
+
+def main() -> int:
+    """Draw what is stale, in the repository's root; return 1 where results for it are missing."""
+    grid, status = load_grid(TIER), 0
+    for name, picture in PICTURES.items():
+        path, digest = FOLDER / name, picture.digest(grid)
+        if stated(path) == digest:
+            continue
+        runs_root = runs_folder(TIER)
+        folders = list(_folders(grid, picture.runs(grid)))
+        missing = sum(not (runs_root / folder / "record.json").exists() for folder in folders)
+        if missing:
+            error = DmixError(
+                f"{path} is stale, and {missing} of the {len(folders)} runs that it shows are not trained",
+                "run: make reproduce && make docs",
+            )
+            print(f"pictures: {error}", file=sys.stderr)
+            status = 1
+            continue
+        drawn = picture.draw(grid, runs_root)
+        with atomic_write(path) as stream:
+            metadata = {"Software": None, DIGEST: digest}
+            drawn.savefig(stream, format="png", dpi=figure.DPI, metadata=metadata, bbox_inches="tight")
+        print(path)
+    return status
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
