@@ -1,7 +1,7 @@
 """Run a command of uv with the indexes, certificates and proxy that pip is configured with.
 
 uv does not read pip's configuration. Where PyPI is reached through a mirror, pip.conf or PIP_... often is the
-only place that names it. A variable of uv that is set already is left as it is, also an empty one.
+only place that names it. A variable UV_... that is set already is left as it is, also an empty one.
 
     python workflows/uv_as_pip.py uv pip install ...
 """
@@ -30,7 +30,9 @@ SECTIONS = ("global", "install", ":env:")
 def pip_settings() -> dict[str, str]:
     """Return the settings of `pip install` from all of pip's files and variables."""
     command = (sys.executable, "-m", "pip", "--disable-pip-version-check", "config", "list")
-    listed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    # `user = true` would be taken for the option --user, which lists the user's own file alone
+    everything = {**os.environ, "PIP_USER": "0"}
+    listed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=everything).stdout
     found: dict[str, dict[str, str]] = {section: {} for section in SECTIONS}
     for line in listed.splitlines():
         name, _, value = line.partition("=")
@@ -44,7 +46,7 @@ def environment(settings: dict[str, str]) -> dict[str, str]:
     """Return the variables to add to uv's environment."""
     settings = dict(settings)
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):  # which pip obeys too
-        if os.environ.get(name):
+        if os.environ.get(name) and not os.environ.get("SSL_CERT_FILE"):
             settings.setdefault("cert", os.environ[name])
     added = {
         variable: ("," if variable == "UV_FIND_LINKS" else " ").join(settings[name].split())
@@ -54,7 +56,7 @@ def environment(settings: dict[str, str]) -> dict[str, str]:
     if "UV_INDEX" in added:
         # pip takes the best release of all indexes; uv stops at the first index that has the package
         added["UV_INDEX_STRATEGY"] = "unsafe-best-match"
-    return {name: value for name, value in added.items() if name not in os.environ}
+    return {name: value for name, value in added.items() if name[:3] != "UV_" or name not in os.environ}
 
 
 if __name__ == "__main__":

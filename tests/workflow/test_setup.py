@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -138,16 +139,23 @@ client-cert = /not/for/install.pem
 
 def test_variables_go_before_files_and_uvs_own_before_both(tmp_path):
     configuration = "[global]\nindex-url = https://file.example/simple\nfind-links = /wheels\n"
-    mine = {
-        "PIP_INDEX_URL": "https://variable.example/simple",
-        "REQUESTS_CA_BUNDLE": "/ca.pem",
-        "UV_FIND_LINKS": "",
-    }
+    mine = {"PIP_INDEX_URL": "https://variable.example/simple", "UV_FIND_LINKS": ""}
     added, arguments = passed_on(tmp_path, configuration, **mine)
     assert added["UV_DEFAULT_INDEX"] == "https://variable.example/simple"
-    assert added["SSL_CERT_FILE"] == "/ca.pem"
     assert "UV_FIND_LINKS" not in added
     assert arguments == []
+
+
+def test_certificates_that_pip_takes_from_the_environment_reach_uv(monkeypatch):
+    """Unless pip's own setting or the variable of uv says otherwise."""
+    environment = runpy.run_path(str(SCRIPT))["environment"]
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/bundle.pem")
+    assert environment({})["SSL_CERT_FILE"] == "/bundle.pem"
+    assert environment({"cert": "/own.pem"})["SSL_CERT_FILE"] == "/own.pem"
+    monkeypatch.setenv("SSL_CERT_FILE", "/uvs.pem")
+    assert environment({}) == {}
+    assert environment({"cert": "/own.pem"}) == {"SSL_CERT_FILE": "/own.pem"}
 
 
 def test_uv_installs_from_the_mirror(tmp_path, mirror):
