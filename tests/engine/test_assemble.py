@@ -10,6 +10,7 @@ import safetensors.torch
 import torch
 
 from dmix.backbones import pretrained
+from dmix.backbones.sync_batchnorm import SyncBatchNorm2d
 from dmix.data.loading import feed
 from dmix.data.loading.loader import EvaluationSet, ResidentLoader
 from dmix.data.loading.stream import StreamEvaluation, StreamLoader
@@ -97,6 +98,29 @@ def test_two_processes_share_the_draws_of_one(data, part_of):
     for half in halves:
         assert half.keys() == whole.keys()
         assert_equal(half.values(), whole.values())
+
+
+RSB = "supervised/imagenet/resnet50/{}/mbce_one/s0"
+
+
+@pytest.mark.parametrize("policy", ["rsb", "puzzlemix", "automix", "samix"])
+def test_every_batch_norm_of_rsb_a3_has_the_statistics_of_all_processes(policy, data):
+    """Of the network, of momentum copies and of mixers; nothing else of the run changes."""
+    spec = GRID.runs[RSB.format(policy)]
+    task = assemble(spec, data(spec), CPU).method
+    plain = assemble(with_settings(spec, "recipe", sync_batchnorm=False), data(spec), CPU).method
+    norms = [type(one) for one in task.modules() if isinstance(one, torch.nn.BatchNorm2d)]
+    assert set(norms) == {SyncBatchNorm2d}
+    assert len(norms) == sum(type(one) is torch.nn.BatchNorm2d for one in plain.modules())
+    assert task.state_dict().keys() == plain.state_dict().keys()
+    assert_equal(task.state_dict().values(), plain.state_dict().values())
+    assert [name for name, _ in task.named_parameters()] == [name for name, _ in plain.named_parameters()]
+
+
+def test_batch_norms_of_other_recipes_are_torchs(data):
+    for spec in (STREAMED, RESIDENT):
+        task = assemble(spec, data(spec), CPU).method
+        assert not any(isinstance(one, SyncBatchNorm2d) for one in task.modules())
 
 
 def test_draws_that_cannot_be_shared_are_refused():

@@ -12,6 +12,7 @@ import torch
 import two_processes
 from small_runs import (
     SEED,
+    differences,
     loader_for,
     make_task,
     make_trainer,
@@ -21,7 +22,7 @@ from small_runs import (
     with_norms,
 )
 from torch.nn import functional
-from two_processes import CLIPPED, RECIPES, STEPS, after_steps, free_port, whole_run
+from two_processes import CLIPPED, RECIPES, STEPS, after_steps, free_port, synchronised, whole_run
 
 from dmix.engine.distributed import World, here, joined
 from dmix.engine.seeding import host_generator
@@ -129,6 +130,27 @@ def test_with_norms_they_are_one_process_that_normalises_each_half(two):
     assert_close(two.first["norms"], values(task), **CLOSE)
     whole = after_steps(make_trainer(settings, make_task(with_norms())))
     assert any((two.first["norms"][name] - whole[name]).abs().max() > 1e-3 for name in whole)
+
+
+def test_with_synchronised_norms_they_are_one_process_with_the_whole_batch(two):
+    """Parameters and running statistics, in both; and bit by bit what unsynchronised norms are when alone."""
+    whole = after_steps(make_trainer(recipe(), make_task(with_norms())))
+    for one in two:
+        assert_close(one["synchronised"], whole, rtol=1e-5, atol=1e-5)
+    assert not differences(after_steps(make_trainer(recipe(), make_task(synchronised()))), whole)
+
+
+def test_synchronised_norms_work_in_half_precision(two):
+    whole = after_steps(make_trainer(recipe(precision="bf16"), make_task(with_norms())), 1)
+    assert_close(two.first["synchronised_bf16"], whole, rtol=0, atol=5e-3)
+    assert_close(two.second["synchronised_bf16"], two.first["synchronised_bf16"], rtol=0, atol=0)
+
+
+def test_a_run_with_synchronised_norms_has_the_history_of_one_process(two):
+    _, history = whole_run(make_trainer(recipe(), make_task(with_norms())))
+    _, found = two.first["synchronised_run"]
+    for row, expected in zip(found, history, strict=True):
+        assert row == pytest.approx(expected, abs=1e-5)
 
 
 def test_losses_and_readings_are_those_of_the_whole_batch_and_split(two):

@@ -16,8 +16,10 @@ from small_runs import (
     norm_free,
     recipe,
     values,
+    with_norms,
 )
 from torch import nn
+from two_processes import AUTOMIX
 
 from dmix.backbones.parameter_group import ParameterGroup
 from dmix.engine.precision import autocast, gradient_scaler
@@ -26,8 +28,39 @@ from dmix.engine.schedules.cosine import cosine
 from dmix.errors import DmixError
 from dmix.job import checkpoint
 from dmix.objectives.mce import mce
+from dmix.policies.automix import AutoMix
 from dmix.policies.mixup import Mixup
+from dmix.policies.samix import SAMix
 from dmix.policies.vanilla import Vanilla
+
+LEARNED = {
+    "automix": (AutoMix, AUTOMIX),
+    "samix": (SAMix, {**AUTOMIX, "lam_residual": 0.25}),
+}
+del LEARNED["samix"][1]["lam_channel"]
+
+
+@pytest.mark.parametrize("kind", LEARNED)
+def test_a_mixer_without_warm_up_begins_at_its_full_rate(kind):
+    """The rates of a whole run of 9 steps; the encoder's grows in the first 3 from 1e-5 of itself."""
+    part, settings = LEARNED[kind]
+    schedule = {"warmup_epochs": 1, "warmup_start": 1e-5}
+
+    def rates(**changes):
+        task = make_task(with_norms(), part(**settings, **changes))
+        found = []
+        trainer = make_trainer(recipe(epochs=3, schedule=schedule), task)
+        assert trainer.run(lambda one: not found.append([g["lr"] for g in one.optimizer.param_groups]))
+        return zip(*found, strict=True)
+
+    factors = [(1 + math.cos(math.pi * step / 9)) / 2 for step in range(9)]
+    shares = [1 - (1 - min(step, 3) / 3) * (1 - 1e-5) for step in range(9)]
+    mixer = [0.05 + 0.05 * factor for factor in factors]
+    warmed = [rate * share for rate, share in zip(mixer, shares, strict=True)]
+    for changes, expected in (({}, warmed), ({"mixer_warmup": False}, mixer)):
+        encoders, mixers = rates(**changes)
+        assert encoders == pytest.approx([0.1 * f * s for f, s in zip(factors, shares, strict=True)])
+        assert mixers == pytest.approx(expected)
 
 
 class Separate(Vanilla):

@@ -17,6 +17,7 @@ from small_runs import (
     with_norms,
 )
 
+from dmix.backbones.sync_batchnorm import synchronise
 from dmix.engine.distributed import here, joined
 from dmix.errors import DmixError
 from dmix.policies.automix import AutoMix
@@ -77,6 +78,13 @@ INTERRUPTED = {
     "adamw": lambda: make_task(norm_free(dropout=0.3), Mixup(alpha=1.0)),
     "bf16": lambda: make_task(with_norms(), Mixup(alpha=1.0)),
 }
+
+
+def synchronised():
+    """A network whose batch norms see the images of all processes."""
+    model = with_norms()
+    synchronise(model)
+    return model
 
 
 class Watching(Vanilla):
@@ -142,6 +150,11 @@ def main():
             "adamw": after_steps(make_trainer(recipe(**RECIPES["adamw"]))),
             "mixup": after_steps(mixup),
             "norms": after_steps(make_trainer(recipe(), make_task(with_norms()))),
+            "synchronised": after_steps(make_trainer(recipe(), make_task(synchronised()))),
+            "synchronised_bf16": after_steps(
+                make_trainer(recipe(precision="bf16"), make_task(synchronised())), 1
+            ),
+            "synchronised_run": whole_run(make_trainer(recipe(), make_task(synchronised()))),
             "norms_run": whole_run(make_trainer(recipe(), make_task(with_norms()))),
             "run": whole_run(make_trainer(CLIPPED)),
             "one_batch": whole_run(make_trainer(recipe(epochs=1), tests=3)),

@@ -42,7 +42,7 @@ def test_the_form_of_a_whole_run(expanded):
                 "beta2": 0.999, "eps": 1e-6, "weight_decay": 0.02, "no_decay": "vectors", "clip_norm": 1.0,
                 "precision": "fp16", "schedule": "cosine", "lr_end": 1e-6, "warmup_epochs": 5,
                 "warmup_start": 1e-5, "score": "median_last10", "eval_every": 10,
-                "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225],
+                "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225], "sync_batchnorm": True,
             },
         ),
         (

@@ -83,6 +83,20 @@ def test_the_code_of_the_source_is_code_of_its_dependants(expanded):
     assert code_digest(spec) != code_digest(spec.source)
 
 
+def test_a_source_may_draw_its_first_weights_by_another_rule(expanded):
+    """The rule is of its identity and not of the network, which has to be the same."""
+    rule = (
+        "{when: {dataset: cifar100, backbone: resnet18, objective: ce}, "
+        "set: {backbone.initialisation: zero_residual}, why: test}"
+    )
+    name = LATER.format("resnet18", 0)
+    before = expanded(*BOTH, small=True).runs[name]
+    after = expanded(*BOTH, (NO_RULES, f"overrides: [{rule}] # ordered"), small=True).runs[name]
+    assert after.source.identity()["backbone"]["initialisation"] == "zero_residual"
+    assert after.settings == before.settings
+    assert after.digest() != before.digest()
+
+
 @pytest.mark.parametrize("file", ["weights/resnet18-f37072fd.pth", "weights/net.a1-14fe96d1.safetensors"])
 def test_a_file_stays_text(file, expanded):
     edits = (recipe(file), grids(grid_of("later", "resnet18")))

@@ -51,7 +51,8 @@ RECIPES = {
     "swin": {
         **ADAMW,
         **IMAGENET_PIXELS,
-        "epochs": 300, "batch_size": 1024, "warmup_epochs": 20, "eval_every": 10, "precision": "fp16",
+        "epochs": 300, "batch_size": 1024, "warmup_epochs": 20, "warmup_start": 1e-6, "eval_every": 10,
+        "precision": "fp16",
     },
     "rsb_a3": {
         **IMAGENET_PIXELS,
@@ -59,6 +60,7 @@ RECIPES = {
         "weight_decay": 0.02, "no_decay": "vectors", "clip_norm": 1.0, "precision": "fp16",
         "schedule": "cosine", "lr_end": 1e-6, "warmup_epochs": 5, "warmup_start": 1e-5,
         "epochs": 100, "batch_size": 2048, "eval_every": 10, "score": "median_last10",
+        "sync_batchnorm": True,
     },
     "finegrained": {
         **SGD,
@@ -87,8 +89,9 @@ OF_CIFAR100 = {
     "weight_decay": 1e-3,
 }  # fmt: skip
 FEW_UNLABELLED = ("pseudo_label", "mixmatch", "remixmatch")  # one for each labelled image
-# The rate of AutoMix and SAMix ends elsewhere.
-LEARNED_LR_END = {"cifar": 0.05, "tiny": 0.05}
+# What the files of AutoMix and SAMix have otherwise: where the rate ends; with Swin-T, warm-up and float32.
+OF_LEARNED = {"cifar": {"lr_end": 0.05}, "tiny": {"lr_end": 0.05}, "swin": {"warmup_start": 1e-5}}
+IN_FLOAT32 = ("swin",)
 
 CROP = {"use": "random_resized_crop", "flip": 0.5}
 RAND = {
@@ -156,6 +159,7 @@ BACKBONES = {
     "wrn28_2": {**WIDE, "widen": 2},
     "wrn28_8": {**WIDE, "widen": 8},
 }  # fmt: skip
+FROM_SCRATCH = ("cifar", "tiny", "imagenet", "rsb_a3")  # recipes of ResNets that load no weights
 STEM = {"cifar10": "cifar", "cifar100": "cifar", "tiny_imagenet": "cifar"}
 STEM |= dict.fromkeys(("imagenet", "cub", "aircraft", "cars"), "imagenet")
 NETWORKS = {
@@ -212,11 +216,11 @@ PUZZLE = {
     "use": "puzzlemix", "beta": 1.2, "gamma": 0.5, "eta": 0.2, "levels": 3, "edge_pool": 4,
     "transport_eps": 0.8, "solver": "primal_dual",
 }  # fmt: skip
-PROCESSES = {"imagenet": 4, "deit": 8, "swin": 4, "rsb_a3": 4}  # of released runs, each with its own lam
+PROCESSES = {"imagenet": 4, "deit": 8, "swin": 8, "rsb_a3": 4}  # of released runs, each with its own lam
 
 LEARNED = {"alpha": 2.0, "margin": 0.08, "mask_margin": 0.1, "mask_weight": 0.1, "momentum": 0.999}
 CONSTANT = {"mask_weight_schedule": "constant", "momentum_end": 0.999999}
-FADING = {"mask_weight_schedule": "cosine", "momentum_end": 0.99999}
+FADING = {"mask_weight_schedule": "compounding_cosine", "momentum_end": 0.99999}
 
 
 def mixer(lr: float, lr_end: float, momentum: float = 0.9) -> dict[str, float]:
@@ -227,10 +231,10 @@ BOTH = {
     "cifar": {**CONSTANT, **mixer(0.1, 0.05)},
     "tiny": {**CONSTANT, **mixer(0.1, 1e-3)},
     "imagenet": {**FADING, **mixer(0.1, 1e-3)},
-    "deit": {**FADING, **mixer(1e-3, 1e-4)},
-    "swin": {**FADING, **mixer(1e-3, 1e-4)},
+    "deit": {**FADING, **mixer(1e-3, 1e-4), "mixer_warmup": False},
+    "swin": {**FADING, **mixer(1e-3, 1e-4), "mixer_warmup": False},
     "rsb_a3": {**FADING, **mixer(8e-3, 8e-4), "generator_loss": "mbce_one"},
-    "finegrained": {**FADING, **mixer(0.01, 5e-4)},
+    "finegrained": {**FADING, **mixer(0.01, 5e-4), "derangement": True},
 }
 L1, VARIANCE = {"mask_loss": "l1"}, {"mask_loss": "l1_variance"}
 SAMIX_OF_IMAGENET = {**VARIANCE, "lam_residual": -1.0, "dropout": 0.1}
@@ -251,6 +255,7 @@ EXCEPTIONS = {
     ("automix", "finegrained", None, "resnext50"): {"mask_loss": "l1_variance"},
     ("samix", "tiny", None, "resnet18"): {"lam_residual": -1.0},
     ("samix", "finegrained", "aircraft", "resnet18"): {"momentum_end": 0.99996},
+    ("samix", "finegrained", "aircraft", "resnext50"): {"momentum_end": 0.99996},
     ("automix", "imagenet", None, "resnet50"): {"mixer_momentum": 0.0},
     ("samix", "imagenet", None, "resnet50"): {"mixer_momentum": 0.0},
 }
@@ -349,8 +354,10 @@ def test_optimisation_is_the_recipes(recipe):
     assert {place(spec) for spec in runs} == NETWORKS[recipe]
     for spec in runs:
         expected = dict(RECIPES[recipe])
-        if recipe in LEARNED_LR_END and spec.axes["policy"] in ("automix", "samix"):
-            expected["lr_end"] = LEARNED_LR_END[recipe]
+        if spec.axes["policy"] in ("automix", "samix"):
+            expected |= OF_LEARNED.get(recipe, {})
+            if recipe in IN_FLOAT32:
+                del expected["precision"]
         if recipe in ("finegrained", "transfer"):
             expected["init"] = INIT[spec.axes["backbone"]]
         if recipe == "semi":
@@ -393,7 +400,8 @@ def test_networks_are_those_of_the_paper():
     assert {spec.axes["backbone"] for spec in FIRST} == set(BACKBONES)
     for spec in FIRST:
         found = stated(spec, "backbone")
-        stem = found.pop("stem", None)
+        stem, initialisation = found.pop("stem", None), found.pop("initialisation", None)
+        assert initialisation == ("zero_residual" if recipe_of(spec) in FROM_SCRATCH else None), spec.name
         assert found == BACKBONES[spec.axes["backbone"]], spec.name
         resnet = found["use"] == "resnet"
         assert stem == (STEM[spec.axes["dataset"]] if resnet else None), spec.name
@@ -481,7 +489,10 @@ def test_puzzlemix_is_the_published_one():
         if spec.axes["policy"] == "puzzlemix":
             grid, block = (4, 4) if recipe_of(spec) == "cifar" else (3, 224)
             found = {k: v for k, v in stated(spec, "policy").items() if k not in ("alpha", "lam_groups")}
-            assert found == {**PUZZLE, "max_grid_log2": grid, "transport_block": block}, spec.name
+            own = recipe_of(spec) in ("deit", "swin", "rsb_a3")  # where it is not plain cross-entropy
+            saliency = {"saliency_loss": "objective"} if own else {}
+            expected = {**PUZZLE, **saliency, "max_grid_log2": grid, "transport_block": block}
+            assert found == expected, spec.name
 
 
 @pytest.mark.parametrize("policy", OWN_OF_LEARNED)

@@ -103,3 +103,74 @@ def test_a_pointwise_convolution_is_exact_for_few_channels(channels, step):
         torch.testing.assert_close(found.double(), expected, rtol=1e-4, atol=1e-4)
         gradient = torch.einsum("nchw,nohw->oc", picked, expected)
         torch.testing.assert_close(reached[:, :, 0, 0].double(), gradient, rtol=1e-3, atol=1e-2)
+
+
+SMALL = {
+    "basic": {"block": "basic", "layers": (2, 1), "width": 8},
+    "bottleneck": {"block": "bottleneck", "layers": (2, 1), "width": 8, "groups": 2, "group_width": 4},
+}
+
+
+BLOCKS = [(0, 0), (0, 1), (1, 0)]
+
+
+def drawn(initialisation, name, stem="imagenet"):
+    torch.manual_seed(3)
+    return ResNet(50, stem=stem, **SMALL[name], initialisation=initialisation)
+
+
+def layers_of(model, kind):
+    return {name: layer for name, layer in model.named_modules() if isinstance(layer, kind)}
+
+
+def std_of_fan_out(conv):
+    """As torch counts it, over all groups."""
+    return (2 / (conv.out_channels * conv.weight[0, 0].numel())) ** 0.5
+
+
+@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("stem", ["cifar", "imagenet"])
+def test_initial_weights_are_those_of_the_papers_code_base(name, stem):
+    """Convolutions N(0, 2 / fan-out), the last scale of each block 0, the classifier N(0, 0.01^2), bias 0."""
+    model = drawn("zero_residual", name, stem)
+    last = {f"stages.{stage}.{block}.body.{4 if name == 'basic' else 7}" for stage, block in BLOCKS}
+    norms = layers_of(model, torch.nn.BatchNorm2d)
+    assert last < norms.keys()
+    for place, norm in norms.items():
+        assert torch.equal(norm.weight, torch.full_like(norm.weight, place not in last)), place
+        assert not norm.bias.any()
+    scaled = [c.weight.flatten() / std_of_fan_out(c) for c in layers_of(model, torch.nn.Conv2d).values()]
+    assert torch.cat(scaled).std().item() == pytest.approx(1, rel=0.03)
+    assert torch.cat(scaled).abs().max() > 3
+    assert model.head[-1].weight.std().item() == pytest.approx(0.01, rel=0.1)
+    assert model.head[-1].weight.abs().max() > 0.025
+    assert not model.head[-1].bias.any()
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_every_block_begins_as_its_shortcut(name):
+    model = drawn("zero_residual", name)
+    images = torch.randn(4, 3, 32, 32)
+    state = model.stem(images)
+    for stage in model.stages:
+        for block in stage:
+            found = block(state)
+            assert torch.equal(found, block.shortcut(state).relu())
+            state = found
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_other_initial_weights_are_torchvisions_and_torchs(name):
+    """The first is the default."""
+    plain, model = drawn("torch", name), drawn("torchvision", name)
+    torch.manual_seed(3)
+    usual = ResNet(50, stem="imagenet", **SMALL[name])
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), usual.parameters(), strict=True))
+    bound = 1 / model.head[-1].in_features ** 0.5
+    for one in (plain, model):
+        assert all(norm.weight.eq(1).all() for norm in layers_of(one, torch.nn.BatchNorm2d).values())
+        assert 0.9 * bound < one.head[-1].weight.abs().max() <= bound
+        assert one.head[-1].bias.any()
+    for conv in layers_of(plain, torch.nn.Conv2d).values():  # uniform within 1 / sqrt(fan-in)
+        assert conv.weight.abs().max() <= conv.weight[0].numel() ** -0.5
+    assert not torch.equal(plain.stem[0].weight, model.stem[0].weight)

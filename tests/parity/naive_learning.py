@@ -60,6 +60,7 @@ class NaiveLearner:
             (mixer, settings["mixer_lr"], settings["mixer_momentum"]),
         ]
         self.velocity = {}
+        self.compounded = 1.0  # what the steps before have left of the mask loss's weight
 
     def state(self):
         """What the task's `state_dict` holds, under the same names."""
@@ -127,7 +128,9 @@ class NaiveLearner:
         loss = torch.clamp((1 - mu - lam).abs() - settings["mask_margin"], min=0)
         if settings["mask_loss"] == "l1_variance":
             loss = loss - 2 * ((a_m - mu) ** 2).mean()
-        fade = {"constant": 1.0, "cosine": (1 + math.cos(math.pi * progress)) / 2}
+        cosine = (1 + math.cos(math.pi * progress)) / 2
+        self.compounded *= cosine
+        fade = {"constant": 1.0, "cosine": cosine, "compounding_cosine": self.compounded}
         return settings["mask_weight"] * fade[settings["mask_weight_schedule"]] * loss
 
     def adjusted(self, mask, lam):

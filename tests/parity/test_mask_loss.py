@@ -85,6 +85,42 @@ def test_weight_is_constant_or_falls_as_a_cosine():
     assert found[total] == 0
 
 
+def naive_compounding(total, start):
+    """The weight as a hook leaves it behind: each step multiplies what the step before left."""
+    weight, found = start, []
+    for step in range(total):
+        weight = 0 + (weight - 0) * (math.cos(math.pi * step / total) + 1) / 2
+        found.append(weight)
+    return found
+
+
+@pytest.mark.parametrize("total", [1, 2, 9, 1000, 10_007])
+def test_weight_as_executed_is_multiplied_step_by_step(total):
+    found = [weight_at(step, total, 0.1, "compounding_cosine") for step in range(total)]
+    assert found == pytest.approx(naive_compounding(total, 0.1), rel=1e-12, abs=1e-300)
+    assert found[0] == 0.1
+    assert weight_at(total, total, 0.1, "compounding_cosine") == 0
+    # the value of a step does not depend on those asked for before, so a resumed run has the same ones
+    for step in reversed(range(0, total, max(1, total // 7))):
+        weight_at(3, 5, 0.1, "compounding_cosine")
+        assert weight_at(step, total, 0.1, "compounding_cosine") == found[step]
+
+
+@pytest.mark.parametrize(
+    ("per_epoch", "epochs", "faded", "share"),
+    [(5994 // 16, 200, 8.4, 0.045), (1_281_167 // 256, 100, 2.2, 0.024)],
+    ids=["CUB", "ImageNet"],
+)
+def test_weight_as_executed_fades_within_the_first_epochs(per_epoch, epochs, faded, share):
+    """The epochs until it is below 1 %, and its sum as a share of the plain cosine's."""
+    total = per_epoch * epochs
+    found = [weight_at(step, total, 1.0, "compounding_cosine") for step in range(total)]
+    below = next(step for step, weight in enumerate(found) if weight < 0.01)
+    assert below / per_epoch == pytest.approx(faded, abs=0.05)
+    plain = sum(weight_at(step, total, 1.0, "cosine") for step in range(total))
+    assert sum(found) / plain == pytest.approx(share, abs=0.0005)
+
+
 @budget(max_examples=100, deadline=None, derandomize=True, database=None)
 @given(
     n=st.integers(1, 4),

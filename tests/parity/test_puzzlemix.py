@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -26,7 +27,11 @@ from torch.nn import functional as F
 
 from dmix.backbones.backbone import Backbone
 from dmix.errors import DmixError
+from dmix.objectives.dm_bce import dm_bce
+from dmix.objectives.dm_ce import dm_ce
+from dmix.objectives.mbce_two import mbce_two
 from dmix.objectives.mce import mce
+from dmix.policies import puzzlemix
 from dmix.policies.policy import Context, Draws
 from dmix.policies.puzzle_saliency import evaluating, input_saliency
 from dmix.policies.puzzlemix import PuzzleMix
@@ -74,7 +79,7 @@ def redraw(rng, n, height, width, alpha=1.0, lam_groups=1, derangement=False, ma
     return lam, blocks, partner
 
 
-def naive_saliency(model, images, labels):
+def naive_saliency(model, images, labels, loss=F.cross_entropy):
     """One image at a time, by the backward pass of a copy that evaluates."""
     copy = digit_network(images.dtype)
     copy.load_state_dict(model.state_dict())
@@ -82,7 +87,7 @@ def naive_saliency(model, images, labels):
     maps = []
     for image, label in zip(images, labels, strict=True):
         leaf = image[None].clone().requires_grad_()
-        F.cross_entropy(copy(leaf), label[None]).backward()
+        loss(copy(leaf), label[None]).backward()
         maps.append((leaf.grad[0] ** 2).sum(0).div(3).sqrt())
     return torch.stack(maps)
 
@@ -251,6 +256,44 @@ def test_saliency_is_the_naive_one():
     model = digit_network(torch.float64)
     expected = naive_saliency(model, images, labels)
     torch.testing.assert_close(input_saliency(model, images, labels), expected, rtol=1e-10, atol=1e-14)
+
+
+OWN_LOSSES = {
+    "binary": (partial(dm_bce, t=1.0, xi=0.8, reduction="sum_classes"), lambda z, y: binary(z, y).sum()),
+    "binary, averaged": (partial(mbce_two, reduction="mean_all"), lambda z, y: binary(z, y).mean()),
+    "softmax": (partial(dm_ce, eta=1.0), F.cross_entropy),
+    "smoothed": (
+        partial(dm_ce, eta=1.0, label_smoothing=0.1),
+        lambda z, y: F.cross_entropy(z, y, label_smoothing=0.1),
+    ),
+}
+
+
+def binary(logits, labels):
+    wanted = F.one_hot(labels, 10).to(logits.dtype)
+    return F.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
+
+
+@pytest.mark.parametrize("name", OWN_LOSSES)
+def test_saliency_can_be_of_the_runs_own_loss_on_unmixed_images(name):
+    objective, loss = OWN_LOSSES[name]
+    images, labels = batch(5, 8, 12, torch.float64)
+    model = digit_network(torch.float64)
+    expected = naive_saliency(model, images, labels, loss)
+    found = input_saliency(model, images, labels, objective)
+    torch.testing.assert_close(found, expected, rtol=1e-7, atol=1e-9)
+    assert torch.allclose(found, input_saliency(model, images, labels), rtol=1e-3) == (name == "softmax")
+
+
+def test_the_setting_says_whose_saliency_is_mixed_by(monkeypatch):
+    images, labels = batch(6, 16, 16)
+    used = []
+    monkeypatch.setattr(
+        puzzlemix, "input_saliency", lambda *given: used.append(given[3:]) or input_saliency(*given)
+    )
+    for loss in ("ce", "objective"):
+        mix(images, labels, np.random.default_rng(0), saliency_loss=loss)
+    assert used == [(None,), (mce,)]
 
 
 def test_saliency_is_the_slope_of_the_loss():

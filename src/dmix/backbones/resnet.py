@@ -9,6 +9,7 @@ from annotated_types import Ge, Gt, Len
 from torch import Tensor, nn
 
 from dmix.backbones.backbone import Backbone
+from dmix.backbones.pretrained import fresh_classifier
 from dmix.part import part
 
 # Patterns of our tensor names, which `published_name` translates to torchvision's.
@@ -105,7 +106,10 @@ class ResNet(Backbone):
 
     Settings: `stem`, for small ("cifar") or large images; `block`, of two ("basic") or three convolutions;
     `layers`, blocks of each stage; `width`, channels of the stem; `groups` and `group_width`, of a bottleneck
-    of inner width groups * group_width * 2^k: 1 and 64 is ResNet-50, 32 and 4 is ResNeXt-50 (32x4d).
+    of inner width groups * group_width * 2^k: 1 and 64 is ResNet-50, 32 and 4 is ResNeXt-50 (32x4d);
+    `initialisation` of weights that no file replaces: "torchvision" (convolutions from He et al.'s normal
+    distribution of fan-out, all else as torch), "zero_residual" (besides, 0 for the scale of the last batch
+    norm of each block, N(0, 0.01^2) for the classifier, and 0 for its bias) or "torch" (all as torch).
     """
 
     def __init__(
@@ -118,6 +122,7 @@ class ResNet(Backbone):
         width: Annotated[int, Gt(0)],
         groups: Annotated[int, Ge(1)] = 1,
         group_width: Annotated[int, Ge(0)] = 0,
+        initialisation: Literal["torchvision", "zero_residual", "torch"] = "torchvision",
     ) -> None:
         super().__init__()
         expansion = 1 if block == "basic" else 4
@@ -139,9 +144,18 @@ class ResNet(Backbone):
                 channels = outputs
             self.stages.append(nn.Sequential(*blocks))
         self.head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, classes))
+        if initialisation == "torch":
+            return
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        if initialisation == "zero_residual":
+            for module in self.modules():
+                if isinstance(module, Residual):
+                    *_, last_norm = module.body.children()
+                    assert isinstance(last_norm, nn.BatchNorm2d)
+                    nn.init.zeros_(last_norm.weight)
+            fresh_classifier(self)
 
     def published_name(self, name: str) -> str:
         """Return torchvision's name of the tensor `name`.

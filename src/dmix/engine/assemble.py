@@ -13,6 +13,7 @@ from torch import Tensor
 
 from dmix.backbones import pretrained
 from dmix.backbones.backbone import Backbone
+from dmix.backbones.sync_batchnorm import synchronise
 from dmix.data.loading import feed
 from dmix.data.sets.dataset import Dataset
 from dmix.engine.distributed import World, here
@@ -68,8 +69,12 @@ def assemble(
     model = load_part("backbone", spec.settings["backbone"], dataset.classes)
     if given.weights is not None:
         start_from(model, given.weights, from_run=spec.source is not None)
+    if recipe["sync_batchnorm"]:
+        synchronise(model)
     policy = load_part("policy", shared_out(spec.settings["policy"], world))
     policy.attach(model)
+    if recipe["sync_batchnorm"]:
+        synchronise(policy)  # the mixer's; momentum copies have the model's
     objective = load_part("objective", spec.settings["objective"], call=False)
     ingredients = Ingredients(
         model=model,

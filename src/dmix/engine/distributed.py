@@ -4,8 +4,9 @@ The batch size of a recipe is that of all K processes together. Each process tak
 batch, mixes them with its own random numbers and normalises them with its own statistics. Gradients are
 averaged, so parameters, momentum copies and the optimiser's state are equal in all processes. Compared with
 one process, batch norms see B / K rows and a policy draws K times, as in released code. `lam_groups` imitates
-the K draws of lam and partners in fewer processes (`World.share_of_groups`); the statistics of batch norms,
-and what a policy draws once for all of its rows, are not imitated.
+the K draws of lam and partners in fewer processes (`World.share_of_groups`), and with `recipe.sync_batchnorm`
+batch norms have the statistics of all B rows (`dmix.backbones.sync_batchnorm`); what a policy draws once for
+all of its rows is not imitated.
 
 Running statistics are those of the first process, broadcast before each step and each evaluation. So the
 state after a step is the state of the first process and every process's random numbers.

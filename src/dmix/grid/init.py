@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
+from typing import Any
 
 from dmix.errors import DmixError
 from dmix.grid.resolve import Cell
@@ -55,10 +56,15 @@ def with_sources(
         source = runs[wanted]
         if "/" in source.settings["recipe"]["init"]:
             raise DmixError(f"{where}: {name} starts from {wanted}, which is not trained from scratch itself")
-        if source.settings["backbone"] != spec.settings["backbone"]:
+        if _network(source) != _network(spec):
             raise DmixError(f"{where}: {name} starts from {wanted}, which has another network")
         found[name] = replace(spec, source=source)
     return found
+
+
+def _network(spec: RunSpec) -> Mapping[str, Any]:
+    """Return the settings that shape the network; how its first weights are drawn is not among them."""
+    return {key: value for key, value in spec.settings["backbone"].items() if key != "initialisation"}
 
 
 OF_CLASS_RELATION = ("dataset", "labels", "backbone", "view", "relation")

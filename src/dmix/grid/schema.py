@@ -143,6 +143,9 @@ class Recipe(_Closed):
     precision: Literal["fp32", "tf32", "bf16", "fp16"] = Field(
         "fp32", description="of matrix products and convolutions in training steps; all else is float32"
     )
+    sync_batchnorm: bool = Field(
+        False, description="whether batch norms have the statistics of all processes' images together"
+    )
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     init: str = Field(

@@ -50,9 +50,10 @@ class LearnedMixingSettings:
     alpha: lam ~ Beta(alpha, alpha), one for the mixer's batch and one for the network's.
     margin: the network gets plain Mixup if min(lam, 1 - lam) is at most this.
     mask_loss, mask_margin: the loss that keeps the mask's mean near lam, and the deviation it tolerates.
-    mask_weight, mask_weight_schedule: initial weight of the mask loss, and whether it decays to 0.
+    mask_weight, mask_weight_schedule: initial weight of the mask loss, and how it decays, see `weight_at`.
     momentum, momentum_end: of the momentum copies, see `momentum_at`.
     mixer_lr, mixer_lr_end, mixer_momentum: for the mixer's parameters, instead of the recipe's.
+    mixer_warmup: whether the recipe's warm-up applies to the mixer's learning rate.
     mask_adjust: probability that a batch's masks for the network are rescaled to a mean of exactly lam.
     generator_loss: loss of the momentum copy on mixed images: mce, mbce_one (for networks trained with binary
         objectives) or the run's objective.
@@ -64,12 +65,13 @@ class LearnedMixingSettings:
     mask_loss: Literal["l1", "l1_variance"]
     mask_margin: float
     mask_weight: float
-    mask_weight_schedule: Literal["constant", "cosine"]
+    mask_weight_schedule: Literal["constant", "cosine", "compounding_cosine"]
     momentum: float
     momentum_end: float
     mixer_lr: float
     mixer_lr_end: float
     mixer_momentum: float
+    mixer_warmup: bool
     mask_adjust: float
     generator_loss: Literal["mce", "mbce_one", "objective"]
     derangement: bool
@@ -111,7 +113,7 @@ class LearnedMixing(Policy):
     def attach(self, model: Backbone) -> None:
         """Make the head for clean images, the momentum copies and the mixer; they are drawn in this order.
 
-        The model's own head is for mixed images. The second one has the same layers, initialised anew.
+        The model's own head is for mixed images. The second one is drawn from the same distribution.
 
         Raises
         ------
@@ -123,7 +125,7 @@ class LearnedMixing(Policy):
                 "but the backbone has one stage",
                 "give backbone.layers two numbers or more",
             )
-        self.one_head = reset_copy(model.head)
+        self.one_head = shuffled_copy(model.head)
         self.momentum_model = frozen_copy(model)
         self.momentum_one_head = frozen_copy(self.one_head)
         self.mixer = self.make_mixer(model.channels[-2])
@@ -171,11 +173,12 @@ class LearnedMixing(Policy):
         }
 
     def parameter_groups(self) -> list[ParameterGroup]:
-        """Return the mixer's parameters with their own learning rate and momentum."""
+        """Return the mixer's parameters with their own learning rate, warm-up and momentum."""
         settings = {
             "lr": self.settings.mixer_lr,
             "lr_end": self.settings.mixer_lr_end,
             "momentum": self.settings.mixer_momentum,
+            **({} if self.settings.mixer_warmup else {"warmup_epochs": 0}),
         }
         return [ParameterGroup(tuple(self.mixer.parameters()), settings)]
 
@@ -250,11 +253,15 @@ def draw_mixer_partner(rng: np.random.Generator, n: int, derangement: bool) -> I
     return partner
 
 
-def reset_copy(module: nn.Module) -> nn.Module:
-    """Return a copy of `module` with every layer's parameters re-initialised."""
+def shuffled_copy(module: nn.Module) -> nn.Module:
+    """Return a copy of `module` with the entries of each parameter permuted.
+
+    Layers draw the entries of a parameter independently, so the copy has the same distribution, whichever
+    the network's rule is (with pre-trained weights: N(0, 0.01^2)), and constants such as a bias of 0 stay.
+    Draws from torch's global generator.
+    """
     duplicate = copy.deepcopy(module)
-    for layer in duplicate.modules():
-        reset = getattr(layer, "reset_parameters", None)
-        if callable(reset):
-            reset()
+    for parameter in duplicate.parameters():
+        order = torch.randperm(parameter.numel())
+        parameter.data = parameter.data.flatten()[order].view_as(parameter)
     return duplicate

@@ -9,9 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from dmix.objectives.objective import Objective
 
-def input_saliency(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-    """Return sqrt(mean over channels of (d CE / d x)^2), (N, H, W) float >= 0, in evaluation mode.
+
+def input_saliency(
+    model: nn.Module, images: Tensor, labels: Tensor, objective: Objective | None = None
+) -> Tensor:
+    """Return sqrt(mean over channels of (d loss / d x)^2), (N, H, W) float >= 0, in evaluation mode.
 
     It is computed in float32, also under autocast (in float64 for float64 images). The model's gradients,
     buffers and training flags do not change.
@@ -20,10 +24,15 @@ def input_saliency(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
     ----------
     images: (N, C, H, W) float, the model's input.
     labels: (N,) int64.
+    objective: the loss, of unmixed images (lam = 1); None for plain cross-entropy.
     """
     leaf = images.detach().to(torch.promote_types(images.dtype, torch.float32)).requires_grad_()
     with evaluating(model), torch.enable_grad(), torch.autocast(images.device.type, enabled=False):
-        loss = cross_entropy(model(leaf), labels, reduction="sum")
+        logits = model(leaf)
+        if objective is None:
+            loss = cross_entropy(logits, labels, reduction="sum")
+        else:
+            loss = objective(logits, labels, labels, torch.ones_like(labels, dtype=torch.float32)).sum()
         (gradient,) = torch.autograd.grad(loss, leaf)
     return gradient.square().mean(1).sqrt()
 

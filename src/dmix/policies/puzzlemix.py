@@ -38,7 +38,8 @@ class PuzzleMix(Policy):
     `transport_eps`, cost of moving a block; `transport_block`, largest side in pixels of a block that is
     moved, reduced to the next divisor of the side of M's blocks (with the image's size or more, M's own
     blocks move); `solver` of the energy: `puzzle_solver` ("primal_dual") or `puzzle_gco` ("gco");
-    `lam_groups` and `derangement`, see `dmix.policies.draw`.
+    `saliency_loss`, whose gradient is the saliency: plain cross-entropy ("ce") or the run's own loss, that of
+    unmixed images ("objective", released code); `lam_groups` and `derangement`, see `dmix.policies.draw`.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class PuzzleMix(Policy):
         transport_eps: Annotated[float, Gt(0)],
         transport_block: Annotated[int, Ge(1)],
         solver: Literal["primal_dual", "gco"],
+        saliency_loss: Literal["ce", "objective"] = "ce",
         lam_groups: Annotated[int, Ge(1)] = 1,
         derangement: bool = False,
     ) -> None:
@@ -64,6 +66,7 @@ class PuzzleMix(Policy):
         )
         self.transport_eps, self.transport_block = transport_eps, transport_block
         self.minimise = minimise if solver == "primal_dual" else gco_solver()
+        self.saliency_loss = saliency_loss
         self.lam_groups, self.derangement = lam_groups, derangement
 
     def mix(self, images: Tensor, labels: Tensor, draws: Draws, context: Context) -> Mixed:
@@ -78,7 +81,8 @@ class PuzzleMix(Policy):
         blocks = self.draw_blocks(draws.host, height, width)
         partner = to_device(draw_partner(draws.host, n, self.lam_groups, self.derangement), images.device)
 
-        saliency = input_saliency(context.model, images, labels)
+        own_loss = context.objective if self.saliency_loss == "objective" else None
+        saliency = input_saliency(context.model, images, labels, own_loss)
         pixels = context.pixels(images.to(saliency.dtype))
         energy = self.energy(saliency, pixels, partner, lam, blocks=blocks)
         mask = 1 - self.minimise(energy).to(torch.float32) / (self.levels - 1)

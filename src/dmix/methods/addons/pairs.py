@@ -42,7 +42,8 @@ class Pairs(Addon):
     `w_ll`, `w_lu` and `ramp` (half a cosine from 0 to 1 over the run, or none), the weights; `view`, the
     unlabelled view that is mixed; `threshold`, minimum confidence of a pseudo-class, 0 for any; `joint`,
     whether mixed rows share the clean ones' forward pass and so their statistics; `freeze`, whether
-    labelled-unlabelled rows, in a pass of their own, do not update running statistics.
+    labelled-unlabelled rows, in a pass of their own and normalised by their own statistics, do not update
+    running ones (released code's switch normalises by the running ones instead).
     """
 
     def __init__(
