@@ -19,7 +19,7 @@ from small_runs import (
     with_norms,
 )
 from torch import nn
-from two_processes import AUTOMIX
+from two_processes import AUTOMIX, SAMIX
 
 from dmix.backbones.parameter_group import ParameterGroup
 from dmix.engine.precision import autocast, gradient_scaler
@@ -33,11 +33,7 @@ from dmix.policies.mixup import Mixup
 from dmix.policies.samix import SAMix
 from dmix.policies.vanilla import Vanilla
 
-LEARNED = {
-    "automix": (AutoMix, AUTOMIX),
-    "samix": (SAMix, {**AUTOMIX, "lam_residual": 0.25}),
-}
-del LEARNED["samix"][1]["lam_channel"]
+LEARNED = {"automix": (AutoMix, AUTOMIX), "samix": (SAMix, SAMIX)}
 
 
 @pytest.mark.parametrize("kind", LEARNED)

@@ -23,6 +23,7 @@ from dmix.errors import DmixError
 from dmix.policies.automix import AutoMix
 from dmix.policies.mixup import Mixup
 from dmix.policies.puzzlemix import PuzzleMix
+from dmix.policies.samix import SAMix
 from dmix.policies.vanilla import Vanilla
 
 STEPS = 5
@@ -41,6 +42,9 @@ AUTOMIX = {
     "mixer_lr_end": 0.05,
     "mixer_momentum": 0.9,
 }
+# A process may be within the margin while the other is not.
+SAMIX = {key: value for key, value in AUTOMIX.items() if key != "lam_channel"}
+SAMIX |= {"lam_residual": 0.25, "margin": 0.35, "alpha": 1.0}
 PUZZLEMIX = {
     "alpha": 1.0,
     "beta": 1.2,
@@ -151,6 +155,9 @@ def main():
             "mixup": after_steps(mixup),
             "norms": after_steps(make_trainer(recipe(), make_task(with_norms()))),
             "synchronised": after_steps(make_trainer(recipe(), make_task(synchronised()))),
+            "synchronised_samix": after_steps(
+                make_trainer(recipe(), make_task(synchronised(), SAMix(**SAMIX)))
+            ),
             "synchronised_bf16": after_steps(
                 make_trainer(recipe(precision="bf16"), make_task(synchronised())), 1
             ),

@@ -70,11 +70,10 @@ def assemble(
     if given.weights is not None:
         start_from(model, given.weights, from_run=spec.source is not None)
     if recipe["sync_batchnorm"]:
+        # Not the policy: a process may leave its mixer out (lam near 0 or 1), and others would wait for it.
         synchronise(model)
     policy = load_part("policy", shared_out(spec.settings["policy"], world))
     policy.attach(model)
-    if recipe["sync_batchnorm"]:
-        synchronise(policy)  # the mixer's; momentum copies have the model's
     objective = load_part("objective", spec.settings["objective"], call=False)
     ingredients = Ingredients(
         model=model,

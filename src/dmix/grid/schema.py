@@ -144,7 +144,8 @@ class Recipe(_Closed):
         "fp32", description="of matrix products and convolutions in training steps; all else is float32"
     )
     sync_batchnorm: bool = Field(
-        False, description="whether batch norms have the statistics of all processes' images together"
+        False,
+        description="whether the network's batch norms have the statistics of all processes' images together",
     )
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
