@@ -1,7 +1,8 @@
-"""Writes files atomically, and computes digests of files."""
+"""Writes files and folders atomically, removes what killed processes left, and computes digests of files."""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import secrets
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from dmix.errors import DmixError
+from dmix.holder import DEAD_AFTER_SECONDS, age
 
 
 @contextmanager
@@ -33,11 +35,7 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
                 stream.flush()
                 os.fsync(stream.fileno())
             os.replace(part, path)
-            folder = os.open(path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            _sync_entry(path)
         except BaseException:
             part.unlink(missing_ok=True)
             raise
@@ -47,6 +45,70 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
             f"make {path.parent} writable and free some disk space, then run the same command again",
             exit_code=1,
         ) from error
+
+
+def publish(part: Path, path: Path) -> None:
+    """Rename the complete file `part` to `path` when its bytes are on the disk; both are on one file system.
+
+    Raises
+    ------
+    OSError: the folder cannot be written, or the disk is full.
+    """
+    with open(part, "rb") as stream:
+        os.fsync(stream.fileno())
+    os.replace(part, path)
+    _sync_entry(path)
+
+
+def publish_folder(draft: Path, folder: Path) -> None:
+    """Rename the complete folder `draft`, or a link in its place, to `folder` when all of it is on the disk.
+
+    Raises
+    ------
+    OSError: the parent folder cannot be written, or `folder` exists.
+    """
+    os.sync()  # once for all disks, where one call per file of a data set would take minutes
+    draft.rename(folder)
+    _sync_entry(folder)
+
+
+def _sync_entry(path: Path) -> None:
+    """Put the directory entry of `path` on the disk."""
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    except OSError as error:
+        # Some network and user-space file systems have no such call for folders; they need none.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF):
+            raise
+    finally:
+        os.close(folder)
+
+
+def leftovers(folder: Path, minimum_age: float = 0.0) -> list[Path]:
+    """Return the temporary files directly in `folder` that killed processes left.
+
+    Parameters
+    ----------
+    minimum_age: seconds since a file was last written; 0 only if nobody else writes to `folder`. Processes
+        that wait for a lock in it may come and go: theirs have to be two minutes old in any case.
+    """
+    return [part for part in sorted(folder.glob("*.part")) if _abandoned(part, minimum_age)]
+
+
+def _abandoned(part: Path, minimum_age: float) -> bool:
+    of_a_lock = ".lock." in part.name or part.name.startswith(".clock.")
+    limit = max(minimum_age, DEAD_AFTER_SECONDS) if of_a_lock else minimum_age
+    try:
+        return part.is_file() and (limit == 0 or age(part) > limit)
+    except FileNotFoundError:
+        return False  # its own process was quicker
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed processes left directly in `folder`, to which nobody else writes."""
+    for part in leftovers(folder):
+        part.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import shutil
 import threading
 import time
@@ -19,6 +18,7 @@ from dmix.data.loading.cached import CachedSplit, cached
 from dmix.data.sets.dataset import FileSplit
 from dmix.data.sets.image_files import LooseFiles
 from dmix.errors import DmixError
+from dmix.lock import held
 
 torch.set_num_threads(1)
 FIRST = ShorterSide(12, "bilinear")
@@ -130,8 +130,7 @@ def test_a_run_waits_while_another_makes_it_and_takes_the_result(split, tmp_path
     folder = tmp_path / "cache"
     folder.mkdir()
     found: list[CachedSplit] = []
-    with open(folder / made.path.with_suffix(".lock").name, "w") as guard:
-        fcntl.flock(guard, fcntl.LOCK_EX)
+    with held(folder / made.path.with_suffix(".lock").name, print):
         waiting = threading.Thread(target=lambda: found.append(make(split, folder)))
         waiting.start()
         time.sleep(0.3)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import functools
 import hashlib
 import io
@@ -21,6 +20,8 @@ from dmix.data.obtain.download import download
 from dmix.data.obtain.fetch import fetch
 from dmix.data_items import Item, read_sources
 from dmix.errors import DmixError
+from dmix.holder import me
+from dmix.lock import held
 from dmix.vision import torchvision
 from obtaining import Place, files_below, item, load_cub, md5, no_wait, served, table, tarred, write_cub
 from project import ROOT, real_params
@@ -61,7 +62,6 @@ def test_an_archive_becomes_the_folder(server, run, tmp_path, birds):
     assert run.left() == ["CUB_200_2011"]
     assert files_below(run.data / "downloads") == {
         "CUB_200_2011.tgz": server.files["a.tgz"],
-        ".cub.lock": b"",
     }
     assert run.told == [
         f"cub: unpacking {run.data}/downloads/CUB_200_2011.tgz",
@@ -138,7 +138,7 @@ def test_a_wrong_checksum_is_never_unpacked(server, run, tmp_path):
         run.fetch(wanted)
     assert run.left() == []
     assert not any("unpacking" in line for line in run.told)
-    assert list(files_below(run.data / "downloads")) == [".cub.lock"]
+    assert list(files_below(run.data / "downloads")) == []
 
 
 @pytest.mark.parametrize("checksum", ["known", "unknown"])
@@ -189,15 +189,13 @@ def test_a_link_to_what_is_gone_is_left_alone(server, run, tmp_path):
 def test_two_at_once_do_not_collide(server, run, tmp_path):
     cub = item(tmp_path, source(server))
     (run.data / "downloads").mkdir(parents=True)
-    with open(run.data / "downloads/.cub.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with held(run.data / "downloads/.cub.lock", print):
         second = threading.Thread(target=run.fetch, args=(cub,))
         second.start()
         while not run.told:
             second.join(0.01)
-        assert run.told == ["cub: waiting for another process that is getting it"]
+        assert run.told == [f"cub: waiting for {me()}, which is getting it"]
         assert not server.asked
-        fcntl.flock(lock, fcntl.LOCK_UN)
     second.join()
     assert run.left() == ["CUB_200_2011"]
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from dmix.job import lock
+from dmix.holder import me
 from project import Project
 
 pytestmark = pytest.mark.slow
@@ -74,8 +72,7 @@ def test_while_a_job_waits_for_another_one(project):
     """The code is hashed when a job starts, and imported once the other job has left."""
     folder = project.path / "work/smoke" / project.folder(NAME, "smoke")
     folder.mkdir(parents=True)
-    owner = {"host": socket.gethostname(), "pid": os.getpid(), "born": lock._birth(os.getpid()), "job": ""}
-    (folder / "lock").write_text(json.dumps(owner))
+    (folder / "lock").write_text(me().text)
     job = project.start("dmix", "train", NAME, "--tier", "smoke")
     assert job.stdout is not None
     assert "waiting: process" in job.stdout.readline()

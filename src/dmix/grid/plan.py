@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -60,8 +59,8 @@ class Plan:
 
 def make_plan(grid: Grid) -> Plan:
     """Return the plan of `grid`, from files alone."""
-    measured, now = cost.measured_seconds(grid), time.time()
-    statuses = {name: run_status(grid, name, now) for name in grid.runs}
+    measured = cost.measured_seconds(grid)
+    statuses = {name: run_status(grid, name) for name in grid.runs}
     hours = {name: cost.seconds(grid, name, measured) / 3600 for name in grid.runs}
 
     def line(table: str, names: Iterable[str]) -> Line:

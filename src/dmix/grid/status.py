@@ -12,11 +12,11 @@ from dmix.grid.code import code_modules
 from dmix.grid.expand import Grid
 from dmix.grid.paths import RECORD, RunPaths, runs_folder
 from dmix.grid.promise import differences
+from dmix.holder import holder_of
 
 State = Literal["done", "running", "failed", "stopped", "missing", "blocked", "not yet implemented"]
 STATES: tuple[State, ...] = get_args(State)
 TO_TRAIN: tuple[State, ...] = ("running", "failed", "stopped", "missing")
-ALIVE_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,11 @@ class RunStatus:
     detail: str = ""
 
 
-def run_status(grid: Grid, name: str, now: float) -> RunStatus:
-    """Return the status of the run `name` at time `now`, in seconds since the epoch.
+def run_status(grid: Grid, name: str) -> RunStatus:
+    """Return the status of the run `name`.
 
     Blocked: its data or initial weights are not on this machine; the detail says how to get them. Running:
-    its lock's heartbeat is younger than two minutes. Stopped: it has resume state and no process.
+    a living process holds its lock (`dmix.holder`). Stopped: it has resume state and no process.
     """
     absent = grid.missing(name)
     if absent:
@@ -42,10 +42,10 @@ def run_status(grid: Grid, name: str, now: float) -> RunStatus:
     paths = RunPaths(grid.tier, grid.folders[name])
     if paths.record.exists():
         return RunStatus(name, "done")
-    if paths.lock.exists() and now - paths.lock.stat().st_mtime < ALIVE_SECONDS:
+    if holder_of(paths.lock):
         return RunStatus(name, "running", _progress(paths.progress))
     if paths.failure.exists():
-        return RunStatus(name, "failed", paths.failure.read_text().strip().splitlines()[0])
+        return RunStatus(name, "failed", paths.failure.read_text(encoding="utf-8").strip().splitlines()[0])
     if paths.checkpoint.exists():
         return RunStatus(name, "stopped", "its resume state is kept")
     return RunStatus(name, "missing")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import json
 import time
 
@@ -13,15 +12,16 @@ from dmix.class_relation_record import Relation, read_relation
 from dmix.engine.class_relation import relate as learn
 from dmix.engine.device import choose_device
 from dmix.engine.parts import load_dataset, load_labels
-from dmix.files import atomic_write, sha256, write_text
+from dmix.files import atomic_write, sha256, sweep, write_text
 from dmix.grid.code import code_digest
 from dmix.grid.expand import Grid, folder
 from dmix.grid.paths import DATA, WORK, ClassRelationPaths
 from dmix.grid.promise import refuse_edited_code
 from dmix.grid.spec import RunSpec
-from dmix.job import facts, lock
+from dmix.job import facts
 from dmix.job.given import weights_of
 from dmix.job.options import Options, read_options
+from dmix.lock import held
 from dmix.methods.transfer.co_tuning import MATRIX
 
 
@@ -34,12 +34,18 @@ def relate(grid: Grid, name: str, options: Options) -> int:
     ------
     DmixError: bad data or weights, or a folder that cannot be written.
     """
+    facts.note()
     spec = grid.class_relations[name]
     paths = ClassRelationPaths(grid.tier, folder(spec))
     work = WORK / grid.tier / paths.folder
     # For people who look up a folder by its digests; also shows early that the folder can be written.
     write_text(work / "spec.json", json.dumps(spec.identity(), indent=1) + "\n")
-    with lock.held(work / "lock", lambda text: print(text, flush=True)):
+    path = work / "lock"
+    with held(
+        path, lambda holder: print(f"waiting: {holder} is learning this class relation ({path})", flush=True)
+    ):
+        for place in (work, paths.results):
+            sweep(place)
         if not _finished(paths):
             record = _learn(grid, spec, paths, options)
             print(f"{name}: {_told(record)} ({record.seconds:.1f} s)")
@@ -78,7 +84,7 @@ def _learn(grid: Grid, spec: RunSpec, paths: ClassRelationPaths, options: Option
         scale=learned.scale,
         accuracy=learned.accuracy,
         seconds=round(time.monotonic() - started, 3),
-        versions={**facts.versions(), "scipy": importlib.metadata.version("scipy")},
+        versions=facts.versions("scipy"),
         hardware=facts.hardware(device),
         matrix_sha256=hashlib.sha256(blob).hexdigest(),
         init_sha256=sha256(weights),

@@ -10,18 +10,19 @@ from dmix.engine.device import choose_device
 from dmix.engine.distributed import World, joined, local_rank
 from dmix.engine.parts import load_dataset
 from dmix.errors import DmixError
-from dmix.files import sha256, write_text
+from dmix.files import sha256, sweep, write_text
 from dmix.grid.expand import Grid
 from dmix.grid.paths import DATA, RunPaths
 from dmix.grid.promise import refuse_edited_code
 from dmix.grid.spec import RunSpec
-from dmix.job import lock
+from dmix.job import facts
 from dmix.job.given import check_relation, relation_of, weights_of
 from dmix.job.options import Options, read_options
 from dmix.job.products import write_products
 from dmix.job.session import Session
 from dmix.job.signals import AGAIN, watched
 from dmix.job.watch import Watch
+from dmix.lock import held as locked
 from dmix.record import read_record
 
 
@@ -35,6 +36,7 @@ def train(grid: Grid, name: str, options: Options) -> int:
     ------
     DmixError: bad data, a folder that cannot be written, or a loss that is not finite.
     """
+    facts.note()
     spec = grid.runs[name]
     paths = RunPaths(grid.tier, grid.folders[name])
     with ExitStack() as held, joined(options.device) as world:
@@ -61,7 +63,14 @@ def _claim(spec: RunSpec, paths: RunPaths, held: ExitStack) -> bool:
             "make results/ and work/ writable folders, then run the same command again",
             exit_code=1,
         ) from error
-    held.enter_context(lock.held(paths.lock, lambda text: print(text, flush=True)))
+    held.enter_context(
+        locked(
+            paths.lock,
+            lambda holder: print(f"waiting: {holder} is training this run ({paths.lock})", flush=True),
+        )
+    )
+    for folder in (paths.work, paths.work / "finished", paths.results):
+        sweep(folder)
     if _finished(paths):
         return False
     paths.failure.unlink(missing_ok=True)
@@ -72,8 +81,8 @@ def _finished(paths: RunPaths) -> bool:
     """Return whether the run has its record; restore one that Snakemake removed, from the work folder."""
     kept = paths.work / "finished"
     if not paths.record.exists() and (kept / "record.json").exists() and paths.weights.exists():
-        write_text(paths.history, (kept / "history.csv").read_text())
-        write_text(paths.record, (kept / "record.json").read_text())
+        write_text(paths.history, (kept / "history.csv").read_text(encoding="utf-8"))
+        write_text(paths.record, (kept / "record.json").read_text(encoding="utf-8"))
     if not paths.record.exists():
         return False
     # A record with other digests than its path, put there by hand, does not count.

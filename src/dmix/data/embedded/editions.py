@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +21,8 @@ from dmix.data.embedded import (
 from dmix.data.sets import aircraft, cars, cifar_format, cub, imagenet, marker, tiny_imagenet
 from dmix.data.sets.dataset import Split
 from dmix.errors import DmixError
+from dmix.files import publish_folder
+from dmix.lock import held
 
 VERSION = 2  # raise it whenever a writer's bytes change: older editions are then rewritten
 CIFAR100_SEED = 20220101
@@ -138,7 +138,10 @@ def embed(root: Path, names: Sequence[str] | None = None) -> list[Path]:
         return [place / EDITIONS[name].folder for name in wanted]
     try:
         place.mkdir(parents=True, exist_ok=True)
-        with _locked(place / ".lock"):
+        # One process at a time, so that a leftover temporary folder can be removed.
+        with held(
+            place / ".lock", lambda holder: print(f"waiting: {holder} writes embedded data", flush=True)
+        ):
             return [_ensure(place, EDITIONS[name]) for name in wanted]
     except OSError as error:
         raise DmixError(
@@ -146,14 +149,6 @@ def embed(root: Path, names: Sequence[str] | None = None) -> list[Path]:
             f"make {place} writable and free 30 MB of disk space, then run the same command again",
             exit_code=1,
         ) from error
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Let one process embed at a time, so that a leftover temporary folder can be removed."""
-    with open(path, "w") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
 
 
 def _ensure(place: Path, edition: Edition) -> Path:
@@ -173,7 +168,7 @@ def _ensure(place: Path, edition: Edition) -> Path:
         marker.write(draft, written.source, VERSION, written.train, written.test, written.classes)
         if target.exists():
             shutil.rmtree(target)
-        draft.rename(target)
+        publish_folder(draft, target)
     except BaseException:
         shutil.rmtree(draft, ignore_errors=True)
         raise

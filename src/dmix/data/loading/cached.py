@@ -7,7 +7,6 @@ Its name has a digest of the images and of what made the pixels, and it is writt
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from dmix.data.loading.workers import parallel_map
 from dmix.data.sets.dataset import FileSplit, fingerprint
 from dmix.errors import DmixError
 from dmix.files import atomic_write
+from dmix.lock import held
 
 FORMAT = 1
 
@@ -71,8 +71,7 @@ def cached(split: FileSplit, first: FirstResize, folder: Path, *, workers: int) 
     try:
         if not path.exists():
             folder.mkdir(parents=True, exist_ok=True)
-            with open(path.with_suffix(".lock"), "w") as guard:
-                fcntl.flock(guard, fcntl.LOCK_EX)
+            with held(path.with_suffix(".lock"), _waits):
                 if not path.exists():
                     _make(path, split, first, workers)
         return _open(path, split)
@@ -82,6 +81,10 @@ def cached(split: FileSplit, first: FirstResize, folder: Path, *, workers: int) 
             f"make {folder} a writable folder, then run the same command again",
             exit_code=1,
         ) from error
+
+
+def _waits(holder: str) -> None:
+    print(f"waiting: {holder} keeps the resized images", flush=True)
 
 
 def _digest(split: FileSplit, first: FirstResize) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 
 from dmix.data.obtain import checksum, weights
@@ -21,6 +20,7 @@ from dmix.data.obtain.staging import (
 )
 from dmix.data_items import File, Item
 from dmix.errors import DmixError
+from dmix.files import publish
 
 CHECKSUM_IS_RIGHT = "the checksum is right, so look at datasets.{} in params.yaml"
 
@@ -106,7 +106,7 @@ def _file(item: Item, file: File, folder: Path, tell: Tell) -> Path:
             tell(f"{file.name}: no success with {failures[-1]}")
             continue
         with writable(folder):
-            os.replace(partial.path, target)
+            publish(partial.path, target)
             partial.discard()
         return target
     raise DmixError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -11,6 +10,8 @@ from pathlib import Path
 
 from dmix.data_items import Item
 from dmix.errors import DmixError
+from dmix.files import publish_folder
+from dmix.lock import held
 
 Tell = Callable[[str], None]
 
@@ -45,14 +46,7 @@ def writable(folder: Path) -> Iterator[None]:
 def locked(data: Path, item: Item, tell: Tell) -> Iterator[None]:
     """Hold the item's lock; if another process holds it, say so and wait."""
     path = downloads(data) / f".{item.name}.lock"
-    with writable(path.parent):
-        stream = open(path, "w")  # noqa: SIM115
-    with stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            tell(f"{item.name}: waiting for another process that is getting it")
-            fcntl.flock(stream, fcntl.LOCK_EX)
+    with held(path, lambda holder: tell(f"{item.name}: waiting for {holder}, which is getting it")):
         yield
 
 
@@ -73,7 +67,7 @@ def staging(data: Path, item: Item) -> Iterator[Path]:
         yield staged
         with writable(data / "real"):
             target.parent.mkdir(parents=True, exist_ok=True)
-            staged.rename(target)
+            publish_folder(staged, target)
     finally:
         shutil.rmtree(root, ignore_errors=True)
 
