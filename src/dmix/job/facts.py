@@ -2,40 +2,68 @@
 
 from __future__ import annotations
 
-import importlib.metadata
+import os
 import platform
 import resource
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import torch
 
-from dmix import __version__
+from dmix import PACKAGE
+from dmix.errors import DmixError
+from dmix.job.versions import installed, noted
 from dmix.record import Hardware
 
-PACKAGES = ("torch", "torchvision", "timm", "numpy", "pillow", "opencv-contrib-python-headless")
+GIT_PLACES = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_PREFIX")
 
 
+def note() -> None:
+    """Note commit and versions when a job starts; both may change before its record is written.
+
+    Raises
+    ------
+    DmixError: a package was upgraded since this process noted the versions, before it imported any.
+    """
+    git_state()
+    before, now = noted(), installed()
+    if changed := [f"{name} {before[name]} -> {now[name]}" for name in now if before[name] != now[name]]:
+        raise DmixError(
+            f"packages were installed anew while this job was starting: {', '.join(changed)}",
+            "run the same command again",
+            exit_code=1,
+        )
+
+
+@cache
 def git_state() -> tuple[str | None, bool | None]:
-    """Return the commit and whether the work tree differs from it, or (None, None) outside git."""
+    """Return the commit of the imported source, and whether the work tree differed, at the first call.
+
+    The checkout is the one that tracks the source, wherever the process was started. Without one: None, None.
+    """
     try:
-        commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
-        status = subprocess.run(
-            ["git", "status", "--porcelain", "--untracked-files=no"],
-            capture_output=True,
-            text=True,
-            check=True,
+        _git("ls-files", "--error-unmatch", "__init__.py")
+        return _git("rev-parse", "HEAD").strip(), bool(
+            _git("status", "--porcelain", "--untracked-files=no").strip()
         )
     except (OSError, subprocess.CalledProcessError):
         return None, None
-    return commit.stdout.strip(), bool(status.stdout.strip())
 
 
-def versions() -> dict[str, str]:
-    """Return versions of dmix, Python, CUDA and the packages that compute a run's numbers."""
-    found = {"dmix": __version__, "python": platform.python_version()}
-    found |= {name: importlib.metadata.version(name) for name in PACKAGES}
+def _git(*arguments: str) -> str:
+    # A hook or an alias sets GIT_DIR and the like for its own checkout.
+    environment = {name: value for name, value in os.environ.items() if name not in GIT_PLACES}
+    done = subprocess.run(
+        ["git", *arguments], cwd=PACKAGE, env=environment, capture_output=True, check=True, encoding="utf-8"
+    )
+    return done.stdout
+
+
+def versions(*more: str) -> dict[str, str]:
+    """Return versions of dmix, Python, CUDA and the packages that compute a run's numbers, and of `more`."""
+    found = {name: version for name, version in noted().items() if name != "scipy" or name in more}
     if torch.version.cuda:
         found["cuda"] = torch.version.cuda
     return found
@@ -62,7 +90,7 @@ def hardware(device: torch.device, processes: int = 1) -> Hardware:
 def _cpu() -> str:
     info = Path("/proc/cpuinfo")
     if info.exists():
-        for line in info.read_text().splitlines():
+        for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()

@@ -9,43 +9,74 @@ import pkgutil
 import signal
 import socket
 import sys
+import tempfile
 import threading
+import time
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import torch
 
 from dmix import PACKAGE, vision
+from dmix.environment import settle
 from dmix.grid.code import NUMERIC_ROOMS, module_digest
 from dmix.grid.parts import ROOMS, read_part
-from dmix.job.preload import helper_address
+from dmix.job.preload import connect, guard, helper_address
+from dmix.job.surroundings import inherited
+from dmix.job.versions import noted
+from dmix.lock import attempt
 
 IDLE_SECONDS = 60.0
+PATIENCE_SECONDS = 10.0
+LARGEST = 1 << 24  # bytes of a request: an environment and a command line
 # Named, not imported: imports go from the command line to this package, never back.
 ENTRY = "dmix.cli"
 
 
 def main(address: Path) -> int:
     """Serve fork requests at `address` until idle."""
+    settle()
+    noted()  # for the records of all that are forked; compared with those after the imports below
+    around = inherited()  # packages change the environment when they are imported
     _import_everything()
-    if helper_address() != address:
-        print("the source changed while the helper was starting")
+    if helper_address(around) != address:
+        print("the source or a package changed while the helper was starting")
         return 1
+    if os.path.lexists(address) and not address.is_socket():
+        print(f"{address} is in the way: it is no socket; remove it")
+        return 1
+    _sweep(address.parent)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps; children report their status
-    address.unlink(missing_ok=True)
     with socket.socket(socket.AF_UNIX) as server:
-        server.bind(str(address))
+        fresh = address.with_suffix(f".{os.getpid()}")
+        server.bind(str(fresh))
         server.listen(128)
+        own = fresh.lstat().st_ino
+        fresh.rename(address)  # one that nobody listens at any more is replaced
         server.settimeout(IDLE_SECONDS)
         try:
-            while True:
-                connection, _ = server.accept()
-                with connection:
-                    _serve(server, connection)
-        except TimeoutError:
-            return 0
+            _serve(server)
         finally:
-            address.unlink(missing_ok=True)
+            if address.is_socket():
+                with attempt(guard(address)) as alone:
+                    # While another helper starts, the address is not ours to remove.
+                    if alone and address.is_socket() and address.lstat().st_ino == own:
+                        address.unlink()
+    return 0
+
+
+def _sweep(folder: Path) -> None:
+    """Remove the sockets and logs of helpers that are gone."""
+    for address in folder.glob("*.sock"):
+        with attempt(guard(address)) as alone:
+            if not alone:
+                continue
+            connection = connect(address)
+            if connection is None and address.is_socket():
+                address.unlink()
+                address.with_suffix(".log").unlink(missing_ok=True)
+            elif connection is not None:
+                connection.close()
 
 
 def _import_everything() -> None:
@@ -73,19 +104,47 @@ def read_modules() -> None:
             module_digest(path, ".".join(("dmix", *path.relative_to(PACKAGE).with_suffix("").parts)))
 
 
-def _serve(server: socket.socket, connection: socket.socket) -> None:
-    connection.settimeout(10)
+def _serve(server: socket.socket) -> None:
+    """Fork a process for every connection until none came for a while.
+
+    The forked process reads the request, so that a client which sends nothing, or rubbish, hinders nobody.
+    """
+    while True:
+        try:
+            connection, _ = server.accept()
+        except TimeoutError:
+            return
+        except OSError:  # the client is gone again, or there are too many open files: others go on
+            time.sleep(0.05)
+            continue
+        with connection:
+            try:
+                child = os.fork() == 0
+            except OSError as error:  # no more processes or memory; the client runs without a helper
+                print(f"cannot fork: {error}", flush=True)
+                continue
+            if child:
+                server.close()
+                _become(*_request(connection), connection)
+
+
+def _request(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
+    """Receive a request and three descriptors; end this forked process if it is none."""
+    connection.settimeout(PATIENCE_SECONDS)
     try:
         head, descriptors, _, _ = socket.recv_fds(connection, 8, 3)
-        body = _receive(connection, int.from_bytes(head))
-    except (TimeoutError, ConnectionError):
-        return  # the client is gone, and no run was started yet
+        head += _receive(connection, 8 - len(head))
+        size = int.from_bytes(head)
+        if size > LARGEST or len(descriptors) != 3:
+            raise ValueError(f"it announces {size} bytes and sends {len(descriptors)} descriptors")
+        request = json.loads(_receive(connection, size))
+        if not isinstance(request, dict) or request.keys() != {"arguments", "folder", "environment"}:
+            raise ValueError("it is no request")
+    except (OSError, ValueError, RecursionError) as error:
+        print(f"a client was turned away: {error}", flush=True)
+        os._exit(1)
     connection.settimeout(None)
-    if os.fork() == 0:
-        server.close()
-        _become(json.loads(body), descriptors, connection)
-    for descriptor in descriptors:
-        os.close(descriptor)
+    return request, descriptors
 
 
 def _receive(connection: socket.socket, size: int) -> bytes:
@@ -93,7 +152,7 @@ def _receive(connection: socket.socket, size: int) -> bytes:
     while len(body) < size:
         chunk = connection.recv(size - len(body))
         if not chunk:
-            raise ConnectionError("the client closed the connection")
+            raise ConnectionError("it closed the connection")
         body += chunk
     return body
 
@@ -109,8 +168,10 @@ def _become(request: dict[str, Any], descriptors: list[int], connection: socket.
         os.environ.clear()
         os.environ.update(request["environment"])
         os.chdir(request["folder"])
-        sys.stdout = open(1, "w", closefd=False, buffering=1)  # noqa: SIM115
-        sys.stderr = open(2, "w", closefd=False, buffering=1)  # noqa: SIM115
+        tempfile.tempdir = None  # the client's, which Python looks up anew
+        time.tzset()
+        sys.stdout = _stream(1, sys.stdout)
+        sys.stderr = _stream(2, sys.stderr)
         connection.sendall(f"{os.getpid()}\n".encode())
         threading.Thread(target=_follow, args=(connection,), daemon=True).start()
         status = importlib.import_module(ENTRY).main(request["arguments"])
@@ -125,6 +186,11 @@ def _become(request: dict[str, Any], descriptors: list[int], connection: socket.
             connection.sendall(f"{status}\n".encode())
         finally:
             os._exit(status)
+
+
+def _stream(descriptor: int, like: TextIO) -> TextIO:
+    """Open a descriptor of the client for text, encoded as PYTHONIOENCODING and the locale say."""
+    return open(descriptor, "w", closefd=False, buffering=1, encoding=like.encoding, errors=like.errors)
 
 
 def _follow(connection: socket.socket) -> None:

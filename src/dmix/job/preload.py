@@ -5,22 +5,20 @@ line, environment and terminal to a helper process that has everything imported,
 that runs the same command. The run still has its own process, exit status, signals and record, so Snakemake
 sees one job per run, and the record is the same as without preloading.
 
-The helper's address is a digest of the package's source: after an edit there is a new helper, and the old
-one ends when idle.
+The helper's address is a digest of the package's source, of the versions of the packages that compute, and of
+what a forked process inherits (`dmix.job.surroundings`): after an edit or an upgrade there is a new helper,
+and the old one ends when idle. Where no helper can run, the command runs without one.
 """
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
 import signal
 import socket
-import stat
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,24 +26,27 @@ from types import FrameType
 
 from dmix import PACKAGE
 from dmix.errors import DmixError
+from dmix.job.surroundings import inherited, private_folder
+from dmix.job.versions import installed
+from dmix.lock import held
 
 START_SECONDS = 120.0
+ANSWER_SECONDS = 30.0
 FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 
 
-def run(arguments: Sequence[str]) -> int:
+def run(arguments: Sequence[str]) -> int | None:
     """Run `dmix ARGUMENTS` in a process forked from the helper, and return its exit status.
 
-    Stop signals are passed on to the run; if this process dies, the run saves and stops.
+    Stop signals are passed on to the run; if this process dies, the run saves and stops. Where no helper can
+    run or answer, return None, after one line that says why; nothing was run then.
     """
-    address = helper_address()
-    connection = _connect(address) or _start(address)
-    request = {"arguments": list(arguments), "folder": str(Path.cwd()), "environment": dict(os.environ)}
-    body = json.dumps(request).encode()
-    socket.send_fds(connection, [len(body).to_bytes(8)], [0, 1, 2])
-    connection.sendall(body)
-    replies = connection.makefile("r")
-    pid = int(replies.readline() or 0)
+    try:
+        pid, connection = _begin(arguments)
+    except (OSError, ValueError, DmixError) as error:
+        reason = " ".join(str(error).split())
+        print(f"dmix: running without the preloaded helper: {reason}", file=sys.stderr, flush=True)
+        return None
 
     def forward(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
         try:
@@ -55,42 +56,96 @@ def run(arguments: Sequence[str]) -> int:
 
     for number in FORWARDED:
         signal.signal(number, forward)
-    status = replies.readline()
+    with connection:
+        status = _line(connection)
     if not status:
         print(f"dmix: process {pid} was killed before it finished: {' '.join(arguments)}", file=sys.stderr)
         return 1
     return int(status)
 
 
-def helper_address() -> Path:
-    """Return the socket of the helper for this interpreter and the current source."""
-    content = hashlib.sha256(sys.executable.encode())
+def helper_address(around: tuple[object, ...] | None = None) -> Path:
+    """Return the socket of the helper for this interpreter, source and `around`, by default `inherited()`.
+
+    Raises
+    ------
+    DmixError: there is no folder for it, or a package is missing.
+    OSError: the source cannot be read.
+    """
+    around = inherited() if around is None else around
+    content = hashlib.sha256(repr((sys.executable, sorted(installed().items()), around)).encode())
     for path in sorted(PACKAGE.rglob("*.py")):
-        content.update(str(path).encode() + path.read_bytes())
-    folder = Path(tempfile.gettempdir()) / f"dmix-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    found = folder.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
-        raise DmixError(f"{folder} must be a folder that only you can enter", f"remove {folder}")
-    return folder / f"{content.hexdigest()[:16]}.sock"
+        content.update(os.fsencode(path) + path.read_bytes())
+    name = f"{content.hexdigest()[:16]}.sock"
+    return private_folder(name) / name
 
 
-def _connect(address: Path) -> socket.socket | None:
+def guard(address: Path) -> Path:
+    """Return the lock file of those who start the helper at `address`, or remove its socket."""
+    return address.with_suffix(".lock")
+
+
+def connect(address: Path) -> socket.socket | None:
+    """Return a connection to the helper at `address`, or None if nobody listens there."""
     connection = socket.socket(socket.AF_UNIX)
+    connection.settimeout(ANSWER_SECONDS)
     try:
         connection.connect(str(address))
-    except (FileNotFoundError, ConnectionRefusedError):
+    except OSError:
         connection.close()
         return None
     return connection
 
 
+def _begin(arguments: Sequence[str]) -> tuple[int, socket.socket]:
+    """Hand a command to the helper; return the process that was forked for it, and the connection to it."""
+    address = helper_address()
+    request = {"arguments": list(arguments), "folder": str(Path.cwd()), "environment": dict(os.environ)}
+    body = json.dumps(request).encode()
+    for last in (False, True):
+        connection = connect(address) or _start(address)
+        try:
+            socket.send_fds(connection, [len(body).to_bytes(8)], [0, 1, 2])
+            connection.sendall(body)
+            if answer := _line(connection):
+                pid = int(answer)
+                if pid <= 1:
+                    raise ValueError(f"{address} answers {answer!r}")
+                connection.settimeout(None)
+                return pid, connection
+        except ConnectionError:
+            if last:
+                raise
+        except BaseException:
+            connection.close()
+            raise
+        connection.close()  # it ended, being idle, just when it was asked: ask once more
+    raise DmixError(f"the helper closed the connection; see {address.with_suffix('.log')}")
+
+
+def _line(connection: socket.socket) -> str:
+    """Receive one short line, or "" if the other side is gone."""
+    text = b""
+    while not text.endswith(b"\n") and len(text) < 100:
+        try:
+            byte = connection.recv(1)
+        except ConnectionError:
+            byte = b""
+        if not byte:
+            return ""
+        text += byte
+    return text.decode("ascii", errors="replace").strip()
+
+
+def _quiet(holder: str) -> None:
+    """Wait without a word: the other client starts the helper that this one needs too."""
+
+
 def _start(address: Path) -> socket.socket:
     """Start the helper, unless another client just did, and wait until it answers."""
     log = address.with_suffix(".log")
-    with open(address.with_suffix(".lock"), "w") as guard:
-        fcntl.flock(guard, fcntl.LOCK_EX)
-        if connection := _connect(address):
+    with held(guard(address), _quiet):
+        if connection := connect(address):
             return connection
         with open(log, "wb") as output:
             helper = subprocess.Popen(
@@ -103,11 +158,8 @@ def _start(address: Path) -> socket.socket:
             )
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline and helper.poll() is None:
-            if connection := _connect(address):
+            if connection := connect(address):
                 return connection
             time.sleep(0.05)
-    raise DmixError(
-        f"the preloaded helper did not start: {log.read_text()[-2000:]}",
-        "run without --preload to see the same command in its own process",
-        exit_code=1,
-    )
+    said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
+    raise DmixError(f"it did not start: {said[0] if said else 'no reason given'} ({log})")
