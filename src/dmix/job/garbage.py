@@ -1,0 +1,101 @@
+"""`dmix gc`: folders that no grid names any more, and what killed processes left."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from dmix.files import leftovers
+from dmix.grid.expand import Grid, folder
+from dmix.grid.paths import DATA, RECORD, RESULTS, WORK, class_relations_folder, runs_folder
+from dmix.holder import holder_of
+from dmix.lock import attempt
+
+LEAF = "**/s*-????????-????????"
+# What nobody has written to for an hour is no file in the making, where no lock tells.
+ABANDONED_SECONDS = 3600.0
+
+
+@dataclass(frozen=True)
+class Found:
+    """A file or folder, why it is listed, and the lock file under which it may be deleted, if any."""
+
+    path: Path
+    why: str
+    lock: Path | None = None
+
+
+def garbage(grid: Grid, paper: Path) -> Iterator[Found]:
+    """Yield what the tier no longer needs; `paper` is the folder of the rendered tables."""
+    yield from _unused(grid)
+    yield from _debris(grid.tier, paper)
+
+
+def collect(grid: Grid, paper: Path, *, delete: bool, stopped: bool, tell: Callable[[str], None]) -> None:
+    """List what the tier no longer needs, or delete it.
+
+    What a living process works on is never deleted, the resume state of a stopped run only if `stopped`.
+    """
+    for found in list(garbage(grid, paper)):  # all of it first: deleting changes what is found
+        if delete and found.why == "stopped" and not stopped:
+            tell(f"kept {found.path}: of a stopped run; to delete it: dmix gc --delete --stopped")
+        elif not delete or not _delete(found):
+            holder = holder_of(found.lock) if found.lock else None
+            tell(
+                f"{'in use' if holder else found.why} {found.path}{f': {holder} holds it' if holder else ''}"
+            )
+        else:
+            tell(f"deleted {found.path}")
+
+
+def _delete(found: Found) -> bool:
+    """Delete a file or folder, unless a living process holds its lock; return whether it is gone."""
+    with ExitStack() as stack:
+        # Without a folder for its lock nobody can be at work.
+        if found.lock and found.lock.parent.exists() and not stack.enter_context(attempt(found.lock)):
+            return False
+        if found.path.is_dir() and not found.path.is_symlink():
+            shutil.rmtree(found.path)
+        else:
+            found.path.unlink(missing_ok=True)
+    return True
+
+
+def _unused(grid: Grid) -> Iterator[Found]:
+    """Yield folders of runs and class relations that are not in the grid."""
+    relations = (grid.runs[name].relation for name in grid.places)
+    known = {*grid.places.values(), *(folder(spec) for spec in relations if spec is not None)}
+    work = WORK / grid.tier
+    # Resume state last: it shows whether the run of a folder of results was stopped.
+    for root in (runs_folder(grid.tier), class_relations_folder(grid.tier), work):
+        for leaf in sorted(root.glob(LEAF)):
+            name = leaf.relative_to(root)
+            if str(name) in known:
+                continue
+            finished = (runs_folder(grid.tier) / name / RECORD).exists() or (
+                work / name / "finished"
+            ).exists()
+            stopped = (work / name / "checkpoint.pt").exists() and not finished
+            yield Found(leaf, "stopped" if stopped else "unused", work / name / "lock")
+
+
+def _debris(tier: str, paper: Path) -> Iterator[Found]:
+    """Yield temporary files and locks of processes that were killed."""
+    work = WORK / tier
+    for root in (runs_folder(tier), class_relations_folder(tier), work):
+        for leaf in sorted(root.glob(LEAF)):
+            lock = work / leaf.relative_to(root) / "lock"
+            for place in (leaf, leaf / "finished"):
+                yield from (Found(part, "debris", lock) for part in leftovers(place))
+            if root == work and lock.exists() and not holder_of(lock):
+                yield Found(lock, "debris", lock)
+    for place in (RESULTS / tier, *(RESULTS / tier / "build").glob("*/"), paper / tier, DATA / "cache"):
+        yield from (Found(part, "debris") for part in leftovers(place, ABANDONED_SECONDS))
+    for draft in sorted((DATA / "real").glob(".*.part")):
+        item = draft.name.removesuffix(".part")
+        yield Found(draft, "debris", DATA / "downloads" / f"{item}.lock")
+    for draft in sorted((DATA / "embedded").glob(".*.part")):
+        yield Found(draft, "debris", DATA / "embedded/.lock")
