@@ -13,6 +13,12 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # uv does not read pip's configuration (a mirror, certificates, a proxy): this passes it on.
 UV := $(BIN)/python workflows/uv_as_pip.py $(BIN)/uv
 
+# Containers and batch nodes may lack a home that can be written; Snakemake, DVC and uv keep caches there.
+ifneq ($(shell test -d "$$HOME" && test -w "$$HOME" && echo yes),yes)
+export HOME := $(CURDIR)/work/home
+$(shell mkdir -p $(HOME))
+endif
+
 .PHONY: help setup lock reproduce smoke test lint docs bench cluster-test clean
 
 help: ## list the targets

@@ -1,10 +1,13 @@
 # Entry point of the workflow. params.yaml and params/ say what runs and with which settings,
 # workflows/profiles where and how many at a time.
+import os
+import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
+from dmix.environment import settle
 from dmix.errors import DmixError
 from dmix.grid.artefact import frame_digest, table_digest
 from dmix.grid.expand import folder as folder_of
@@ -12,12 +15,20 @@ from dmix.grid.expand import load_grid
 from dmix.grid.needs import cores, memory_mb, minutes
 from dmix.grid.paths import class_relations_folder, runs_folder
 from dmix.grid.promise import promise
+from dmix.job.driver import announce
 
 min_version("9.0")
 
+settle()
+# Jobs call dmix and torchrun by name, also where nobody has activated this environment.
+os.environ["PATH"] = os.pathsep.join(
+    [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
+)
 
 TIER = config.get("tier", "embedded")
 try:
+    if workflow.is_main_process:
+        announce(lambda line: print(f"dmix: {line}", file=sys.stderr, flush=True))
     GRID = load_grid(TIER)
 except DmixError as error:
     raise WorkflowError(str(error)) from None

@@ -9,18 +9,22 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dmix import __version__
+from dmix.environment import settle
 from dmix.errors import DmixError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit status: 0 success, 1 failure, 2 bad input, 75 run it again."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    settle()
     options = parser().parse_args(given)
     try:
         if getattr(options, "preload", False):
             from dmix.job import preload
 
-            return preload.run([argument for argument in given if argument != "--preload"])
+            done = preload.run([argument for argument in given if argument != "--preload"])
+            if done is not None:
+                return done
         # Imported late: a client of the preloaded helper needs none of it.
         verbs = importlib.import_module("dmix.verbs")
         status: int = getattr(verbs, options.verb)(options)
@@ -142,8 +146,11 @@ def parser() -> argparse.ArgumentParser:
     accept.add_argument("--since", default="HEAD", metavar="COMMIT", help="the code before (default: HEAD)")
     accept.add_argument("--because", required=True, metavar="TEXT", help="why the code was edited")
 
-    gc = add("gc", "list folders of runs and class relations that are in no grid any more")
-    gc.add_argument("--delete", action="store_true", help="delete them")
+    gc = add("gc", "list what is in no grid any more, and what killed processes left")
+    gc.add_argument(
+        "--delete", action="store_true", help="delete it, except the resume state of stopped runs"
+    )
+    gc.add_argument("--stopped", action="store_true", help="with --delete: that too")
     return top
 
 

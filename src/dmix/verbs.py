@@ -7,9 +7,8 @@ import dataclasses
 import difflib
 import functools
 import json
-import shutil
+import os
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -18,13 +17,14 @@ from typing import TYPE_CHECKING
 from dmix.cores import job_cores
 from dmix.data_items import Item, read_sources
 from dmix.errors import DmixError
-from dmix.grid.expand import Grid, folder, load_grid
-from dmix.grid.paths import DATA, RESULTS, WORK, class_relations_folder, runs_folder
+from dmix.grid.expand import Grid, load_grid
+from dmix.grid.paths import DATA, RESULTS, WORK, runs_folder
 from dmix.grid.plan import make_plan
 from dmix.grid.presence import facts, own_sets
 from dmix.grid.promise import check
 from dmix.grid.spec import SECTIONS
 from dmix.grid.status import run_status
+from dmix.job.versions import noted
 
 if TYPE_CHECKING:
     from dmix.data.sets.dataset import Dataset
@@ -39,6 +39,7 @@ def train(options: argparse.Namespace) -> int:
         check(grid, options.name, options.promise)
     _known(grid, options.name)
     _ready(grid, options.name)
+    noted()
     from dmix.job.options import Options
     from dmix.job.train import train as run
 
@@ -61,6 +62,7 @@ def relate(options: argparse.Namespace) -> int:
             if grid.class_relations
             else "no run here needs one",
         )
+    noted()
     from dmix.job.class_relation import relate as run
     from dmix.job.options import Options
 
@@ -133,9 +135,8 @@ def plan(options: argparse.Namespace) -> int:
 def status(options: argparse.Namespace) -> int:
     """Print the status of every run, by table."""
     grid = load_grid(options.tier)
-    now = time.time()
     by_table = {
-        table: [run_status(grid, name, now) for name in grid.table_runs(definition)]
+        table: [run_status(grid, name) for name in grid.table_runs(definition)]
         for table, definition in grid.tables.items()
     }
     if options.json:
@@ -216,7 +217,7 @@ def table(options: argparse.Namespace) -> int:
 
     out = options.out or PAPER / grid.tier
     render(grid, options.name, runs_folder(grid.tier), out)
-    print((out / f"{options.name}.txt").read_text(), end="")
+    print((out / f"{options.name}.txt").read_text(encoding="utf-8"), end="")
     return 0
 
 
@@ -273,16 +274,10 @@ def accept(options: argparse.Namespace) -> int:
 
 
 def gc(options: argparse.Namespace) -> int:
-    """List or delete folders of runs and class relations that are in no grid."""
-    grid = load_grid(options.tier)
-    relations = (grid.runs[name].relation for name in grid.places)
-    known = {*grid.places.values(), *(folder(spec) for spec in relations if spec is not None)}
-    for root in (runs_folder(grid.tier), class_relations_folder(grid.tier), WORK / grid.tier):
-        for leaf in sorted(root.glob("**/s*-????????-????????")):
-            if str(leaf.relative_to(root)) not in known:
-                print(f"{'deleted' if options.delete else 'unused'} {leaf}")
-                if options.delete:
-                    shutil.rmtree(leaf)
+    """List or delete what is in no grid, and what killed processes left."""
+    from dmix.job.garbage import collect as sweep
+
+    sweep(load_grid(options.tier), PAPER, delete=options.delete, stopped=options.stopped, tell=_tell)
     return 0
 
 

@@ -45,7 +45,7 @@ class Tree:
             cwd=self.path,
             env={**os.environ, "PYTHONPATH": str(self.path / "src"), "OMP_NUM_THREADS": "1"},
             capture_output=True,
-            text=True,
+            encoding="utf-8",
         )
         if done.returncode:
             tail = "\n".join((done.stdout + done.stderr).strip().splitlines()[-12:])
@@ -98,7 +98,7 @@ def git(*arguments: str) -> str:
     """Return the output of a git command."""
     command: Sequence[str] = ("git", *arguments)
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", check=True)
     except FileNotFoundError as error:
         raise DmixError("dmix accept needs git, which is not on this machine") from error
     except subprocess.CalledProcessError as error:

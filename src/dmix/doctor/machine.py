@@ -15,8 +15,10 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from dmix.doctor.finding import Finding
+from dmix.environment import troubles
 from dmix.errors import DmixError
 from dmix.grid.expand import load_grid
+from dmix.job.preload import helper_address
 from dmix.vision import torchvision
 
 GROUP = "machine"
@@ -39,6 +41,8 @@ def machine(folders: tuple[Path, ...]) -> Iterator[Finding]:
     yield _params()
     yield _gpu()
     yield _git()
+    yield from _environment()
+    yield _helper()
     for folder in folders:
         yield _disk(folder)
 
@@ -133,10 +137,24 @@ def _git() -> Finding:
     )
 
 
+def _environment() -> Iterator[Finding]:
+    """Yield what is odd in the environment; none of it is broken, because the embedded tier does without."""
+    odd = [Finding(GROUP, found.name, "missing", found.detail, found.command) for found in troubles()]
+    yield from odd or [Finding(GROUP, "environment", "ok", "folders, encoding and variables as expected")]
+
+
+def _helper() -> Finding:
+    """Return whether the local profile can preload torch for many short runs."""
+    try:
+        return Finding(GROUP, "preloaded helper", "ok", f"its sockets are in {helper_address().parent}")
+    except (OSError, DmixError) as error:
+        return Finding(GROUP, "preloaded helper", "missing", f"each run imports torch itself: {error}")
+
+
 def _output(*command: str) -> str:
     """Return what a command prints, or "" where it is missing or fails."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", timeout=60)
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""

@@ -171,9 +171,14 @@ def here() -> World:
     return _here
 
 
+def launched() -> bool:
+    """Return whether torchrun started this process: schedulers set some of its variables too, never all."""
+    return all(os.environ.get(name, "").isdigit() for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE"))
+
+
 def local_rank() -> int:
     """Return this process's index on its machine, which is that of its GPU."""
-    return int(os.environ.get("LOCAL_RANK", "0"))
+    return int(os.environ["LOCAL_RANK"]) if launched() else 0
 
 
 @contextmanager
@@ -187,7 +192,7 @@ def joined(device: str) -> Iterator[World]:
     device: "auto", "cpu" or "cuda", as for `dmix.engine.device.choose_device`.
     """
     global _here  # a process has one, like torch's default process group
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if not launched() or os.environ["WORLD_SIZE"] == "1":
         yield _here
         return
     with_gpus = device != "cpu" and torch.cuda.is_available()

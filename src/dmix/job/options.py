@@ -10,6 +10,7 @@ import torch
 
 from dmix.cores import job_cores
 from dmix.data.loading.feed import ReadOptions
+from dmix.engine.distributed import launched
 from dmix.grid.paths import DATA
 
 CACHE = DATA / "cache"
@@ -33,7 +34,8 @@ class Options:
 
 def own_cores() -> int:
     """Return this process's share of the cores of its job, at least one."""
-    together = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # processes that torchrun started on this machine
+    # Processes that torchrun started on this machine.
+    together = int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if launched() else 1
     return max(1, job_cores() // together)
 
 
