@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,8 +30,10 @@ class Found:
 
 def garbage(grid: Grid, paper: Path) -> Iterator[Found]:
     """Yield what the tier no longer needs; `paper` is the folder of the rendered tables."""
-    yield from _unused(grid)
-    yield from _debris(grid.tier, paper)
+    relations = (grid.runs[name].relation for name in grid.places)
+    known = {*grid.places.values(), *(folder(spec) for spec in relations if spec is not None)}
+    yield from _unused(grid, known)
+    yield from _debris(grid.tier, known, paper)
 
 
 def collect(grid: Grid, paper: Path, *, delete: bool, stopped: bool, tell: Callable[[str], None]) -> None:
@@ -64,10 +66,8 @@ def _delete(found: Found) -> bool:
     return True
 
 
-def _unused(grid: Grid) -> Iterator[Found]:
-    """Yield folders of runs and class relations that are not in the grid."""
-    relations = (grid.runs[name].relation for name in grid.places)
-    known = {*grid.places.values(), *(folder(spec) for spec in relations if spec is not None)}
+def _unused(grid: Grid, known: Set[str]) -> Iterator[Found]:
+    """Yield folders of runs and class relations that are not `known`."""
     work = WORK / grid.tier
     # Resume state last: it shows whether the run of a folder of results was stopped.
     for root in (runs_folder(grid.tier), class_relations_folder(grid.tier), work):
@@ -82,12 +82,15 @@ def _unused(grid: Grid) -> Iterator[Found]:
             yield Found(leaf, "stopped" if stopped else "unused", work / name / "lock")
 
 
-def _debris(tier: str, paper: Path) -> Iterator[Found]:
-    """Yield temporary files and locks of processes that were killed."""
+def _debris(tier: str, known: Set[str], paper: Path) -> Iterator[Found]:
+    """Yield temporary files and locks of processes that were killed, where folders are `known`."""
     work = WORK / tier
     for root in (runs_folder(tier), class_relations_folder(tier), work):
         for leaf in sorted(root.glob(LEAF)):
-            lock = work / leaf.relative_to(root) / "lock"
+            name = leaf.relative_to(root)
+            if str(name) not in known:
+                continue
+            lock = work / name / "lock"
             for place in (leaf, leaf / "finished"):
                 yield from (Found(part, "debris", lock) for part in leftovers(place))
             if root == work and lock.exists() and not holder_of(lock):
