@@ -7,7 +7,6 @@ import dataclasses
 import difflib
 import functools
 import json
-import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable
