@@ -63,7 +63,7 @@ def test_everything_the_embedded_tier_needs_is_here(here, capsys):
     assert {name for group, name in found if group == "machine"} >= {
         "python", "torch", "torchvision", "timm", "snakemake", "dvc", "opencv-contrib-python-headless",
         "opencv loads", "torchvision loads", "params.yaml", "gpu", "git",
-        "disk at data/", "disk at results/", "disk at work/",
+        "disk at data/", "disk at results/", "disk at work/", "shared memory at /dev/shm",
     }  # fmt: skip
     assert {each.state for each in found.values()} == {"ok", "missing"}
 
@@ -131,6 +131,15 @@ def test_a_disk_that_is_full(here, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda place: Usage(1e8))
     full = on_machine("disk at data/")
     assert (full.state, full.detail) == ("broken", "0.1 GB free")
+
+
+def test_shared_memory_that_is_small_or_missing(monkeypatch, tmp_path):
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: Usage(64e6))
+    small = module._shared_memory(tmp_path)
+    assert (small.state, small.detail) == ("missing", "0.06 GB free, too few to decode images in workers")
+    assert "--shm-size" in small.command
+    monkeypatch.undo()
+    assert module._shared_memory(tmp_path / "gone").state == "missing"
 
 
 def test_a_folder_that_does_not_exist_yet_is_on_the_disk_of_its_parent(here):

@@ -14,6 +14,7 @@ import torch
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
+from dmix.data.loading.workers import SHARED_MEMORY
 from dmix.doctor.finding import Finding
 from dmix.environment import troubles
 from dmix.errors import DmixError
@@ -24,6 +25,7 @@ from dmix.vision import torchvision
 GROUP = "machine"
 SHOWN = ("torch", "torchvision", "timm", "snakemake", "dvc", "opencv-contrib-python-headless")
 SETUP = "make setup"
+SHARED_BYTES = 1_000_000_000  # two batches of each of the largest recipes' processes, with room to spare
 EMBEDDED_BYTES = 500_000_000  # data, records and weights of the embedded tier, with room to spare
 
 
@@ -43,6 +45,7 @@ def machine(folders: tuple[Path, ...]) -> Iterator[Finding]:
     yield _git()
     yield from _environment()
     yield _helper()
+    yield _shared_memory(Path(SHARED_MEMORY))
     for folder in folders:
         yield _disk(folder)
 
@@ -158,6 +161,19 @@ def _output(*command: str) -> str:
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def _shared_memory(folder: Path) -> Finding:
+    """Return whether worker processes that decode images can hand them over; the embedded tier has none."""
+    name, way_out = f"shared memory at {folder}", "docker run --shm-size=8g, or train with --workers 0"
+    try:
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        return Finding(GROUP, name, "missing", f"{error.strerror}: no worker can decode images", way_out)
+    detail = f"{free / 1e9:,.2f} GB free"
+    if free < SHARED_BYTES:
+        return Finding(GROUP, name, "missing", f"{detail}, too few to decode images in workers", way_out)
+    return Finding(GROUP, name, "ok", detail)
 
 
 def _disk(folder: Path) -> Finding:

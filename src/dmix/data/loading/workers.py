@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import atexit
 import gc
+import shutil
 import signal
+import sys
+import threading
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any, TypeVar
@@ -16,11 +19,16 @@ from weakref import WeakSet
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from dmix.errors import DmixError
 
 Task = TypeVar("Task")
+
+PATIENCE_SECONDS = 300.0
+"""How long the next result may take: reading takes seconds, a silent file server two minutes."""
+
+SHARED_MEMORY = "/dev/shm"  # noqa: S108 - torch's workers hand tensors over by files there
 
 _unfinished: WeakSet[Generator[Tensor]] = WeakSet()
 # Iterators of torch with processes. They are held here, because an iterator that is collected in a reference
@@ -46,7 +54,8 @@ def parallel_map(
 
     Raises
     ------
-    DmixError: `work` raised it, at the position of its result; or a file could not be read.
+    DmixError: `work` raised it, at the position of its result; a file could not be read; or a process died,
+        gave nothing for `PATIENCE_SECONDS`, or found no room in shared memory.
     """
     results = _results(work, tasks, workers, ahead, pin)
     _unfinished.add(results)
@@ -62,6 +71,7 @@ def _results(
             "multiprocessing_context": "fork",
             "prefetch_factor": max(2, -(-ahead // workers)),
             "worker_init_fn": _init_worker,
+            "timeout": PATIENCE_SECONDS,
         }
     with warnings.catch_warnings():
         # more processes than cores: the caller's choice
@@ -80,15 +90,59 @@ def _results(
         )
     _started.add(results)
     try:
-        for result in results:
+        while (result := _next(results)) is not None:
             if isinstance(result, DmixError):
                 raise result
             yield result
     finally:
         _started.discard(results)
         if workers:
-            # torch ends them with the last reference, which a traceback may hold until Python ends
-            results._shutdown_workers()
+            _end(results, failed=not isinstance(sys.exception(), GeneratorExit | None))
+
+
+def _next(results: Any) -> Tensor | DmixError | None:
+    """Return the next result, or None after the last; a dead or silent process becomes a DmixError."""
+    try:
+        found: Tensor | DmixError | None = next(results, None)
+    except (RuntimeError, OSError, EOFError) as error:
+        if isinstance(error, RuntimeError) and not str(error).startswith("DataLoader "):
+            raise  # of the work itself, whose OSErrors are results
+        told = str(error).partition("\n")[0] or type(error).__name__
+        raise DmixError(
+            f"a process that reads images died or hangs: {told}",
+            "look whether memory ran out or the file system hangs, then run the same command again; "
+            "fewer --workers need less memory, and with --workers 0 the training process reads by itself",
+            exit_code=1,
+        ) from error
+    return found
+
+
+def _end(results: Any, *, failed: bool) -> None:
+    """End the processes; torch would, with the last reference, which a traceback may hold until Python ends.
+
+    After a failure they may hang, and torch waits five seconds for each, so they are killed first.
+    """
+    if failed:
+        _kill(results._workers)
+    results._shutdown_workers()
+    _kill(results._workers)
+
+
+def _kill(processes: Iterable[Any]) -> None:
+    """Kill processes that still run: they ignore SIGTERM, and Python would wait for them without end."""
+    alive = [process for process in processes if process.is_alive()]
+    if not alive:
+        return
+    # torch's handler would raise an error for a worker that is killed.
+    here = threading.current_thread() is threading.main_thread()
+    handler = signal.signal(signal.SIGCHLD, signal.SIG_DFL) if here else None
+    try:
+        for process in alive:
+            process.kill()
+            process.join()
+    finally:
+        if here:
+            signal.signal(signal.SIGCHLD, handler)
 
 
 @atexit.register
@@ -106,7 +160,7 @@ class _Tasks(Dataset[Tensor | DmixError]):
 
     def __getitem__(self, task: Any) -> Tensor | DmixError:
         try:
-            return self._work(task)
+            return _shared(self._work(task))
         except DmixError as error:
             return error
         except OSError as error:
@@ -115,6 +169,24 @@ class _Tasks(Dataset[Tensor | DmixError]):
                 "check that the data set is still there and whole, then run the same command again",
                 exit_code=1,
             )
+
+
+def _shared(result: Tensor) -> Tensor:
+    """Move a worker's result to shared memory; torch would do so where nobody hears of a failure."""
+    if get_worker_info() is None or not result.numel():
+        return result
+    try:
+        result.share_memory_()  # type: ignore[no-untyped-call]
+    except RuntimeError as error:
+        disk = shutil.disk_usage(SHARED_MEMORY)
+        raise DmixError(
+            f"no room in shared memory for images: {SHARED_MEMORY} has {disk.total / 1e6:,.0f} MB, "
+            f"{disk.free / 1e6:,.0f} MB of them free",
+            "make it larger (docker run --shm-size=8g), or use --workers 0, with which the training process "
+            "reads by itself",
+            exit_code=1,
+        ) from error
+    return result
 
 
 def _unchanged(result: Any) -> Any:
