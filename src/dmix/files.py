@@ -14,6 +14,21 @@ from typing import BinaryIO
 from dmix.errors import DmixError
 from dmix.holder import DEAD_AFTER_SECONDS, age
 
+# What may pass by itself: somebody makes room, or a file server answers again.
+_PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN)
+
+
+class CannotWrite(DmixError):
+    """A file cannot be written; `passing` says whether it may be possible later, as when the disk is full."""
+
+    def __init__(self, path: Path, error: OSError) -> None:
+        super().__init__(
+            f"cannot write {path}: {error.strerror or error}",
+            f"make {path.parent} writable and free some disk space, then run the same command again",
+            exit_code=1,
+        )
+        self.passing = error.errno in _PASSING
+
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[BinaryIO]:
@@ -24,7 +39,7 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
 
     Raises
     ------
-    DmixError: the folder cannot be written, or the disk is full.
+    CannotWrite: the folder cannot be written, or the disk is full.
     """
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
@@ -40,11 +55,7 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
             part.unlink(missing_ok=True)
             raise
     except OSError as error:
-        raise DmixError(
-            f"cannot write {path}: {error.strerror or error}",
-            f"make {path.parent} writable and free some disk space, then run the same command again",
-            exit_code=1,
-        ) from error
+        raise CannotWrite(path, error) from error
 
 
 def publish(part: Path, path: Path) -> None:

@@ -12,6 +12,8 @@ DATA = Path("data")
 RESULTS = Path("results")
 WORK = Path("work")
 RECORD = "record.json"
+FAILURE = "failure.txt"
+LOG = "log.txt"
 
 
 def runs_folder(tier: str) -> Path:
@@ -78,8 +80,13 @@ class RunPaths:
 
     @property
     def failure(self) -> Path:
-        """Reason for the last failure, for `dmix status`."""
-        return self.work / "failure.txt"
+        """Reason for the last failure, for `dmix status`; kept until the run gets further than then."""
+        return self.work / FAILURE
+
+    @property
+    def log(self) -> Path:
+        """Output of the workflow's job, and tracebacks."""
+        return self.work / LOG
 
 
 @dataclass(frozen=True)
@@ -93,6 +100,16 @@ class ClassRelationPaths:
     def results(self) -> Path:
         """Folder of the class relation's results."""
         return class_relations_folder(self.tier) / self.folder
+
+    @property
+    def work(self) -> Path:
+        """Folder of the lock, log and failure."""
+        return WORK / self.tier / self.folder
+
+    @property
+    def failure(self) -> Path:
+        """Reason for the last failure, for `dmix status`."""
+        return self.work / FAILURE
 
     @property
     def record(self) -> Path:

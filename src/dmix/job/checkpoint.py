@@ -12,9 +12,20 @@ from dmix.files import atomic_write
 
 
 def save(path: Path, state: dict[str, Any]) -> None:
-    """Write `state` (tensors and plain values) to `path`, atomically."""
+    """Write `state` (tensors and plain values) to `path`, atomically.
+
+    Raises
+    ------
+    CannotWrite: as `atomic_write`; the checkpoint before is kept.
+    """
     with atomic_write(path) as stream:
-        torch.save(state, stream)
+        try:
+            torch.save(state, stream)
+        except RuntimeError as error:
+            # Its writer fails in a way of its own after the stream could not be written.
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from None
+            raise
 
 
 def load(path: Path, device: torch.device) -> dict[str, Any] | None:

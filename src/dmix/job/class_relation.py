@@ -15,14 +15,20 @@ from dmix.engine.parts import load_dataset, load_labels
 from dmix.files import atomic_write, sha256, sweep, write_text
 from dmix.grid.code import code_digest
 from dmix.grid.expand import Grid, folder
-from dmix.grid.paths import DATA, WORK, ClassRelationPaths
+from dmix.grid.paths import DATA, ClassRelationPaths
 from dmix.grid.promise import refuse_edited_code
 from dmix.grid.spec import RunSpec
 from dmix.job import facts
 from dmix.job.given import weights_of
 from dmix.job.options import Options, read_options
+from dmix.job.patience import patiently
+from dmix.job.recorded import forget
+from dmix.job.say import say
 from dmix.lock import held
 from dmix.methods.transfer.co_tuning import MATRIX
+
+WRITE_SECONDS = 120.0
+"""How long a finished job tries to write its results."""
 
 
 def relate(grid: Grid, name: str, options: Options) -> int:
@@ -37,18 +43,16 @@ def relate(grid: Grid, name: str, options: Options) -> int:
     facts.note()
     spec = grid.class_relations[name]
     paths = ClassRelationPaths(grid.tier, folder(spec))
-    work = WORK / grid.tier / paths.folder
     # For people who look up a folder by its digests; also shows early that the folder can be written.
-    write_text(work / "spec.json", json.dumps(spec.identity(), indent=1) + "\n")
-    path = work / "lock"
-    with held(
-        path, lambda holder: print(f"waiting: {holder} is learning this class relation ({path})", flush=True)
-    ):
-        for place in (work, paths.results):
+    write_text(paths.work / "spec.json", json.dumps(spec.identity(), indent=1) + "\n")
+    path = paths.work / "lock"
+    with held(path, lambda holder: say(f"waiting: {holder} is learning this class relation ({path})")):
+        for place in (paths.work, paths.results):
             sweep(place)
         if not _finished(paths):
             record = _learn(grid, spec, paths, options)
-            print(f"{name}: {_told(record)} ({record.seconds:.1f} s)")
+            say(f"{name}: {_told(record)} ({record.seconds:.1f} s)")
+        forget(paths.failure)
     return 0
 
 
@@ -89,10 +93,14 @@ def _learn(grid: Grid, spec: RunSpec, paths: ClassRelationPaths, options: Option
         matrix_sha256=hashlib.sha256(blob).hexdigest(),
         init_sha256=sha256(weights),
     )
+    patiently(lambda: _write(paths, blob, record), WRITE_SECONDS, lambda: True)
+    return record
+
+
+def _write(paths: ClassRelationPaths, blob: bytes, record: Relation) -> None:
     with atomic_write(paths.matrix) as stream:
         stream.write(blob)
     record.write(paths.record)
-    return record
 
 
 def _told(record: Relation) -> str:

@@ -12,6 +12,7 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -180,9 +181,10 @@ def _become(request: dict[str, Any], descriptors: list[int], connection: socket.
     except BaseException:
         sys.excepthook(*sys.exc_info())
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
         try:
+            with suppress(OSError):  # a full disk must not keep the status from the client
+                sys.stdout.flush()
+                sys.stderr.flush()
             connection.sendall(f"{status}\n".encode())
         finally:
             os._exit(status)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,14 @@ import torch
 from dmix.engine.distributed import World
 from dmix.engine.trainer import Trainer
 from dmix.errors import DmixError
+from dmix.files import CannotWrite
+from dmix.grid.failure import read_failure
 from dmix.grid.paths import RunPaths
 from dmix.job import checkpoint
 from dmix.job.options import Options
+from dmix.job.patience import patiently
+from dmix.job.recorded import forget
+from dmix.job.say import say
 from dmix.job.signals import Stop
 from dmix.job.watch import Watch
 
@@ -41,6 +46,9 @@ class Session:
         self._seconds_before = 0.0
         self._clock = time.monotonic()
         self._saved = self._clock
+        self._told = False
+        failure = read_failure(paths.failure) if world.leads else None
+        self._failed_at = None if failure is None else failure.step
         self._board = _open_board(options.tensorboard, trainer.label) if world.leads else None
 
     def __enter__(self) -> Session:
@@ -67,10 +75,15 @@ class Session:
         self.used = state["used"]  # the files may have changed since
         self._seconds_before = state["seconds"]
         if self.world.leads:
-            print(f"{self.trainer.label}: continuing at step {self.trainer.step} of {self.trainer.total}")
+            say(f"{self.trainer.label}: continuing at step {self.trainer.step} of {self.trainer.total}")
 
-    def save(self) -> None:
-        """Write a checkpoint from the first process; every process returns when it is written."""
+    def save(self, seconds: float = 0.0, go_on: Callable[[], bool] = bool) -> CannotWrite | None:
+        """Write a checkpoint from the first process; every process returns after that.
+
+        Return what kept it from being written, if anything, after trying for `seconds` while `go_on()`. The
+        checkpoint before is then still there.
+        """
+        problem = None
         state = {
             "trainer": self.trainer.state_dict(),
             "resumes": self.resumes,
@@ -79,9 +92,13 @@ class Session:
             "seconds": self.seconds,
         }
         if self.world.leads:
-            checkpoint.save(self.paths.checkpoint, state)
+            try:
+                patiently(lambda: checkpoint.save(self.paths.checkpoint, state), seconds, go_on)
+            except CannotWrite as error:
+                problem = error
         self.world.wait()
         self._saved = time.monotonic()
+        return problem
 
     def after_step(self, stop: Stop, watch: Watch | None) -> bool:
         """Report progress, save if a checkpoint is due, and return whether to go on.
@@ -92,6 +109,9 @@ class Session:
         if watch:
             watch.update()
         trainer = self.trainer
+        if self._failed_at is not None and trainer.step > self._failed_at:
+            self._failed_at = None
+            forget(self.paths.failure)
         if self._board and trainer.history and trainer.history[-1]["step"] == trainer.step:
             _to_board(self._board, trainer.history[-1])
         due = time.monotonic() - self._saved >= self.options.checkpoint_seconds
@@ -100,8 +120,16 @@ class Session:
             self.stopped_by = signal.Signals(number)
             return False
         if save and trainer.step < trainer.total:
-            self.save()
+            self._save_or_go_on(stop)
         return True
+
+    def _save_or_go_on(self, stop: Stop) -> None:
+        """Save; where that fails, say so once and go on, because the next save may succeed."""
+        with stop.saving():
+            problem = self.save()
+        if problem is not None and not self._told:
+            say(f"{self.trainer.label}: {problem.message}; the run goes on, and saves when it can")
+        self._told = problem is not None
 
 
 def _open_board(folder: Path | None, label: str) -> Any:

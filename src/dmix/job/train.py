@@ -18,12 +18,20 @@ from dmix.grid.spec import RunSpec
 from dmix.job import facts
 from dmix.job.given import check_relation, relation_of, weights_of
 from dmix.job.options import Options, read_options
+from dmix.job.patience import patiently
 from dmix.job.products import write_products
+from dmix.job.recorded import forget
+from dmix.job.say import say
 from dmix.job.session import Session
-from dmix.job.signals import AGAIN, watched
+from dmix.job.signals import AGAIN, LeaveNow, Stop, watched
 from dmix.job.watch import Watch
 from dmix.lock import held as locked
 from dmix.record import read_record
+
+SAVE_SECONDS = 10.0
+"""How long a stopped run tries to save, within the 30 s that SLURM gives it."""
+PRODUCTS_SECONDS = 120.0
+"""How long a finished run tries to write its results."""
 
 
 def train(grid: Grid, name: str, options: Options) -> int:
@@ -42,12 +50,8 @@ def train(grid: Grid, name: str, options: Options) -> int:
     with ExitStack() as held, joined(options.device) as world:
         if not world.lead(lambda: _claim(spec, paths, held)):
             return 0
-        try:
-            given = Given(weights_of(grid, spec), relation_of(grid, spec))
-            return _train_claimed(spec, given, paths, options, world)
-        except DmixError as error:
-            write_text(paths.failure, str(error) + "\n")
-            raise
+        given = Given(weights_of(grid, spec), relation_of(grid, spec))
+        return _train_claimed(spec, given, paths, options, world)
 
 
 def _claim(spec: RunSpec, paths: RunPaths, held: ExitStack) -> bool:
@@ -64,16 +68,13 @@ def _claim(spec: RunSpec, paths: RunPaths, held: ExitStack) -> bool:
             exit_code=1,
         ) from error
     held.enter_context(
-        locked(
-            paths.lock,
-            lambda holder: print(f"waiting: {holder} is training this run ({paths.lock})", flush=True),
-        )
+        locked(paths.lock, lambda holder: say(f"waiting: {holder} is training this run ({paths.lock})"))
     )
     for folder in (paths.work, paths.work / "finished", paths.results):
         sweep(folder)
     if _finished(paths):
+        forget(paths.failure)
         return False
-    paths.failure.unlink(missing_ok=True)
     return True
 
 
@@ -102,22 +103,56 @@ def _train_claimed(spec: RunSpec, given: Given, paths: RunPaths, options: Option
     session.restore()
     # Covers the save too: a scheduler may send a second signal during it.
     with watched() as stop:
-        with session, Watch(spec.name, trainer, paths.progress) if world.leads else nullcontext() as watch:
-            finished = trainer.run(lambda _: session.after_step(stop, watch))
-        if not finished:
-            session.save()
-            assert session.stopped_by is not None
-            if world.leads:
-                print(
-                    f"{spec.name}: {session.stopped_by.name}: stopped at step {trainer.step} of "
-                    f"{trainer.total}, saved; the same command continues",
-                    flush=True,
-                )
-            return AGAIN
-        refuse_edited_code(spec)
-        if world.leads:
-            record = write_products(spec, paths, dataset, session, device)
-            print(f"{spec.name}: top-1 {record.score:.2f} % ({record.seconds:.1f} s)")
-        # torchrun may take a process that exits early for a dead one, and kill the others.
-        world.wait()
+        try:
+            with (
+                session,
+                Watch(spec.name, trainer, paths.progress) if world.leads else nullcontext() as watch,
+            ):
+                finished = trainer.run(lambda _: session.after_step(stop, watch))
+            with stop.saving():
+                if not finished:
+                    return _stopped(spec, session, stop)
+                refuse_edited_code(spec)
+                if world.leads:
+                    record = patiently(
+                        lambda: write_products(spec, paths, dataset, session, device),
+                        PRODUCTS_SECONDS,
+                        lambda: stop.signal is None,
+                    )
+                    forget(paths.failure)
+                    say(f"{spec.name}: top-1 {record.score:.2f} % ({record.seconds:.1f} s)")
+                # torchrun may take a process that exits early for a dead one, and kill the others.
+                world.wait()
+        except LeaveNow:
+            return _left(spec, session, stop)
+        except Exception as error:
+            error.add_note(f"step {trainer.step} of {trainer.total}")
+            raise
     return 0
+
+
+def _stopped(spec: RunSpec, session: Session, stop: Stop) -> int:
+    """Save after the signal on which all processes agreed, and return the exit status."""
+    if problem := session.save(SAVE_SECONDS, lambda: not stop.again):
+        raise problem
+    assert session.stopped_by is not None
+    if session.world.leads:
+        say(
+            f"{spec.name}: {session.stopped_by.name}: stopped at step {session.trainer.step} of "
+            f"{session.trainer.total}, saved; the same command continues"
+        )
+    return AGAIN
+
+
+def _left(spec: RunSpec, session: Session, stop: Stop) -> int:
+    """Say what is lost by leaving in the midst of a step, and return the exit status."""
+    assert stop.signal is not None
+    why = "a second signal" if stop.again else "the step under way did not end"
+    kept = (
+        "its last checkpoint" if session.paths.checkpoint.exists() else "the start: it had no checkpoint yet"
+    )
+    say(
+        f"{spec.name}: {stop.signal.name} and {why}: left at step {session.trainer.step} of "
+        f"{session.trainer.total} without saving; the same command continues from {kept}"
+    )
+    return AGAIN

@@ -1,4 +1,7 @@
-"""Shows the progress of a run: a bar on a terminal, else plain lines; and a file for `dmix status`."""
+"""Shows the progress of a run: a bar on a terminal, else plain lines; and a file for `dmix status`.
+
+The file is the run's heartbeat: it is written by the loop after a step, so it grows old where no step ends.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from dmix.engine.trainer import Trainer
+from dmix.job.say import say
 
 FILE_SECONDS = 1.0
 LINE_SECONDS = 30.0
@@ -30,6 +34,7 @@ class Watch:
         self.first_step = trainer.step
         self._file_due = 0.0
         self._line_due = self.started + LINE_SECONDS
+        self._told = False
         self._bar: Progress | None = None
         if sys.stderr.isatty():
             columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}"))
@@ -47,7 +52,10 @@ class Watch:
     ) -> None:
         if self._bar:
             self._bar.stop()
-        self.file.unlink(missing_ok=True)
+        try:
+            self.file.unlink(missing_ok=True)
+        except OSError as problem:
+            self._lost(problem)
 
     def update(self) -> None:
         """Refresh the bar, the file every second, and print a plain line every 30 seconds."""
@@ -56,7 +64,7 @@ class Watch:
             self._bar.update(self._task, completed=self.trainer.step, note=self._note())
         elif now >= self._line_due:
             self._line_due = now + LINE_SECONDS
-            print(f"{self.label}: step {self.trainer.step}/{self.trainer.total} {self._note()}", flush=True)
+            say(f"{self.label}: step {self.trainer.step}/{self.trainer.total} {self._note()}")
         if now >= self._file_due:
             self._file_due = now + FILE_SECONDS
             self._write(now)
@@ -78,5 +86,15 @@ class Watch:
         }
         # Renamed but not fsynced: the file is short-lived, and losing it does no harm.
         part = self.file.with_suffix(".part")
-        part.write_text(json.dumps(state))
-        os.replace(part, self.file)
+        try:
+            part.write_text(json.dumps(state))
+            os.replace(part, self.file)
+        except OSError as problem:
+            part.unlink(missing_ok=True)
+            self._lost(problem)
+
+    def _lost(self, problem: OSError) -> None:
+        """Say once that progress cannot be shown, and go on: a full disk may have room again in a minute."""
+        if not self._told:
+            self._told = True
+            say(f"{self.label}: cannot write {self.file}: {problem.strerror}; the run goes on")
