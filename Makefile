@@ -47,13 +47,13 @@ lock: .venv/ready ## compile requirements.lock and constraints-cuda.txt from pyp
 reproduce: .venv/ready ## run a tier (TIER=embedded) and print its tables
 	@display=$$(test -t 1 && echo "--logger rich" || echo "--quiet rules"); \
 	snakemake --profile workflows/profiles/local $$display --config tier=$(TIER) \
-	    || { dmix status --tier $(TIER); exit 1; }
+	    || { echo "The failed runs again: dmix status --tier $(TIER)" >&2; exit 1; }
 	@for table in paper_tables/$(TIER)/table*[0-9].txt; do echo; cat "$$table"; done
 	@echo; echo "Files: paper_tables/$(TIER)/ (LaTeX, CSV, Markdown), results/$(TIER)/frame.csv (one line per run)"
 
 smoke: .venv/ready ## a few steps of every cell of the grid, and its tables
 	snakemake --profile workflows/profiles/local --quiet rules --config tier=smoke \
-	    || { dmix status --tier smoke; exit 1; }
+	    || { echo "The failed runs again: dmix status --tier smoke" >&2; exit 1; }
 	@dmix status --tier smoke
 
 test: .venv/ready ## run the tests

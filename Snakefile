@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 from snakemake.utils import min_version
 
 from dmix.environment import settle
@@ -13,9 +14,10 @@ from dmix.grid.artefact import frame_digest, table_digest
 from dmix.grid.expand import folder as folder_of
 from dmix.grid.expand import load_grid
 from dmix.grid.needs import cores, memory_mb, minutes
-from dmix.grid.paths import class_relations_folder, runs_folder
+from dmix.grid.paths import WORK, class_relations_folder, runs_folder
 from dmix.grid.promise import promise
 from dmix.job.driver import announce
+from dmix.job.workflow_log import ShortFailures
 
 min_version("9.0")
 
@@ -38,6 +40,9 @@ RELATIONS = class_relations_folder(TIER)
 BUILD = f"results/{TIER}/build"
 TABLES = {name: table_digest(GRID, name) for name in GRID.tables}
 PUBLISHED = f"{BUILD}/published"
+
+# A failed run is told by its name and reason, once, also where output is quiet.
+logger.addFilter(ShortFailures(WORK / TIER))
 
 
 rule all:

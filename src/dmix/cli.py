@@ -5,37 +5,63 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from dmix import __version__
 from dmix.environment import settle
 from dmix.errors import DmixError
+from dmix.job.say import say
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; return its exit status: 0 success, 1 failure, 2 bad input, 75 run it again."""
+    """Run one command; return its exit status: 0 success, 1 failure, 2 bad input, 75 again, 130 Ctrl-C."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     settle()
     options = parser().parse_args(given)
     try:
         if getattr(options, "preload", False):
             from dmix.job import preload
+            from dmix.job.recorded import recorded
 
-            done = preload.run([argument for argument in given if argument != "--preload"])
+            with recorded(options):
+                done = preload.run([argument for argument in given if argument != "--preload"])
             if done is not None:
                 return done
         # Imported late: a client of the preloaded helper needs none of it.
         verbs = importlib.import_module("dmix.verbs")
         status: int = getattr(verbs, options.verb)(options)
     except DmixError as error:
-        print(f"dmix: {error}", file=sys.stderr)
+        if options.debug:
+            traceback.print_exc()
+        say(f"dmix: {error}", sys.stderr)
         return error.exit_code
     except BrokenPipeError:
         # The reader of the output (`| head`) is gone, which is no failure.
         sys.stderr.close()
         return 0
+    except KeyboardInterrupt:
+        say("dmix: interrupted", sys.stderr)
+        return 130
+    except Exception as error:
+        if options.debug:
+            traceback.print_exc()
+        say(f"dmix: {_told(error, options)}", sys.stderr)
+        return 1
     return status
+
+
+def _told(error: Exception, options: argparse.Namespace) -> str:
+    """Return the message about an exception that is no mistake of the user's, as far as dmix knows."""
+    from dmix.grid.failure import failure_of
+    from dmix.grid.paths import LOG
+    from dmix.job.recorded import work_folder
+
+    work = work_folder(options) if options.verb in ("train", "relate") else None
+    failure = failure_of(error, Path() if work is None else work / LOG)
+    return f"{failure}\n  for the traceback, add --debug" if work is None else str(failure)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -46,15 +72,24 @@ def parser() -> argparse.ArgumentParser:
         epilog="Whole tiers run through Snakemake: snakemake --profile workflows/profiles/local",
     )
     top.add_argument("--version", action="version", version=f"dmix {__version__}")
+    traced = argparse.ArgumentParser(add_help=False)
+    traced.add_argument("--debug", action="store_true", help="show the traceback of an error")
     verb = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     def add(name: str, help: str, *, tier: bool = True) -> argparse.ArgumentParser:  # noqa: A002
-        sub = verb.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".")
+        text = help[0].upper() + help[1:] + "."
+        sub = verb.add_parser(name, help=help, description=text, parents=[traced])
         sub.set_defaults(verb=name.replace("-", "_"))
         if tier:
             sub.add_argument("--tier", default="embedded", help="scale to run at (default: embedded)")
         return sub
 
+    attempt: dict[str, Any] = {
+        "type": int,
+        "default": 1,
+        "metavar": "N",
+        "help": "how often the workflow has started this job; one that was refused is refused again at once",
+    }
     train = add("train", "train one run to its record; a finished one returns at once")
     train.add_argument("name", help="a run, such as supervised/cifar10/resnet18/cutmix/dm_ce/s0")
     train.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
@@ -72,6 +107,7 @@ def parser() -> argparse.ArgumentParser:
         help="processes that decode image files (default: 0 on a CPU; all cores, at most 16, on a GPU)",
     )
     train.add_argument("--promise", help="what the workflow submitted this job for; refused if it changed")
+    train.add_argument("--attempt", **attempt)
     train.add_argument("--tensorboard", type=Path, metavar="FOLDER", help="also write event files")
     train.add_argument("--preload", action="store_true", help="fork from a helper that has torch imported")
 
@@ -79,6 +115,7 @@ def parser() -> argparse.ArgumentParser:
     relate.add_argument("name", help="a class relation; dmix train names a missing one")
     relate.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
     relate.add_argument("--promise", help="what the workflow submitted this job for; refused if it changed")
+    relate.add_argument("--attempt", **attempt)
 
     resolve = add("resolve", "print a run's settings, and which line of which file set each")
     resolve.add_argument("name")
@@ -97,7 +134,8 @@ def parser() -> argparse.ArgumentParser:
     action = data.add_subparsers(title="actions", metavar="ACTION", required=True)
 
     def add_action(name: str, help: str) -> argparse.ArgumentParser:  # noqa: A002
-        sub = action.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".")
+        text = help[0].upper() + help[1:] + "."
+        sub = action.add_parser(name, help=help, description=text, parents=[traced])
         sub.set_defaults(verb=f"data_{name}")
         return sub
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from rich.console import Console
 from rich.progress_bar import ProgressBar
@@ -12,8 +12,15 @@ from rich.table import Table
 from dmix.grid.status import STATES, RunStatus
 
 
-def print_status(tier: str, by_table: Mapping[str, Sequence[RunStatus]]) -> None:
-    """Print the number of runs per table and state, commands that unblock runs, and unfinished runs."""
+def print_status(
+    tier: str, by_table: Mapping[str, Sequence[RunStatus]], everything: Iterable[RunStatus]
+) -> None:
+    """Print the number of runs per table and state, commands that unblock runs, and unfinished runs.
+
+    Parameters
+    ----------
+    everything: runs and class relations, each once; the failed ones are listed last, with reason and log.
+    """
     console = Console()
     counts = {table: Counter(s.state for s in here) for table, here in by_table.items()}
     shown = [state for state in STATES if any(count[state] for count in counts.values())]
@@ -29,9 +36,10 @@ def print_status(tier: str, by_table: Mapping[str, Sequence[RunStatus]]) -> None
         for table, count in counts.items():
             parts = ", ".join(f"{count[state]} {state}" for state in shown)
             print(f"{tier} {table}: {parts} of {sum(count.values())}")
-    everything = {s.name: s for here in by_table.values() for s in here}
-    for way_out, runs in Counter(s.detail for s in everything.values() if s.state == "blocked").items():
+    everything = list(everything)
+    for way_out, runs in Counter(s.detail for s in everything if s.state == "blocked").items():
         console.print(f"{runs} blocked: {way_out}", markup=False, soft_wrap=True)
-    for run in everything.values():
-        if run.state in ("running", "failed", "stopped"):
-            console.print(f"{run.state}: {run.name}: {run.detail}", markup=False, soft_wrap=True)
+    for state in ("running", "hangs", "stopped", "failed"):
+        for run in (each for each in everything if each.state == state):
+            told = run.failure if state == "failed" else run.detail
+            console.print(f"{state}: {run.name}: {told}", markup=False, soft_wrap=True)

@@ -22,7 +22,8 @@ from dmix.grid.plan import make_plan
 from dmix.grid.presence import facts, own_sets
 from dmix.grid.promise import check
 from dmix.grid.spec import SECTIONS
-from dmix.grid.status import run_status
+from dmix.grid.status import relation_status, run_status
+from dmix.job.recorded import recorded
 from dmix.job.versions import noted
 
 if TYPE_CHECKING:
@@ -33,6 +34,11 @@ PAPER = Path("paper_tables")
 
 def train(options: argparse.Namespace) -> int:
     """Train one run."""
+    with recorded(options):
+        return _train(options)
+
+
+def _train(options: argparse.Namespace) -> int:
     grid = load_grid(options.tier)
     if options.promise:
         check(grid, options.name, options.promise)
@@ -48,6 +54,11 @@ def train(options: argparse.Namespace) -> int:
 
 def relate(options: argparse.Namespace) -> int:
     """Learn one class relation."""
+    with recorded(options):
+        return _relate(options)
+
+
+def _relate(options: argparse.Namespace) -> int:
     grid = load_grid(options.tier)
     if options.promise:
         check(dataclasses.replace(grid, runs=grid.class_relations), options.name, options.promise)
@@ -132,23 +143,27 @@ def plan(options: argparse.Namespace) -> int:
 
 
 def status(options: argparse.Namespace) -> int:
-    """Print the status of every run, by table."""
+    """Print the status of every run, by table; return 1 if a run or class relation failed."""
     grid = load_grid(options.tier)
     by_table = {
         table: [run_status(grid, name) for name in grid.table_runs(definition)]
         for table, definition in grid.tables.items()
     }
+    everything = {s.name: s for here in by_table.values() for s in here}
+    everything |= {name: relation_status(grid, name) for name in grid.class_relations}
+    failed = {name: s.failure for name, s in everything.items() if s.failure and s.state == "failed"}
     if options.json:
         tables = {
             table: {s.name: {"state": s.state, "detail": s.detail} for s in here}
             for table, here in by_table.items()
         }
-        print(json.dumps({"tier": grid.tier, "tables": tables}))
-        return 0
-    from dmix.console import print_status
+        listed = {name: dataclasses.asdict(failure) for name, failure in failed.items()}
+        print(json.dumps({"tier": grid.tier, "tables": tables, "failed": listed}))
+    else:
+        from dmix.console import print_status
 
-    print_status(grid.tier, by_table)
-    return 0
+        print_status(grid.tier, by_table, everything.values())
+    return int(bool(failed))
 
 
 def data_embed(options: argparse.Namespace) -> int:

@@ -38,9 +38,9 @@ def run_folder(here: Path, root: str, name: str) -> Path:
     return here / tier_root / load_grid("embedded").folders[name]
 
 
-def status_of(capsys: pytest.CaptureFixture[str]) -> dict[str, dict[str, str]]:
+def status_of(capsys: pytest.CaptureFixture[str], code: int = 0) -> dict[str, dict[str, str]]:
     capsys.readouterr()
-    assert cli.main(["status", "--json"]) == 0
+    assert cli.main(["status", "--json"]) == code
     tables = json.loads(capsys.readouterr().out)["tables"]
     return {name: entry for table in tables.values() for name, entry in table.items()}
 
@@ -56,7 +56,7 @@ def test_status_tells_the_states_apart(here, capsys):
     (failed / "failure.txt").write_text("it broke\n  do this\n")
     dead = lay(run_folder(here, "work", f"{ROW}/cutmix/mce/s1"), "lock")
     os.utime(dead, (time.time() - 1000, time.time() - 1000))
-    found = status_of(capsys)
+    found = status_of(capsys, code=1)
     states = {name: found[name]["state"] for name in found if name.startswith(ROW) and "/mce/" in name}
     assert states[f"{ROW}/mixup/mce/s0"] == "done"
     assert states[f"{ROW}/mixup/mce/s1"] == "running"
@@ -66,10 +66,10 @@ def test_status_tells_the_states_apart(here, capsys):
     assert states[f"{ROW}/ghost/mce/s0"] == "not yet implemented"
     assert found[f"{ROW}/mixup/mce/s1"]["detail"] == "step 7/100, loss 1.250, 12 s left on node1"
     assert found[f"{ROW}/cutmix/mce/s0"]["detail"] == "it broke"
-    assert cli.main(["status"]) == 0
+    assert cli.main(["status"]) == 1
     plain = capsys.readouterr().out
     assert "embedded tableS1: 1 done, 1 running, 1 failed, 1 stopped, 11 missing" in plain
-    assert f"failed: {ROW}/cutmix/mce/s0: it broke" in plain
+    assert f"failed: {ROW}/cutmix/mce/s0: it broke\n  do this\n" in plain
 
 
 def test_plan_says_why_and_how_long(here, capsys):

@@ -1,4 +1,4 @@
-"""A run whose images cannot be handed over fails with a message; one that hangs leaves at the second signal."""
+"""A run whose images cannot be handed over fails with a message; a second signal ends one that hangs."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ rule collect:
     output:
         frame=f"results/{TIER}/frame.csv",
         stamp=f"{PUBLISHED}/frame-{frame_digest(GRID)}",
+    retries: 0
     localrule: True
     params:
         build=f"{BUILD}/frame-{frame_digest(GRID)}",

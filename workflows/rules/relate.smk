@@ -27,14 +27,15 @@ rule relate:
         f"work/{TIER}/{{folder}}/log.txt",
     wildcard_constraints:
         folder="relation/.+/s[0-9]+-[0-9a-f]{8}-[0-9a-f]{8}",
-    retries: 2
     threads: lambda wc: cores(relation_spec(wc))
     resources:
         mem_mb=lambda wc: memory_mb(relation_spec(wc)),
         runtime=60,  # the largest takes minutes, most of them on the host
         gres="gpu:1",
+        attempt=lambda wc, attempt: attempt,
     params:
         name=relation_name,
         promise=lambda wc: promise(relation_spec(wc)),
     shell:
-        "exec dmix relate {params.name} --tier {TIER} --promise {params.promise:q} >>{log} 2>&1"
+        "exec dmix relate {params.name} --tier {TIER} --attempt {resources.attempt}"
+        " --promise {params.promise:q} >>{log} 2>&1"

@@ -17,6 +17,7 @@ for table, digest in TABLES.items():
             ],
         output:
             [f"{folder}/{product}" for product in products],
+        retries: 0
         localrule: True
         params:
             table=table,
@@ -32,6 +33,7 @@ for table, digest in TABLES.items():
         output:
             [f"paper_tables/{TIER}/{product}" for product in products],
             stamp=f"{PUBLISHED}/{table}-{digest}",
+        retries: 0
         localrule: True
         shell:
             "dmix publish {input} --to paper_tables/{TIER} --stamp {output.stamp} > /dev/null"

@@ -1,4 +1,5 @@
-# One job per run, whose output is a record. Resume state is in work/ and not declared: Snakemake deletes
+# One job per run, whose output is a record. How often a failed job is tried again is in the profile: a number
+# here would count inside of SLURM's jobs too. `attempt` makes a job that was refused end at once. Resume state is in work/ and not declared: Snakemake deletes
 # declared outputs before a retry.
 def run_name(wildcards):
     try:
@@ -64,12 +65,12 @@ rule train:
         f"work/{TIER}/{{folder}}/log.txt",
     wildcard_constraints:
         folder="[a-z]+/.+/s[0-9]+-[0-9a-f]{8}-[0-9a-f]{8}",
-    retries: 2
     threads: lambda wc: cores(run_spec(wc)) * processes(wc)
     resources:
         mem_mb=lambda wc: memory_mb(run_spec(wc)) * processes(wc),
         runtime=lambda wc: minutes(GRID, run_name(wc), LONGEST),
         gres=lambda wc: f"gpu:{processes(wc)}",
+        attempt=lambda wc, attempt: attempt,
     params:
         name=run_name,
         promise=lambda wc: promise(run_spec(wc)),
@@ -78,7 +79,8 @@ rule train:
     # exec: SLURM's SIGTERM would kill a shell in between, Snakemake would exit, and SLURM would kill the trainer
     # before it has saved.
     shell:
-        "exec {params.trainer} {params.name} --tier {TIER} --promise {params.promise:q} {params.preload}"
+        "exec {params.trainer} {params.name} --tier {TIER} --attempt {resources.attempt}"
+        " --promise {params.promise:q} {params.preload}"
         " >>{log} 2>&1"
 
 

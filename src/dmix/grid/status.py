@@ -9,30 +9,35 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from dmix.grid.code import code_modules
-from dmix.grid.expand import Grid
-from dmix.grid.paths import RECORD, RunPaths, runs_folder
+from dmix.grid.expand import Grid, folder
+from dmix.grid.failure import Failure, read_failure
+from dmix.grid.paths import RECORD, ClassRelationPaths, RunPaths, runs_folder
 from dmix.grid.promise import differences
-from dmix.holder import holder_of
+from dmix.holder import age, holder_of
 
-State = Literal["done", "running", "failed", "stopped", "missing", "blocked", "not yet implemented"]
+State = Literal["done", "running", "hangs", "failed", "stopped", "missing", "blocked", "not yet implemented"]
 STATES: tuple[State, ...] = get_args(State)
-TO_TRAIN: tuple[State, ...] = ("running", "failed", "stopped", "missing")
+TO_TRAIN: tuple[State, ...] = ("running", "hangs", "failed", "stopped", "missing")
+HANGS_SECONDS = 1800.0
+"""A run whose last step is older than this is said to hang; an evaluation between two steps takes minutes."""
 
 
 @dataclass(frozen=True)
 class RunStatus:
-    """State of one run, and details of it for people."""
+    """State of one run, details of it for people, and its last failure, unless it got further since."""
 
     name: str
     state: State
     detail: str = ""
+    failure: Failure | None = None
 
 
 def run_status(grid: Grid, name: str) -> RunStatus:
     """Return the status of the run `name`.
 
     Blocked: its data or initial weights are not on this machine; the detail says how to get them. Running:
-    a living process holds its lock (`dmix.holder`). Stopped: it has resume state and no process.
+    a living process holds its lock (`dmix.holder`). Hangs: as well, but no step ended for half an hour.
+    Failed: it got no further since an error. Stopped: it has resume state and no process.
     """
     absent = grid.missing(name)
     if absent:
@@ -42,12 +47,25 @@ def run_status(grid: Grid, name: str) -> RunStatus:
     paths = RunPaths(grid.tier, grid.folders[name])
     if paths.record.exists():
         return RunStatus(name, "done")
+    failure = read_failure(paths.failure)
     if holder_of(paths.lock):
-        return RunStatus(name, "running", _progress(paths.progress))
-    if paths.failure.exists():
-        return RunStatus(name, "failed", paths.failure.read_text(encoding="utf-8").strip().splitlines()[0])
+        return _running(paths, name, failure)
+    if failure is not None:
+        return RunStatus(name, "failed", failure.reason, failure)
     if paths.checkpoint.exists():
         return RunStatus(name, "stopped", "its resume state is kept")
+    return RunStatus(name, "missing")
+
+
+def relation_status(grid: Grid, name: str) -> RunStatus:
+    """Return the status of the class relation `name`: done, running, failed or missing."""
+    paths = ClassRelationPaths(grid.tier, folder(grid.class_relations[name]))
+    if paths.record.exists():
+        return RunStatus(name, "done")
+    if holder_of(paths.work / "lock"):
+        return RunStatus(name, "running", "learning")
+    if failure := read_failure(paths.failure):
+        return RunStatus(name, "failed", failure.reason, failure)
     return RunStatus(name, "missing")
 
 
@@ -74,6 +92,22 @@ def why_stale(grid: Grid, name: str) -> str:
             if before.get(module) != modules.get(module)
         ]
     return "; ".join(changes)
+
+
+def _running(paths: RunPaths, name: str, failure: Failure | None) -> RunStatus:
+    before = f"; it failed before: {failure.reason}" if failure is not None else ""
+    detail = _progress(paths.progress) + before
+    if (idle := _idle_seconds(paths.progress)) >= HANGS_SECONDS:
+        return RunStatus(name, "hangs", f"no step for {idle / 60:.0f} minutes; {detail}", failure)
+    return RunStatus(name, "running", detail, failure)
+
+
+def _idle_seconds(progress: Path) -> float:
+    """Return how long ago the last step was, in seconds; 0 before the first one."""
+    try:
+        return age(progress)
+    except OSError:
+        return 0.0
 
 
 def _progress(path: Path) -> str:

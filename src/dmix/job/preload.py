@@ -59,8 +59,11 @@ def run(arguments: Sequence[str]) -> int | None:
     with connection:
         status = _line(connection)
     if not status:
-        print(f"dmix: process {pid} was killed before it finished: {' '.join(arguments)}", file=sys.stderr)
-        return 1
+        raise DmixError(
+            f"process {pid} was killed before it finished",
+            "most often memory ran out: let fewer runs train at a time, or give the job more memory",
+            exit_code=1,
+        )
     return int(status)
 
 
