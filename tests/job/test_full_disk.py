@@ -11,10 +11,12 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from dmix import lock
 from dmix.engine.distributed import World
 from dmix.files import CannotWrite, write_text
 from dmix.grid.paths import RunPaths
-from dmix.job import checkpoint, lock, patience, say
+from dmix.holder import me
+from dmix.job import checkpoint, patience, say
 from dmix.job.options import Options
 from dmix.job.session import Session
 from dmix.job.signals import Stop
@@ -74,12 +76,14 @@ def test_torch_save_on_a_full_disk_is_one_message_and_keeps_the_checkpoint_befor
 
 def test_progress_and_heartbeat_may_fail(paths, monkeypatch, capsys):
     paths.work.mkdir(parents=True)
-    monkeypatch.setattr("pathlib.Path.write_text", lambda *_: (_ for _ in ()).throw(FULL))
-    with Watch(NAME, trainer(), paths.progress) as watch:
+    with monkeypatch.context() as full, Watch(NAME, trainer(), paths.progress) as watch:
+        full.setattr("pathlib.Path.write_text", lambda *_: (_ for _ in ()).throw(FULL))
         watch._file_due = 0.0
         watch.update()
     assert capsys.readouterr().out.count("No space left on device; the run goes on") == 1
     assert not list(paths.work.iterdir())
+    content = me().text.encode()
+    paths.lock.write_bytes(content)
     beats = []
 
     def failing(path):
@@ -88,8 +92,8 @@ def test_progress_and_heartbeat_may_fail(paths, monkeypatch, capsys):
 
     monkeypatch.setattr(os, "utime", failing)
     monkeypatch.setattr(lock, "HEARTBEAT_SECONDS", 0.01)
-    stop = SimpleNamespace(wait=lambda seconds: len(beats) == 3)
-    lock._beat(paths.lock, stop)
+    stop = SimpleNamespace(wait=lambda seconds: len(beats) == 3, is_set=lambda: False)
+    lock._beat(paths.lock, content, stop)
     assert len(beats) == 3
 
 

@@ -20,6 +20,7 @@ from dmix.grid.failure import Failure, failure_of, read_failure
 from dmix.grid.paths import RunPaths
 from dmix.grid.promise import promise
 from dmix.grid.status import HANGS_SECONDS, relation_status, run_status
+from dmix.holder import me
 from dmix.job import class_relation, recorded, train
 from dmix.job.options import Options
 from dmix.job.session import Session
@@ -109,7 +110,7 @@ def test_the_reason_of_a_relation_is_left_too(paths, monkeypatch, capsys):
     assert cli.main(["relate", name, "--tier", "smoke"]) == 1
     assert "RuntimeError: broken\n  at " in capsys.readouterr().err
     grid = load_grid("smoke")
-    assert relation_status(grid, name, time.time()).state == "failed"
+    assert relation_status(grid, name).state == "failed"
     assert cli.main(["status", "--tier", "smoke"]) == 1
     assert f"failed: {name}: RuntimeError: broken" in capsys.readouterr().out
 
@@ -145,14 +146,14 @@ def test_an_earlier_failure_stays_until_the_run_gets_further(paths):
 def test_a_running_run_tells_its_earlier_failure_and_one_without_steps_is_said_to_hang(paths):
     grid, now = load_grid("smoke"), time.time()
     paths.work.mkdir(parents=True)
-    paths.lock.touch()
+    paths.lock.write_text(me().text)
     paths.failure.write_text("it broke\n")
     state = {"step": 7, "total": 100, "loss": None, "seconds_left": None, "host": "node1", "pid": 1}
     paths.progress.write_text(json.dumps(state))
-    found = run_status(grid, NAME, now)
+    found = run_status(grid, NAME)
     assert (found.state, found.detail) == ("running", "step 7/100 on node1; it failed before: it broke")
     os.utime(paths.progress, (now, now - HANGS_SECONDS - 60))
-    found = run_status(grid, NAME, now)
+    found = run_status(grid, NAME)
     assert found.state == "hangs"
     assert found.detail.startswith("no step for 31 minutes; step 7/100")
 
