@@ -11,6 +11,7 @@ from snakemake.utils import min_version
 from dmix.environment import settle
 from dmix.errors import DmixError
 from dmix.grid.artefact import frame_digest, table_digest
+from dmix.grid.damage import refuse_damaged
 from dmix.grid.expand import folder as folder_of
 from dmix.grid.expand import load_grid
 from dmix.grid.needs import cores, memory_mb, minutes
@@ -32,6 +33,9 @@ try:
     if workflow.is_main_process:
         announce(lambda line: print(f"dmix: {line}", file=sys.stderr, flush=True))
     GRID = load_grid(TIER)
+    # The workflow takes a run with a record for done. Jobs on a cluster read this file too, and need not check.
+    if workflow.is_main_process:
+        refuse_damaged(GRID)
 except DmixError as error:
     raise WorkflowError(str(error)) from None
 

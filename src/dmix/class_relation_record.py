@@ -8,7 +8,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from dmix.errors import DmixError
 from dmix.files import write_text
+from dmix.reading import as_model, read_json
 from dmix.record import Hardware
 
 
@@ -48,6 +50,6 @@ def read_relation(path: Path) -> Relation | None:
     Neither is an error: the class relation is then learned again, in minutes.
     """
     try:
-        return Relation.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError):
+        return as_model(Relation, read_json(path))
+    except (DmixError, ValidationError):
         return None

@@ -39,7 +39,7 @@ def print_status(
     everything = list(everything)
     for way_out, runs in Counter(s.detail for s in everything if s.state == "blocked").items():
         console.print(f"{runs} blocked: {way_out}", markup=False, soft_wrap=True)
-    for state in ("running", "hangs", "stopped", "failed"):
+    for state in ("running", "hangs", "stopped", "damaged", "failed"):
         for run in (each for each in everything if each.state == state):
             told = run.failure if state == "failed" else run.detail
             console.print(f"{state}: {run.name}: {told}", markup=False, soft_wrap=True)

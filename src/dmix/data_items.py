@@ -5,14 +5,14 @@ Read while the workflow is parsed, so it imports next to nothing.
 
 from __future__ import annotations
 
-import csv
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from dmix.errors import DmixError
+from dmix.reading import read_csv
 
 TABLE = Path("reference/datasets.csv")
 HEADER = (
@@ -110,7 +110,7 @@ def read_sources(path: Path = TABLE) -> Mapping[str, Item]:
         be, or a row contradicts an earlier one.
     """
     items: dict[str, Item] = {}
-    for where, row in _rows(path):
+    for where, row in read_csv(path, HEADER, "run dmix in the repository's root"):
         _check(where, row)
         new = _item(row)
         old = items.get(new.name, new)
@@ -164,27 +164,9 @@ def _check(where: str, row: Mapping[str, str]) -> None:
         ("file", NAME.fullmatch(row["file"]), "a file name"),
         ("place", row["place"] in PLACES, f"one of {', '.join(PLACES)}"),
         ("url", URL.fullmatch(row["url"]), "http://..., https://..., torchvision:WEIGHTS or nothing"),
-        ("bytes", re.fullmatch(r"([1-9][0-9]*)?", row["bytes"]), "a number of bytes or nothing"),
+        ("bytes", re.fullmatch(r"([1-9][0-9]{0,14})?", row["bytes"]), "a number of bytes or nothing"),
         ("algorithm", algorithm, "md5, sha256, sha256_lines or nothing"),
         ("checksum", algorithm and algorithm.fullmatch(row["checksum"]), "hex digits as its algorithm has"),
     ):
         if not right:
             raise DmixError(f"{where}: {column} is {row[column]!r}, expected {expected}")
-
-
-def _rows(path: Path) -> Iterator[tuple[str, Mapping[str, str]]]:
-    """Yield "file:line" and the fields of each row."""
-    try:
-        with path.open(encoding="utf-8", newline="") as stream:
-            rows = csv.reader(stream)
-            if tuple(next(rows, ())) != HEADER:
-                raise DmixError(f"{path}: the first line must be {','.join(HEADER)}")
-            for row in rows:
-                where = f"{path}:{rows.line_num}"
-                if len(row) != len(HEADER):
-                    raise DmixError(f"{where}: {len(row)} fields, expected {len(HEADER)}")
-                yield where, dict(zip(HEADER, row, strict=True))
-    except OSError as error:
-        raise DmixError(
-            f"cannot read {path}: {error.strerror}", "run dmix in the repository's root"
-        ) from error

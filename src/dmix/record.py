@@ -5,6 +5,7 @@ It is written last, whole or not at all, and is never edited afterwards.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +14,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from dmix.errors import DmixError
 from dmix.files import write_text
+from dmix.reading import SEAL, as_model, first_problem, read_json, seal
 
 
 class _Frozen(BaseModel):
@@ -50,7 +52,7 @@ class Labels(_Frozen):
 class Record(_Frozen):
     """Everything needed to trust, rebuild or refuse one number."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[1, 2] = 2  # 1: without history_sha256 and record_sha256
     name: str
     spec_digest: str
     code_digest: str
@@ -82,15 +84,22 @@ class Record(_Frozen):
     primary: str
     score: float = Field(ge=0, le=100, description="the number a table shows: the recipe's score")
     weights_sha256: str
+    history_sha256: str = Field("", description="of history.csv")
     labels: Labels | None = Field(None, description="which training images had labels; None: all")
     relation_sha256: str | None = Field(None, description="of the class relation that the run was taught")
     init_sha256: str | None = Field(
         None, description="of the weights the run started from; None: random ones"
     )
+    record_sha256: str = ""  # of all other fields, as JSON with sorted keys; `write` fills it in
 
     def write(self, path: Path) -> None:
-        """Write the record as JSON to `path`, whole or not at all."""
-        write_text(path, self.model_dump_json(indent=1) + "\n")
+        """Write the record as JSON to `path`, with its own SHA-256, whole or not at all."""
+        values = self.model_dump(mode="json")
+        values[SEAL] = seal(values)
+        write_text(path, json.dumps(values, indent=1, ensure_ascii=False) + "\n")
+
+
+WAY_OUT = "get this file again, or delete it: the next run trains it again"
 
 
 def read_record(path: Path) -> Record:
@@ -98,16 +107,16 @@ def read_record(path: Path) -> Record:
 
     Raises
     ------
-    DmixError: the file is missing, is not JSON, or does not follow the schema.
+    DmixError: the file is missing, no JSON, or edited since it was written, or does not follow the schema.
     """
     try:
-        return Record.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise DmixError(f"cannot read the record {path}: {error.strerror}", exit_code=1) from error
+        values = read_json(path)
+        record = as_model(Record, values)
+    except DmixError as error:
+        raise DmixError(f"the record {path} is not valid: {error.message}", WAY_OUT, exit_code=1) from error
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise DmixError(
-            f"the record {path} is not valid: {where}: {first['msg']}",
-            "delete this file; the next run trains it again",
-        ) from error
+        raise DmixError(f"the record {path} is not valid: {first_problem(error)}", WAY_OUT) from error
+    sealed = record.schema_version > 1 or record.record_sha256
+    if sealed and record.record_sha256 != seal(values):
+        raise DmixError(f"the record {path} is not valid: it was edited after it was written", WAY_OUT)
+    return record

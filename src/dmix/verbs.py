@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from dmix.cores import job_cores
 from dmix.data_items import Item, read_sources
 from dmix.errors import DmixError
+from dmix.grid.damage import remembered
 from dmix.grid.expand import Grid, load_grid
 from dmix.grid.paths import DATA, RESULTS, WORK, runs_folder
 from dmix.grid.plan import make_plan
@@ -39,7 +40,7 @@ def train(options: argparse.Namespace) -> int:
 
 
 def _train(options: argparse.Namespace) -> int:
-    grid = load_grid(options.tier)
+    grid = load_grid(options.tier, every_tier=not options.promise)
     if options.promise:
         check(grid, options.name, options.promise)
     _known(grid, options.name)
@@ -59,7 +60,7 @@ def relate(options: argparse.Namespace) -> int:
 
 
 def _relate(options: argparse.Namespace) -> int:
-    grid = load_grid(options.tier)
+    grid = load_grid(options.tier, every_tier=not options.promise)
     if options.promise:
         check(dataclasses.replace(grid, runs=grid.class_relations), options.name, options.promise)
     if options.name not in grid.class_relations:
@@ -145,10 +146,11 @@ def plan(options: argparse.Namespace) -> int:
 def status(options: argparse.Namespace) -> int:
     """Print the status of every run, by table; return 1 if a run or class relation failed."""
     grid = load_grid(options.tier)
-    by_table = {
-        table: [run_status(grid, name) for name in grid.table_runs(definition)]
-        for table, definition in grid.tables.items()
-    }
+    with remembered(runs_folder(grid.tier)) as digest:
+        by_table = {
+            table: [run_status(grid, name, digest) for name in grid.table_runs(definition)]
+            for table, definition in grid.tables.items()
+        }
     everything = {s.name: s for here in by_table.values() for s in here}
     everything |= {name: relation_status(grid, name) for name in grid.class_relations}
     failed = {name: s.failure for name, s in everything.items() if s.failure and s.state == "failed"}

@@ -30,9 +30,9 @@ def test_without_a_file_every_digest_is_its_own(tmp_path):
     ("text", "message"),
     [
         ("new,old\n", "the first line must be part,new,old,replayed,because,commit"),
-        (",".join(HEADER) + "\npolicy/cutmix,b\n", "line 2 is no equivalence"),
-        (",".join(HEADER) + "\npolicy/cutmix,b,,x,y,z\n", "line 2 is no equivalence"),
-        (",".join(HEADER) + "\np,b,a,r,w,c\np,b,x,r,w,c\n", "line 3 gives b a second equal"),
+        (",".join(HEADER) + "\npolicy/cutmix,b\n", ":2: 2 fields, expected 6"),
+        (",".join(HEADER) + "\npolicy/cutmix,b,,x,y,z\n", ":2 is no equivalence"),
+        (",".join(HEADER) + "\np,b,a,r,w,c\np,b,x,r,w,c\n", ":3 gives b a second equal"),
         (",".join(HEADER) + "\np,b,a,r,w,c\np,a,b,r,w,c\n", "lead in a circle"),
         (",".join(HEADER) + "\np,b,b,r,w,c\n", "lead in a circle"),
     ],
@@ -48,5 +48,5 @@ def test_a_damaged_file_is_refused(tmp_path, text, message):
 def test_a_file_that_is_no_text_is_refused(tmp_path):
     path = tmp_path / "equivalent.csv"
     path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(DmixError, match="cannot read"):
+    with pytest.raises(DmixError, match=":1: byte 0xff is not UTF-8"):
         read_equivalences(path)

@@ -89,8 +89,8 @@ def own(groups, rate, decay, *, lr: float):
 @pytest.mark.parametrize(
     ("change", "schedule"),
     [
-        ("schedule: {warmup_epochs: 3}", {"lr_end": 0.05, "warmup_epochs": 3}),
-        ("schedule: {use: cosine, warmup_epochs: 3}", {"lr_end": 0.0, "warmup_epochs": 3}),
+        ("schedule: {warmup_epochs: 1}", {"lr_end": 0.05, "warmup_epochs": 1}),
+        ("schedule: {use: cosine, warmup_epochs: 1}", {"lr_end": 0.0, "warmup_epochs": 1}),
         ("lr: 0.2", {"lr_end": 0.05, "warmup_epochs": 0}),
     ],
 )

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import shutil
 import time
 from pathlib import Path
 
 import pytest
 
 from dmix import cli
+from dmix.errors import DmixError
 from dmix.grid.code import code_modules
 from dmix.grid.cost import estimated_seconds
+from dmix.grid.damage import refuse_damaged
 from dmix.grid.expand import load_grid
 from project import ROOT, small_params
 
@@ -24,6 +28,16 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "reference").symlink_to(ROOT / "reference")
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def finish(here: Path, name: str, **content: object) -> Path:
+    """Lay what a finished run of dmix before version 2 of the record leaves; return the folder."""
+    place = run_folder(here, "results", name)
+    digest = hashlib.sha256(b"weights").hexdigest()
+    lay(place, "record.json", schema_version=1, weights_sha256=digest, **content)
+    (place / "weights.safetensors").write_bytes(b"weights")
+    (place / "history.csv").write_bytes(b"step\n")
+    return place
 
 
 def lay(place: Path, name: str, **content: object) -> Path:
@@ -46,7 +60,7 @@ def status_of(capsys: pytest.CaptureFixture[str], code: int = 0) -> dict[str, di
 
 
 def test_status_tells_the_states_apart(here, capsys):
-    lay(run_folder(here, "results", f"{ROW}/mixup/mce/s0"), "record.json")
+    finish(here, f"{ROW}/mixup/mce/s0")
     running = run_folder(here, "work", f"{ROW}/mixup/mce/s1")
     lay(running, "lock")
     lay(running, "progress.json", step=7, total=100, loss=1.25, seconds_left=12.0, host="node1", pid=1)
@@ -99,12 +113,50 @@ def test_plan_says_why_and_how_long(here, capsys):
 
 
 def test_measured_runs_replace_the_estimate(here, capsys):
-    lay(run_folder(here, "results", f"{ROW}/mixup/mce/s0"), "record.json", seconds=3600.0)
+    finish(here, f"{ROW}/mixup/mce/s0", seconds=3600.0)
     capsys.readouterr()
     assert cli.main(["plan", "--json"]) == 0
     row = json.loads(capsys.readouterr().out)["tables"][1]
     # mixup: five of six runs are left at one hour each; the other nine at the estimate of 4 s
     assert row["hours"] == pytest.approx(5 + 9 * 4 / 3600)
+
+
+FAULTS = {
+    "no weights": ("weights.safetensors", None, "weights.safetensors cannot be read: No such file"),
+    "cut weights": ("weights.safetensors", b"weight", "weights.safetensors was cut or edited"),
+    "a flipped bit": ("weights.safetensors", b"veights", "weights.safetensors was cut or edited"),
+    "no history": ("history.csv", None, "history.csv cannot be read: No such file"),
+    "an empty record": ("record.json", b"", "record.json is not valid JSON"),
+    "a record of half an object": ("record.json", b'{"seconds": 1', "record.json is not valid JSON"),
+    "a record that is a list": ("record.json", b"[1]", "record.json is not valid: it is no JSON object"),
+    "a record with text for seconds": ("record.json", b'{"seconds": "x"}', "record.json was edited"),
+    "a record too deep": ("record.json", b'{"a":' * 100_000, "record.json is not valid JSON: too many"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_finished_run_with_other_files_than_its_record_says_is_damaged(here, capsys, fault):
+    name, (file, content, problem) = f"{ROW}/mixup/mce/s0", FAULTS[fault]
+    place = finish(here, name)
+    assert status_of(capsys)[name] == {"state": "done", "detail": ""}
+    path = place / file
+    path.unlink() if content is None else path.write_bytes(content)
+    found = status_of(capsys)[name]
+    assert (found["state"], found["detail"].partition(";")[0][: len(problem)]) == ("damaged", problem)
+    assert f"dmix train {name} --tier embedded" in found["detail"]  # the way out
+    assert cli.main(["plan", "--why"]) == 0
+    assert f"{name}: damaged: {problem}" in capsys.readouterr().out
+    assert cli.main(["plan", "--json"]) == 0
+    table = json.loads(capsys.readouterr().out)["tables"][1]
+    assert (table["done"], table["to_train"]) == (0, 15)
+    assert cli.main(["collect"]) == 0
+    (line,) = [line for line in Path("results/embedded/frame.csv").read_text().splitlines() if name in line]
+    assert ",damaged," in line or ",invalid," in line
+    with pytest.raises(DmixError, match=f"1 finished runs .* damaged: {name}: {problem}") as caught:
+        refuse_damaged(load_grid("embedded"))
+    assert "dvc pull" in caught.value.way_out
+    shutil.rmtree(place)
+    refuse_damaged(load_grid("embedded"))
 
 
 def test_full_scale_estimate_is_images_times_operations():

@@ -107,6 +107,47 @@ def matrix(grid, name=HALF):
     return safetensors.torch.load_file(of(grid, name).matrix)["relationship"]
 
 
+def flipped(path):
+    """Flip one bit of a file, in the middle, and return what it held."""
+    content = path.read_bytes()
+    middle = len(content) // 2
+    path.write_bytes(content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :])
+    return content
+
+
+def test_a_damaged_source_is_named_and_has_to_be_got_or_trained_again(fresh):
+    assert job.relate(fresh, HALF, CPU) == 0
+    source = RunPaths("smoke", fresh.folders[SOURCE])
+    run = RUN.format(50, 1)
+    before = flipped(source.weights)
+    try:
+        # The relation as well: it was learned from the source, and learning it again would repair nothing.
+        for start in (
+            lambda: train(fresh, run, CPU),
+            lambda: job.relate(fresh, FEW, CPU),
+            lambda: weights_of(fresh, fresh.runs[run]),
+        ):
+            with pytest.raises(DmixError) as caught:
+                start()
+            assert f"starts from the weights of {SOURCE}, which is damaged: weights.safetensors" in str(
+                caught.value
+            )
+            assert f"dmix train {SOURCE} --tier smoke" in caught.value.way_out
+            assert "relat" not in caught.value.way_out
+    finally:
+        source.weights.write_bytes(before)
+    assert weights_of(fresh, fresh.runs[run]) == source.weights
+
+
+@pytest.mark.parametrize("name", ["matrix", "record"])
+def test_a_damaged_relationship_is_named_and_has_to_be_learned_again(fresh, name):
+    assert job.relate(fresh, HALF, CPU) == 0
+    flipped(getattr(of(fresh), name))
+    with pytest.raises(DmixError, match=r"the class relation is damaged: .* was cut or edited") as caught:
+        relation_of(fresh, fresh.runs[RUN.format(50, 0)])
+    assert f"delete {of(fresh).results}, then run: dmix relate {HALF}" in caught.value.way_out
+
+
 def test_seeds_share_one_relationship_and_label_sets_have_their_own(grid):
     assert set(grid.class_relations) == {HALF, FEW}
     for percent in (50, 5):

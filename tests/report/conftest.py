@@ -1,5 +1,6 @@
 """A small grid with made-up entries and records written by hand, so that no real part is needed."""
 
+import hashlib
 import itertools
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,6 +20,7 @@ from dmix.report.table import build_table
 
 HERE = Path(__file__).parent
 SEEDS = (0, 1, 2)
+WEIGHTS, HISTORY = b"weights", b"step\n"
 PARAMS = {
     "seeds": SEEDS,
     "tiers": {
@@ -180,7 +182,8 @@ def make_record(spec, score, /, **changes):
         "scores": {"student": scores},
         "primary": "student",
         "score": score,
-        "weights_sha256": "a" * 64,
+        "weights_sha256": hashlib.sha256(WEIGHTS).hexdigest(),
+        "history_sha256": hashlib.sha256(HISTORY).hexdigest(),
     }
     return Record(**(values | changes))
 
@@ -193,6 +196,8 @@ def toy(tmp_path):
     def write(grid, spec, score, /, **changes):
         path = root / grid.folders[spec.name] / "record.json"
         make_record(spec, score, **changes).write(path)
+        path.with_name("weights.safetensors").write_bytes(WEIGHTS)
+        path.with_name("history.csv").write_bytes(HISTORY)
         return path
 
     def fill(grid):

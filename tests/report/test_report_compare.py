@@ -99,17 +99,45 @@ def test_csv_reads_back(rows):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("Table T,,,epochs=5,,,,top1,x,,paper,", "could not convert"),
-        ("Table T,,,epochs=5,,,,top1,1,,recalled,", "unknown source 'recalled'"),
+        ("Table T,,,epochs=5,,,,top1,x,,paper,", "value is 'x', expected a decimal number"),
+        ("Table T,,,epochs=5,,,,top1,nan,,paper,", "value is 'nan', expected a decimal number"),
+        ("Table T,,,epochs=5,,,,top1,7_5,,paper,", "value is '7_5', expected a decimal number"),
+        ("Table T,,,epochs=5,,,,top1,1e1,,paper,", "value is '1e1', expected a decimal number"),
+        ("Table T,,,epochs=5,,,,top1,175,,paper,", "value is 175, expected percent in 0..100"),
+        ("Table T,,,epochs=5,,,,top1,-1,,paper,", "value is -1, expected percent in 0..100"),
+        ("Table T,,,epochs=5,,,,top1,75,inf,paper,", "std is 'inf', expected a decimal number"),
+        ("Table T,,,epochs=5,,,,top1,75,-1,paper,", "std is -1, expected percent in 0..100"),
+        ("Table T,,,epochs=5,,,,top1,,,paper,", "value is '', expected a decimal number"),
+        ("Another,,,epochs=9,,,,top1,nan,,paper,", "value is 'nan', expected a decimal number"),
+        ("Table T,,,epochs=5,,,,top5,75,,paper,", "metric is 'top5', expected top1"),
+        ("Table T,,,epochs=5,,,,top1,1,,recalled,", "source is 'recalled', expected one of paper"),
         ("Table T", "1 fields, expected 12"),
+        ('Table T,,,epochs=5,,,,top1,1,,paper,"a" b', "not valid CSV"),
+        ("Table T,,,epochs=5,,,,top1,1,,paper,\x00", r"the control character U\+0000"),
+        (b"Table T,,,epochs=5,,,,top1,1,,paper,\xfc", "byte 0xfc is not UTF-8"),
     ],
 )
 def test_a_bad_line_is_named(tmp_path, line, message):
     path = tmp_path / "reported.csv"
-    path.write_text(f"{','.join(HEADER)}\n{line}\n")
+    line = line if isinstance(line, bytes) else line.encode()
+    path.write_bytes(f"{','.join(HEADER)}\n".encode() + line + b"\n")
     with pytest.raises(DmixError, match=message) as caught:
         read_reported(path, WANTED)
     assert "reported.csv:2" in caught.value.message
+
+
+@pytest.mark.parametrize("second", ["75.0,,paper,", "75.00,,paper,", "76.0,,paper,another page"])
+def test_a_source_gives_a_number_once(tmp_path, second):
+    path, start = tmp_path / "reported.csv", "Table T,CIFAR-10,R,epochs=5,Mixup,MCE,,top1,"
+    path.write_text(f"{','.join(HEADER)}\n{start}75.0,,paper,\n{start}{second}\n")
+    with pytest.raises(DmixError, match=r"reported.csv:3: .*reported.csv:2"):
+        read_reported(path, WANTED)
+
+
+def test_a_byte_order_mark_is_no_part_of_the_header(tmp_path):
+    path = tmp_path / "reported.csv"
+    path.write_bytes(b"\xef\xbb\xbf" + f"{','.join(HEADER)}\n".encode())
+    assert read_reported(path, WANTED) == {}
 
 
 def test_several_settings_of_one_table(toy):
@@ -135,12 +163,12 @@ def test_a_bad_scope_is_named(tmp_path):
     path.write_text("id,scope,paper,ours,reason,where\na,all,,,,\nb,seed=1,,,,\n")
     with pytest.raises(DmixError, match="is no scope") as caught:
         read_deviations(path)
-    assert caught.value.message == f"{path}: b: 'seed=1' is no scope"
+    assert caught.value.message == f"{path}:3: b: 'seed=1' is no scope"
 
 
 def test_an_id_stands_once(tmp_path):
     path = tmp_path / "deviations.csv"
-    path.write_text("id,scope,paper,ours,reason,where\na,all,,,,\na,all,,,,\n")
+    path.write_text("id,scope,paper,ours,reason,where\na,all,,,,\na,all,x,,,\n")
     with pytest.raises(DmixError, match="given twice"):
         read_deviations(path)
 

@@ -4,10 +4,13 @@ import csv
 import io
 import json
 import math
+import os
 
 import pytest
 
 from dmix.errors import DmixError
+from dmix.files import sha256
+from dmix.grid.damage import damage
 from dmix.record import read_record
 from dmix.report.frame import LEADING, NUMBERS, TRAILING, load_frame, to_csv
 
@@ -68,12 +71,13 @@ def test_a_record_that_says_otherwise_is_never_a_number(toy, changes, problem):
 def test_a_record_that_calls_evaluations_readings_stays_valid(toy):
     spec = toy.spec_of("mix", "r18", "mce", 0)
     path = toy.write(toy.grid, spec, 50.0, evaluations=(3, 5))
-    text = path.read_text()
-    assert text.count('"evaluations"') == 1
-    path.write_text(text.replace('"evaluations"', '"readings"'))
+    old = {key: value for key, value in json.loads(path.read_text()).items() if not key.endswith("y_sha256")}
+    del old["record_sha256"]
+    old |= {"schema_version": 1, "readings": old.pop("evaluations")}
+    path.write_text(json.dumps(old))
     assert read_record(path).evaluations == (3, 5)
     assert row(toy.frame(toy.grid), spec.name)["state"] == "done"
-    path.write_text(text.replace('"evaluations"', '"readings": [3],\n "evaluations"'))
+    path.write_text(json.dumps({**old, "evaluations": [3]}))
     assert row(toy.frame(toy.grid), spec.name)["state"] == "invalid"
 
 
@@ -89,11 +93,76 @@ def test_a_broken_record_is_invalid_and_its_problem_names_no_place(toy, content)
 
 def test_one_edited_setting_is_found(toy):
     spec = toy.spec_of("mix", "r18", "mce", 0)
-    path = toy.root / toy.grid.folders[spec.name] / "record.json"
-    record = json.loads(path.read_text())
-    record["spec"]["policy"]["alpha"] = 0.3
-    path.write_text(json.dumps(record))
+    changed = spec.identity()
+    changed["policy"] = {**changed["policy"], "alpha": 0.3}
+    toy.write(toy.grid, spec, 50.0, spec=changed)
     assert row(toy.frame(toy.grid), spec.name)["problem"] == "spec.policy differs from the grid's"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"best": 51.0', '"best": 52.0'),  # a number of the frame that no other one contradicts
+        ('"seconds": 60.5', '"seconds": 6.5'),
+        ('"seconds": 60.5', '"seconds": 60.5, "seconds": 60.5'),
+        ('"schema_version": 2', '"schema_version": 1'),
+        ('"resumes": 1', '"resumes": true'),
+        ('"git_commit": null', '"git_commit": "\\ud800"'),
+        ('"seconds": 60.5', '"seconds": 1e999'),
+        ('"seconds": 60.5', '"seconds": NaN'),
+        ('"started": "2000', '"started": "\x07'),
+    ],
+)
+def test_a_record_that_was_edited_is_never_a_number(toy, old, new):
+    spec = toy.spec_of("mix", "r18", "mce", 0)
+    path = toy.write(toy.grid, spec, 50.0)
+    text = path.read_text()
+    assert text.count(old) == 1
+    path.write_text(text.replace(old, new))
+    bad = row(toy.frame(toy.grid), spec.name)
+    assert (bad["state"], bad["folder"]) == ("invalid", toy.grid.folders[spec.name])
+    assert bad[list(NUMBERS)].isna().all()
+    assert damage(path.parent)
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "history.csv"])
+@pytest.mark.parametrize("fault", ["missing", "cut", "edited", "edited with its time kept"])
+def test_a_run_whose_files_are_not_those_of_its_record_is_never_a_number(toy, name, fault):
+    spec = toy.spec_of("mix", "r18", "mce", 0)
+    path = toy.write(toy.grid, spec, 50.0).with_name(name)
+    for every in path.parent.iterdir():
+        os.utime(every, (1e9, 1e9))
+    content, before = path.read_bytes(), path.stat()
+    assert row(toy.frame(toy.grid), spec.name)["state"] == "done"
+    if fault == "missing":
+        path.unlink()
+    else:
+        path.write_bytes(content[:-1] if fault == "cut" else bytes([content[0] ^ 1]) + content[1:])
+    if "time" in fault:
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    bad = row(toy.frame(toy.grid), spec.name)
+    assert bad["state"] == "damaged"
+    assert bad["problem"].startswith(f"{name} ")
+    assert bad[list(NUMBERS)].isna().all()
+    assert toy.table(toy.grid).cells[1][0].n == 2
+    path.write_bytes(content)
+    assert row(toy.frame(toy.grid), spec.name)["state"] == "done"
+
+
+def test_a_file_is_hashed_again_only_where_it_changed(toy, monkeypatch):
+    hashed = []
+    monkeypatch.setattr("dmix.grid.damage.sha256", lambda path: hashed.append(path) or sha256(path))
+    monkeypatch.setattr("dmix.grid.damage.SETTLED_SECONDS", 0.0)
+    toy.frame(toy.grid)
+    assert len(hashed) == 2 * 32  # weights and history of every finished run
+    toy.frame(toy.grid)
+    assert len(hashed) == 2 * 32
+    os.utime(hashed[0])
+    toy.frame(toy.grid)
+    assert hashed[64:] == [hashed[0]]
+    (toy.root.parent / "digests.json").write_text("[broken")
+    assert (toy.frame(toy.grid)["state"] == "done").sum() == 32
+    assert len(hashed) == 65 + 64
 
 
 def test_different_data_in_one_frame_are_refused(toy):

@@ -43,6 +43,9 @@ def cells_of(
             )
     if not all(type(seed) is int and seed >= 0 for seed in as_list(entry.get("seeds", []))):
         raise DmixError(f"{document.where(*where, 'seeds')}: seeds are whole numbers of 0 or more")
+    for key in ("seeds", *extra):
+        if key in entry:
+            check_list(document.where(*where, key), as_list(entry[key]))
     recipes = choose(params, document, (*where, "recipe"), "recipe", entry["recipe"])
     values = [as_list(varied.get(key, entry[key])) for key in extra]
     for choices in products:
@@ -121,10 +124,20 @@ def choose(params: Params, document: Document, where: KeyPath, axis: str, wanted
     if isinstance(wanted, Mapping):
         return _selected(entries, document.where(*where), AXIS[axis].section, wanted)
     names = as_list(wanted)
+    check_list(document.where(*where), names)
     for name in names:
-        if name not in entries:
+        if not isinstance(name, str) or name not in entries:
             raise DmixError(f"{document.where(*where)}: there is no {axis} named {name!r}")
     return names
+
+
+def check_list(where: str, values: list[Any]) -> None:
+    """Refuse an empty list of an axis or of seeds, or one with a value twice; `where` begins the message."""
+    if not values:
+        raise DmixError(f"{where}: the list is empty, so that nothing would run", "name one at least")
+    for index, value in enumerate(values):
+        if value in values[:index]:
+            raise DmixError(f"{where}: {value!r} is given twice", "delete one of them")
 
 
 def _selected(entries: Mapping[str, Any], where: str, section: str, wanted: Mapping[str, Any]) -> list[str]:

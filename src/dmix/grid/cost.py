@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections import defaultdict
 from collections.abc import Mapping
 from statistics import mean
 
+from dmix.errors import DmixError
 from dmix.grid.expand import Grid
 from dmix.grid.paths import RunPaths
 from dmix.grid.spec import RunSpec
+from dmix.reading import read_json
 
 # Sustained rate of ordinary training of small networks on one A100; see docs/reproduce.md.
 ASSUMED_TFLOPS = 20.0
@@ -23,9 +24,13 @@ def measured_seconds(grid: Grid) -> Mapping[Like, float]:
     seen: dict[Like, list[float]] = defaultdict(list)
     for name, folder in grid.folders.items():
         path = RunPaths(grid.tier, folder).record
-        if path.exists():
-            seconds = float(json.loads(path.read_bytes())["seconds"])
-            seen[_like(grid.runs[name])].append(seconds)
+        if not path.exists():
+            continue
+        try:
+            seconds = float(read_json(path)["seconds"])
+        except (DmixError, KeyError, TypeError, ValueError):
+            continue  # a damaged record, which `dmix plan` lists as such
+        seen[_like(grid.runs[name])].append(seconds)
     return {like: mean(values) for like, values in seen.items()}
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from dmix.errors import DmixError
 from dmix.files import write_text
+from dmix.reading import read_csv, read_text
 
 TABLE = Path("reference/equivalent.csv")
 
@@ -87,16 +88,12 @@ def read_equivalences(path: Path) -> Equivalences:
     DmixError: a wrong header, a line without the six fields, two equals of one digest, or a cycle.
     """
     found: dict[str, Line] = {}
-    for number, row in enumerate(_rows(path), start=1):
-        if number == 1:
-            if tuple(row) != HEADER:
-                raise DmixError(f"{path}: the first line must be {','.join(HEADER)}", _way_out(path))
-            continue
-        if len(row) != len(HEADER) or not row[1] or not row[2]:
-            raise DmixError(f"{path}: line {number} is no equivalence: {row}", _way_out(path))
-        line = Line(*row)
+    for where, row in read_csv(path, HEADER, _way_out(path)) if path.exists() else ():
+        line = Line(**row)
+        if not line.new or not line.old:
+            raise DmixError(f"{where} is no equivalence: {list(row.values())}", _way_out(path))
         if line.new in found and found[line.new].old != line.old:
-            raise DmixError(f"{path}: line {number} gives {line.new} a second equal", _way_out(path))
+            raise DmixError(f"{where} gives {line.new} a second equal", _way_out(path))
         found[line.new] = line
     _check_ends(found, path)
     return Equivalences(found)
@@ -109,18 +106,8 @@ def add_equivalences(path: Path, lines: Iterable[Line]) -> None:
     if not path.exists():
         writer.writerow(HEADER)
     writer.writerows(astuple(line) for line in lines)
-    before = path.read_text(encoding="utf-8") if path.exists() else ""
+    before = read_text(path) if path.exists() else ""
     write_text(path, before + text.getvalue())
-
-
-def _rows(path: Path) -> list[list[str]]:
-    try:
-        with path.open(encoding="utf-8", newline="") as stream:
-            return list(csv.reader(stream))
-    except FileNotFoundError:
-        return []
-    except (OSError, UnicodeDecodeError) as error:
-        raise DmixError(f"cannot read {path}: {error}", _way_out(path)) from error
 
 
 def _check_ends(found: Mapping[str, Line], path: Path) -> None:

@@ -133,8 +133,11 @@ def folder(spec: RunSpec) -> str:
     return f"{spec.name}-{spec.digest()}-{code_digest(spec)}"
 
 
-def load_grid(tier: str, path: Path = Path("params.yaml")) -> Grid:
+def load_grid(tier: str, path: Path = Path("params.yaml"), *, every_tier: bool = True) -> Grid:
     """Read, check and expand `params.yaml` and the files that it includes, for one tier.
+
+    With `every_tier`, settings of the other tiers are checked too. A job leaves that to the workflow that
+    submitted it.
 
     Raises
     ------
@@ -146,7 +149,20 @@ def load_grid(tier: str, path: Path = Path("params.yaml")) -> Grid:
         raise DmixError(
             f"{path}: there is no tier named {tier!r}", f"choose one of {', '.join(params.tiers)}"
         )
-    return expand(params, document, tier)
+    grid = expand(params, document, tier)
+    for other in params.tiers if every_tier else ():
+        if other != tier:
+            _check_values(params, document, other)
+    return grid
+
+
+def _check_values(params: Params, document: Document, tier: str) -> None:
+    """Refuse settings that are wrong at `tier` alone, so that a mistake shows before that tier is run."""
+    check_references(params, document, tier)
+    resolver = Resolver(params, document, tier)
+    for grid in params.grids:
+        for cell in cells_of(params, document, grid):
+            resolver.sections(cell)
 
 
 def expand(params: Params, document: Document, tier: str) -> Grid:

@@ -49,7 +49,7 @@ def included_files(document: Document) -> list[Path]:
             raise DmixError(f"{where} leads out of the folder of {document.path}", "move the file into it")
         try:
             matches = [file for file in document.path.parent.glob(pattern) if file.is_file()]
-        except ValueError as error:
+        except (ValueError, OSError, NotImplementedError) as error:
             raise DmixError(
                 f"{where}: {error}", "write a name in which * and ? may stand for others"
             ) from error

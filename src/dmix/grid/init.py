@@ -17,7 +17,7 @@ def source_name(spec: RunSpec) -> str | None:
 
     Raises
     ------
-    KeyError, ValueError, IndexError: `recipe.init` has braces around anything but an axis.
+    KeyError, ValueError, IndexError, AttributeError: `recipe.init` has braces around anything but an axis.
     """
     init: str = spec.settings["recipe"]["init"]
     return None if init == "random" or init.startswith("weights/") else init.format(**spec.axes)
@@ -40,7 +40,7 @@ def with_sources(
         where = document.where(*cells[name].origin)
         try:
             wanted = source_name(spec)
-        except (KeyError, ValueError, IndexError) as error:
+        except (KeyError, ValueError, IndexError, AttributeError) as error:
             raise DmixError(
                 f"{where}: cannot read recipe.init {init!r}: {error}",
                 f"write braces around an axis alone: {', '.join(f'{{{axis}}}' for axis in spec.axes)}",

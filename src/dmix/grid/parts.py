@@ -110,7 +110,7 @@ def read_part(section: str, use: str) -> Part | None:
         name: (_annotation(annotation, path), defaults.get(name, ...))
         for name, (annotation, _) in arguments.items()
     }
-    model = create_model(marked[0].name, __config__=ConfigDict(extra="forbid"), **fields)
+    model = create_model(marked[0].name, __config__=ConfigDict(extra="forbid", allow_inf_nan=False), **fields)
     # Lists in place of tuples: the settings of a run are JSON values.
     neutral = {name: list(one) if isinstance(one, tuple) else one for name, one in defaults.items()}
     beside = [*tree.body, *(marked[0].body if isinstance(marked[0], ast.ClassDef) else ())]

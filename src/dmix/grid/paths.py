@@ -14,6 +14,9 @@ WORK = Path("work")
 RECORD = "record.json"
 FAILURE = "failure.txt"
 LOG = "log.txt"
+HISTORY = "history.csv"
+WEIGHTS = "weights.safetensors"
+LABELLED = "labelled.txt"
 
 
 def runs_folder(tier: str) -> Path:
@@ -46,17 +49,17 @@ class RunPaths:
     @property
     def history(self) -> Path:
         """Losses and accuracies, one line per epoch or evaluation."""
-        return self.results / "history.csv"
+        return self.results / HISTORY
 
     @property
     def weights(self) -> Path:
         """Final weights, safetensors."""
-        return self.results / "weights.safetensors"
+        return self.results / WEIGHTS
 
     @property
     def labelled(self) -> Path:
         """List of the labelled training images, one a line; no file if all are labelled."""
-        return self.results / "labelled.txt"
+        return self.results / LABELLED
 
     @property
     def work(self) -> Path:

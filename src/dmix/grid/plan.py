@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 from dmix.grid import cost
 from dmix.grid.code import accepted
+from dmix.grid.damage import remembered
 from dmix.grid.expand import Grid
+from dmix.grid.paths import runs_folder
 from dmix.grid.status import TO_TRAIN, RunStatus, State, run_status, why_stale
 
 UNIMPLEMENTED: State = "not yet implemented"
@@ -49,18 +51,18 @@ class Plan:
         return Counter(reason for name in done for reason in accepted(grid.runs[name]))
 
     def reasons(self, grid: Grid) -> Mapping[str, str]:
-        """Return name -> reason, of each run that would train."""
-        return {
-            name: why_stale(grid, name) if s.state == "missing" else s.state
-            for name, s in self.statuses.items()
-            if s.state in TO_TRAIN
-        }
+        """Return name -> reason, of each run that would train, or has to be got or trained again."""
+        found = {name: s for name, s in self.statuses.items() if s.state in TO_TRAIN}
+        own = {name: why_stale(grid, name) for name, s in found.items() if s.state == "missing"}
+        own |= {name: f"damaged: {s.detail}" for name, s in found.items() if s.state == "damaged"}
+        return {name: own.get(name, s.state) for name, s in found.items()}
 
 
 def make_plan(grid: Grid) -> Plan:
     """Return the plan of `grid`, from files alone."""
     measured = cost.measured_seconds(grid)
-    statuses = {name: run_status(grid, name) for name in grid.runs}
+    with remembered(runs_folder(grid.tier)) as digest:
+        statuses = {name: run_status(grid, name, digest) for name in grid.runs}
     hours = {name: cost.seconds(grid, name, measured) / 3600 for name in grid.runs}
 
     def line(table: str, names: Iterable[str]) -> Line:

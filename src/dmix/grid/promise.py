@@ -14,6 +14,7 @@ from dmix.errors import DmixError
 from dmix.grid.code import code_digest, code_modules, edited_since
 from dmix.grid.expand import Grid
 from dmix.grid.spec import RunSpec, canonical_json
+from dmix.reading import parse_json
 
 WAY_OUT = "start the workflow again: it plans the runs of today's files and keeps what is finished"
 
@@ -34,7 +35,9 @@ def check(grid: Grid, name: str, promised: str) -> None:
         raise DmixError(
             f"{name}: the parameters changed since this job was submitted: the run is gone", WAY_OUT
         )
-    before, today = json.loads(promised), json.loads(promise(grid.runs[name]))
+    before, today = parse_json(promised, "--promise", WAY_OUT), json.loads(promise(grid.runs[name]))
+    if not isinstance(before.get("spec"), dict) or not isinstance(before.get("code"), str):
+        raise DmixError("--promise is not valid: it has no settings (spec) and code digest (code)", WAY_OUT)
     changes = differences(before["spec"], today["spec"])
     if changes:
         raise DmixError(

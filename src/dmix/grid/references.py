@@ -5,7 +5,7 @@ from __future__ import annotations
 from dmix.errors import DmixError
 from dmix.grid.addons import check_addons
 from dmix.grid.axes import AXIS, METHOD, POLICY
-from dmix.grid.cells import choose, products_of
+from dmix.grid.cells import check_list, choose, products_of
 from dmix.grid.resolve import Cell, as_list, tiers_of
 from dmix.grid.schema import Params
 from dmix.grid.spec import AXES
@@ -43,6 +43,7 @@ def check_references(params: Params, document: Document, tier: str) -> None:
     for grid, kept in own.narrow.items():
         for axis, entries in kept.items():
             where: KeyPath = ("tiers", tier, "narrow", grid, axis)
+            check_list(document.where(*where), as_list(entries))
             if "." in axis and axis in params.grids[grid]:
                 continue  # a setting may have any value
             known = [known for known in (*AXES, "addon") if known in params.grids[grid]]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -14,7 +16,7 @@ from dmix.grid.axes import AXIS
 from dmix.grid.identity import Sections, clash
 from dmix.grid.parts import ROOMS, read_part
 from dmix.grid.presence import facts
-from dmix.grid.schema import Override, Params, PartEntry, Recipe, ScaleDown
+from dmix.grid.schema import MODULE, Override, Params, PartEntry, Recipe, ScaleDown
 from dmix.grid.spec import AXES, SECTIONS
 from dmix.grid.yaml_lines import Document, KeyPath
 
@@ -153,6 +155,11 @@ class Resolver:
                     f"set {section}.use too, or restrict the rule to cells that have one",
                 )
             use = values.pop("use")
+            if not isinstance(use, str) or not re.fullmatch(MODULE, use):
+                raise DmixError(
+                    f"{self.document.where(*table[section, 'use'].origin)}: {use!r} is no name of a module",
+                    f"write the name of a file in src/dmix/{ROOMS[section]}, without .py",
+                )
             part = read_part(section, use)
             if part is not None:
                 values = self._checked(part.model, part.source, section, values, table, cell)
@@ -305,7 +312,7 @@ class Resolver:
         cell: Cell,
     ) -> dict[str, Any]:
         try:
-            return model.model_validate(values).model_dump(mode="json")
+            return dict(_validated(model, json.dumps(values)))
         except ValidationError as error:
             # A misspelt key is also a missing one: report the misspelling.
             found = error.errors()
@@ -367,6 +374,13 @@ class Resolver:
         """Seeds of this tier."""
         own = self.params.tiers[self.tier].seeds
         return self.params.seeds if own is None else own
+
+
+@lru_cache(maxsize=10_000)
+def _validated(model: type[BaseModel], values: str) -> Mapping[str, Any]:
+    """Check settings, given as JSON, strictly: neither true nor "1" is a number. Cells share most."""
+    found: Mapping[str, Any] = model.model_validate_json(values, strict=True).model_dump(mode="json")
+    return found
 
 
 def tiers_of(key: str) -> list[str]:

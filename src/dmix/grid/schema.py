@@ -7,10 +7,11 @@ signature (`dmix.grid.parts`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
-from annotated_types import Gt
+from annotated_types import Ge, Gt, Interval
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -26,10 +27,27 @@ from dmix.errors import DmixError
 from dmix.grid.axes import AXIS
 from dmix.grid.includes import natural
 from dmix.grid.table import Table
-from dmix.grid.yaml_lines import Document
+from dmix.grid.yaml_lines import Document, KeyPath
+from dmix.reading import as_model
 
 Scalar = bool | int | float | str
 Settings = Mapping[str, Any]
+
+MODULE = r"^[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*$"
+NAME = re.compile(
+    r"[A-Za-z0-9][A-Za-z0-9_+-]{0,63}"
+)  # of a tier or entry: a part of paths and of names of runs
+LARGEST = 1e12  # no setting of a training comes near
+
+
+def _each_once(seeds: tuple[int, ...]) -> tuple[int, ...]:
+    """Refuse a seed that is given twice: one run would count as two."""
+    if len(set(seeds)) < len(seeds):
+        raise PydanticCustomError("twice", f"a seed is given twice: {list(seeds)}")
+    return seeds
+
+
+Seeds = Annotated[tuple[Annotated[int, Ge(0)], ...], Field(min_length=1), AfterValidator(_each_once)]
 
 
 # Tier, or several separated by commas -> settings at these tiers. Plain keys are settings of the entry's own
@@ -46,7 +64,9 @@ class PartEntry(BaseModel):
 
     model_config = ConfigDict(extra="allow", frozen=True)
     title: str
-    use: str | None = Field(None, description="module of the part, if it is not the entry's name")
+    use: str | None = Field(
+        None, pattern=MODULE, description="module of the part, if it is not the entry's name"
+    )
     at: ScaleDown = {}
 
     @property
@@ -121,6 +141,10 @@ class AddonEntry(PartEntry):
     objective: str = Field("", description="entry of objectives")
 
 
+Pixel = Annotated[float, Interval(ge=-10, le=10)]  # in units of the largest value of a pixel
+Spread = Annotated[float, Interval(gt=0, le=10)]
+
+
 class Recipe(_Closed):
     """Settings of the training; its parts, such as the optimiser, are sections of their own.
 
@@ -128,12 +152,16 @@ class Recipe(_Closed):
     values are never edited (tests/grid/neutral.json).
     """
 
-    epochs: int = Field(0, ge=0, description="length of the run in epochs, or 0")
-    steps: int = Field(0, ge=0, validate_default=True, description="length of the run in steps, or 0")
-    batch_size: int = Field(gt=0, description="(labelled) images per step, over all processes")
-    unlabelled_ratio: int = Field(0, ge=0, description="unlabelled images per step, in units of batch_size")
-    lr: float = Field(gt=0)
-    weight_decay: float = Field(ge=0)
+    epochs: int = Field(0, ge=0, le=1_000_000, description="length of the run in epochs, or 0")
+    steps: int = Field(
+        0, ge=0, le=1_000_000_000, validate_default=True, description="length of the run in steps, or 0"
+    )
+    batch_size: int = Field(gt=0, le=1_000_000, description="(labelled) images per step, over all processes")
+    unlabelled_ratio: int = Field(
+        0, ge=0, le=1000, description="unlabelled images per step, in units of batch_size"
+    )
+    lr: float = Field(gt=0, le=1000)
+    weight_decay: float = Field(ge=0, le=1000)
     no_decay: Literal["nothing", "vectors", "vectors_and_embeddings"] = Field(
         "nothing",
         description="parameters without weight decay; see dmix.engine.weight_decay.exempt_from_decay",
@@ -147,8 +175,8 @@ class Recipe(_Closed):
         False,
         description="whether the network's batch norms have the statistics of all processes' images together",
     )
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    mean: tuple[Pixel, Pixel, Pixel]
+    std: tuple[Spread, Spread, Spread]
     init: str = Field(
         "random",
         pattern=r"^(random|weights/[\w.-]+\.(?:pth|safetensors)|[a-z_]+/[\w/{}.=-]+/s\d+)$",
@@ -160,9 +188,13 @@ class Recipe(_Closed):
     )
     score: Literal["median_last10", "median_last20", "best", "last"]
     eval_every: int = Field(
-        gt=0, description="epochs (or steps) between evaluations; the last 10 epochs all have one"
+        gt=0,
+        le=1_000_000_000,
+        description="epochs (or steps) between evaluations; the last 10 epochs all have one",
     )
-    eval_also: tuple[int, ...] = Field((), description="further evaluations, if the length is in steps")
+    eval_also: tuple[Annotated[int, Gt(0)], ...] = Field(
+        (), description="further evaluations, if the length is in steps"
+    )
     eval_late: int = Field(0, ge=0, description="steps between evaluations in the last fifth of the run")
 
     @field_validator("steps")
@@ -209,7 +241,7 @@ class Tier(_Closed):
     title: str
     note: str = Field("", description="text in the caption of every table of this tier")
     edition: Literal["real", "embedded"] = Field("real", description="of all data sets")
-    seeds: tuple[int, ...] | None = None
+    seeds: Seeds | None = None
     estimate_seconds: float | None = Field(
         None, gt=0, description="time of a run until a similar one finished"
     )
@@ -228,7 +260,7 @@ def _by_number(tables: Mapping[str, Table]) -> Mapping[str, Table]:
 class Params(_Closed):
     """All of `params.yaml` and of the files that it includes."""
 
-    seeds: tuple[int, ...] = Field(min_length=1)
+    seeds: Seeds
     tiers: Mapping[str, Tier] = Field(min_length=1)
     datasets: Mapping[str, DatasetEntry]
     backbones: Mapping[str, BackboneEntry]
@@ -252,16 +284,42 @@ class Params(_Closed):
 
 
 def validate(document: Document) -> Params:
-    """Check the plain data against the schema.
+    """Check the plain data against the schema, strictly: neither true nor "1" is a number.
 
     Raises
     ------
     DmixError: the first mistake, with file, line and key.
     """
+    _check_names(document)
+    for key, number in _numbers(document.data, ()):
+        if abs(number) > LARGEST:
+            raise DmixError(
+                f"{document.where(*key)}: {number} is larger than {LARGEST:.0e}", "correct the number"
+            )
     try:
-        return Params.model_validate(document.data)
+        return as_model(Params, document.data)
     except ValidationError as error:
         first = error.errors()[0]
         loc = tuple(part for part in first["loc"] if part != "[key]")
         problem = "unknown key" if first["type"] == "extra_forbidden" else first["msg"]
         raise DmixError(f"{document.where(*loc)}: {problem}") from error
+
+
+def _check_names(document: Document) -> None:
+    """Refuse names of tiers and entries that cannot be a folder, because they are parts of paths."""
+    for section, entries in document.data.items():
+        for name in entries if isinstance(entries, dict) else ():
+            if not NAME.fullmatch(name):
+                raise DmixError(
+                    f"{document.where(section, name)}: {name!r} cannot be a name, a part of file names",
+                    "write letters, digits, _, + and -, at most 64, a letter or digit first",
+                )
+
+
+def _numbers(value: Any, key: KeyPath) -> Iterator[tuple[KeyPath, int | float]]:
+    """Yield the key path and the value of every number in plain data."""
+    if isinstance(value, dict | list):
+        for name, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _numbers(inner, (*key, name))
+    elif isinstance(value, int | float):
+        yield key, value

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from dmix.errors import DmixError
+from dmix.files import sha256
 from dmix.grid.code import code_modules
+from dmix.grid.damage import Digest, damage, way_out
 from dmix.grid.expand import Grid, folder
 from dmix.grid.failure import Failure, read_failure
 from dmix.grid.paths import RECORD, ClassRelationPaths, RunPaths, runs_folder
 from dmix.grid.promise import differences
 from dmix.holder import age, holder_of
+from dmix.reading import read_json
 
-State = Literal["done", "running", "hangs", "failed", "stopped", "missing", "blocked", "not yet implemented"]
+State = Literal[
+    "done", "damaged", "running", "hangs", "failed", "stopped", "missing", "blocked", "not yet implemented"
+]
 STATES: tuple[State, ...] = get_args(State)
-TO_TRAIN: tuple[State, ...] = ("running", "hangs", "failed", "stopped", "missing")
+TO_TRAIN: tuple[State, ...] = ("damaged", "running", "hangs", "failed", "stopped", "missing")
 HANGS_SECONDS = 1800.0
 """A run whose last step is older than this is said to hang; an evaluation between two steps takes minutes."""
 
@@ -32,20 +37,24 @@ class RunStatus:
     failure: Failure | None = None
 
 
-def run_status(grid: Grid, name: str) -> RunStatus:
+def run_status(grid: Grid, name: str, digest: Digest = sha256) -> RunStatus:
     """Return the status of the run `name`.
 
-    Blocked: its data or initial weights are not on this machine; the detail says how to get them. Running:
-    a living process holds its lock (`dmix.holder`). Hangs: as well, but no step ended for half an hour.
-    Failed: it got no further since an error. Stopped: it has resume state and no process.
+    Done and damaged: it has a record; of a damaged one, a file is not what the record says
+    (`dmix.grid.damage`; `digest` returns the SHA-256 of a file). Blocked: its data or initial weights are not
+    on this machine; the detail says how to get them. Running: a living process holds its lock
+    (`dmix.holder`). Hangs: as well, but no step ended for half an hour. Failed: it got no further since an
+    error. Stopped: it has resume state and no process.
     """
     absent = grid.missing(name)
     if absent:
         return RunStatus(name, "not yet implemented", f"needs {', '.join(absent)}")
-    if way_out := grid.blocked(name):
-        return RunStatus(name, "blocked", way_out)
+    if to_get := grid.blocked(name):
+        return RunStatus(name, "blocked", to_get)
     paths = RunPaths(grid.tier, grid.folders[name])
     if paths.record.exists():
+        if problem := damage(paths.results, digest):
+            return RunStatus(name, "damaged", f"{problem}; {way_out(paths.results, name, grid.tier)}")
         return RunStatus(name, "done")
     failure = read_failure(paths.failure)
     if holder_of(paths.lock):
@@ -75,9 +84,11 @@ def why_stale(grid: Grid, name: str) -> str:
     old = []
     for path in (runs_folder(grid.tier) / spec.cell).glob(f"s{spec.seed}-*/{RECORD}"):
         try:
-            old.append(json.loads(path.read_bytes()))
-        except (OSError, json.JSONDecodeError):
+            record = read_json(path)
+        except DmixError:
             continue  # an unreadable record does not show what changed
+        if isinstance(record.get("spec"), dict) and isinstance(record.get("code_modules"), dict):
+            old.append(record)
     if not old:
         return "new"
     today = spec.identity()
@@ -112,10 +123,12 @@ def _idle_seconds(progress: Path) -> float:
 
 def _progress(path: Path) -> str:
     try:
-        state = json.loads(path.read_bytes())
-    except (OSError, json.JSONDecodeError):
-        return "starting"
-    left = state["seconds_left"]
-    eta = f", {left:.0f} s left" if left is not None else ""
-    loss = f", loss {state['loss']:.3f}" if state["loss"] is not None else ""
-    return f"step {state['step']}/{state['total']}{loss}{eta} on {state['host']}"
+        state = read_json(path)
+        left, loss = (
+            state[key] if state[key] is None else float(state[key]) for key in ("seconds_left", "loss")
+        )
+        where = f"{state['step']}/{state['total']}", state["host"]
+    except (DmixError, KeyError, TypeError, ValueError):
+        return "starting"  # the file is written anew every second
+    eta = "" if left is None else f", {left:.0f} s left"
+    return f"step {where[0]}{'' if loss is None else f', loss {loss:.3f}'}{eta} on {where[1]}"

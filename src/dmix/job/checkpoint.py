@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -33,16 +34,26 @@ def load(path: Path, device: torch.device) -> dict[str, Any] | None:
 
     Raises
     ------
-    DmixError: the file is damaged; not by a killed run, because files are renamed into place.
+    DmixError: the file is no checkpoint or a damaged one; not by a killed run, because files are renamed into
+        place.
     """
     if not path.exists():
         return None
     try:
-        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+        # torch reads the tensors without comparing the checksums that it wrote: a flipped bit would train on.
+        with zipfile.ZipFile(path) as archive:
+            if damaged := archive.testzip():
+                raise ValueError(f"the checksum of {damaged} is another")
+        state = torch.load(path, map_location=device, weights_only=True)
     except Exception as error:
-        raise DmixError(
-            f"the checkpoint {path} is damaged: {error}",
-            "delete it to train this run from the start",
-            exit_code=1,
-        ) from error
+        raise unusable(path, f"is damaged: {error}") from error
+    if not isinstance(state, dict):
+        raise unusable(path, "is no checkpoint of a run")
     return state
+
+
+def unusable(path: Path, problem: str) -> DmixError:
+    """Return the error for a checkpoint from which no run can go on."""
+    return DmixError(
+        f"the checkpoint {path} {problem}", "delete it to train this run from the start", exit_code=1
+    )

@@ -9,15 +9,38 @@ from dmix.class_relation_record import read_relation
 from dmix.data.sets.dataset import Dataset
 from dmix.engine.parts import load_labels
 from dmix.errors import DmixError
+from dmix.files import sha256
+from dmix.grid.damage import damage, way_out
 from dmix.grid.expand import Grid, folder
 from dmix.grid.paths import DATA, ClassRelationPaths, RunPaths
 from dmix.grid.spec import RunSpec
 
 
 def weights_of(grid: Grid, spec: RunSpec) -> Path | None:
-    """Return the file of the initial weights of a run or class relation; None for a random start."""
+    """Return the file of the initial weights of a run or class relation; None for a random start.
+
+    The weights of a finished run are compared with its record. Published ones are checked where they are read
+    (`dmix.backbones.pretrained`).
+
+    Raises
+    ------
+    DmixError: the run that it starts from is not finished, or its files are not those of its record.
+    """
     if spec.source is not None:
-        return RunPaths(grid.tier, grid.folders[spec.source.name]).weights
+        paths, source = RunPaths(grid.tier, grid.folders[spec.source.name]), spec.source.name
+        if not paths.record.exists():
+            raise DmixError(
+                f"{spec.name} starts from the weights of {source}, which has no record: {paths.record}",
+                f"run: dmix train {source} --tier {grid.tier}",
+                exit_code=1,
+            )
+        if problem := damage(paths.results):
+            raise DmixError(
+                f"{spec.name} starts from the weights of {source}, which is damaged: {problem}",
+                way_out(paths.results, source, grid.tier),
+                exit_code=1,
+            )
+        return paths.weights
     init = spec.settings["recipe"]["init"]
     return None if init == "random" else DATA / "real" / init
 
@@ -27,7 +50,7 @@ def relation_of(grid: Grid, spec: RunSpec) -> Path | None:
 
     Raises
     ------
-    DmixError: it is not learned yet.
+    DmixError: it is not learned yet, or its matrix is not the one of its record.
     """
     if spec.relation is None:
         return None
@@ -36,6 +59,14 @@ def relation_of(grid: Grid, spec: RunSpec) -> Path | None:
         raise DmixError(
             f"{spec.name} needs a class relation that was not learned yet: {paths.record}",
             f"run: dmix relate {spec.relation.name} --tier {grid.tier}",
+        )
+    record = read_relation(paths.record)
+    if record is None or sha256(paths.matrix) != record.matrix_sha256:
+        broken = paths.record if record is None else paths.matrix
+        raise DmixError(
+            f"{spec.name}: the class relation is damaged: {broken} was cut or edited",
+            f"delete {paths.results}, then run: dmix relate {spec.relation.name} --tier {grid.tier}",
+            exit_code=1,
         )
     return paths.matrix
 

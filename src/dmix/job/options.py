@@ -11,10 +11,13 @@ import torch
 from dmix.cores import job_cores
 from dmix.data.loading.feed import ReadOptions
 from dmix.engine.distributed import launched
+from dmix.errors import DmixError
 from dmix.grid.paths import DATA
 
 CACHE = DATA / "cache"
 MOST_WORKERS = 16
+MOST_GIVEN_WORKERS = 1024
+MOST_SECONDS = 7 * 24 * 3600.0
 
 
 @dataclass(frozen=True)
@@ -24,12 +27,28 @@ class Options:
     `device` is "auto", "cpu" or "cuda". `tensorboard` is a folder for event files, or None. `workers` is the
     number of processes that decode image files, per training process; None means 0 on a CPU, where runs share
     the cores, and on a GPU the process's share of the job's cores, at most 16.
+
+    Raises
+    ------
+    DmixError: one is out of range.
     """
 
     device: str = "auto"
     checkpoint_seconds: float = 60.0
     tensorboard: Path | None = None
     workers: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.checkpoint_seconds <= MOST_SECONDS:  # also false for NaN
+            raise DmixError(
+                f"--checkpoint-seconds is {self.checkpoint_seconds}",
+                f"give seconds in 0..{MOST_SECONDS:.0f}; 0 saves after every step",
+            )
+        if self.workers is not None and not 0 <= self.workers <= MOST_GIVEN_WORKERS:
+            raise DmixError(
+                f"--workers is {self.workers}",
+                f"give a number of processes in 0..{MOST_GIVEN_WORKERS}; 0 decodes in the training process",
+            )
 
 
 def own_cores() -> int:

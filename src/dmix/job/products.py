@@ -43,6 +43,7 @@ def write_products(
     seconds = session.seconds
     images = trainer.total * trainer.loader.images_per_step
     commit, dirty = facts.git_state()
+    history = _history_csv(trainer.history)
     record = Record(
         name=spec.name,
         spec_digest=spec.digest(),
@@ -71,13 +72,13 @@ def write_products(
         primary=primary,
         score=getattr(found[primary], recipe["score"]),
         weights_sha256=hashlib.sha256(blob).hexdigest(),
+        history_sha256=hashlib.sha256(history.encode()).hexdigest(),
         labels=_labels(labels),
         relation_sha256=session.used.get("relation"),
         init_sha256=session.used.get("weights"),
     )
     if labels is not None:
         write_text(paths.labelled, "".join(f"{name}\n" for name in labels.names))
-    history = _history_csv(trainer.history)
     with atomic_write(paths.weights) as stream:
         stream.write(blob)
     kept = paths.work / "finished"

@@ -25,6 +25,8 @@ from dmix.job.say import say
 from dmix.job.signals import Stop
 from dmix.job.watch import Watch
 
+KEYS = {"run", "trainer", "resumes", "started", "used", "seconds"}
+
 
 class Session:
     """Time, restarts and checkpoints of one run.
@@ -64,16 +66,30 @@ class Session:
         return self._seconds_before + time.monotonic() - self._clock
 
     def restore(self) -> None:
-        """Continue from the checkpoint, if there is one."""
+        """Continue from the checkpoint, if there is one.
+
+        Raises
+        ------
+        DmixError: it is damaged, or not one of this run.
+        """
         # Loaded on the host, where optimisers keep their step count: on a GPU each step would synchronise.
         state = checkpoint.load(self.paths.checkpoint, torch.device("cpu"))
         if state is None:
             return
-        self.trainer.load_state_dict(state["trainer"])
-        self.resumes = state["resumes"] + 1
+        if state.keys() != KEYS:
+            raise checkpoint.unusable(
+                self.paths.checkpoint, "is that of another version of dmix, or no one's"
+            )
+        if state["run"] != self.paths.folder:
+            raise checkpoint.unusable(self.paths.checkpoint, f"is that of another run, {state['run']}")
+        try:
+            self.trainer.load_state_dict(state["trainer"])
+            self.resumes = state["resumes"] + 1
+            self._seconds_before = float(state["seconds"])
+        except Exception as error:  # whatever a state of another shape raises, in any of the run's parts
+            raise checkpoint.unusable(self.paths.checkpoint, f"does not fit this run: {error}") from error
         self.started = state["started"]
         self.used = state["used"]  # the files may have changed since
-        self._seconds_before = state["seconds"]
         if self.world.leads:
             say(f"{self.trainer.label}: continuing at step {self.trainer.step} of {self.trainer.total}")
 
@@ -85,6 +101,7 @@ class Session:
         """
         problem = None
         state = {
+            "run": self.paths.folder,
             "trainer": self.trainer.state_dict(),
             "resumes": self.resumes,
             "started": self.started,

@@ -11,8 +11,9 @@ from dmix.engine.distributed import World, joined, local_rank
 from dmix.engine.parts import load_dataset
 from dmix.errors import DmixError
 from dmix.files import sha256, sweep, write_text
+from dmix.grid.damage import damage, way_out
 from dmix.grid.expand import Grid
-from dmix.grid.paths import DATA, RunPaths
+from dmix.grid.paths import DATA, HISTORY, RECORD, WEIGHTS, RunPaths
 from dmix.grid.promise import refuse_edited_code
 from dmix.grid.spec import RunSpec
 from dmix.job import facts
@@ -72,23 +73,44 @@ def _claim(spec: RunSpec, paths: RunPaths, held: ExitStack) -> bool:
     )
     for folder in (paths.work, paths.work / "finished", paths.results):
         sweep(folder)
-    if _finished(paths):
+    if _finished(spec, paths):
         forget(paths.failure)
         return False
     return True
 
 
-def _finished(paths: RunPaths) -> bool:
-    """Return whether the run has its record; restore one that Snakemake removed, from the work folder."""
-    kept = paths.work / "finished"
-    if not paths.record.exists() and (kept / "record.json").exists() and paths.weights.exists():
-        write_text(paths.history, (kept / "history.csv").read_text(encoding="utf-8"))
-        write_text(paths.record, (kept / "record.json").read_text(encoding="utf-8"))
-    if not paths.record.exists():
+def _finished(spec: RunSpec, paths: RunPaths) -> bool:
+    """Return whether the run has its record; restore one that Snakemake removed, from the work folder.
+
+    Raises
+    ------
+    DmixError: its weights or history are not those of the record, and cannot be restored.
+    """
+    if not paths.record.exists() and not _restored(paths):
         return False
     # A record with other digests than its path, put there by hand, does not count.
     record = read_record(paths.record)
-    return f"{record.name}-{record.spec_digest}-{record.code_digest}" == paths.folder
+    if f"{record.name}-{record.spec_digest}-{record.code_digest}" != paths.folder:
+        return False
+    if (problem := damage(paths.results)) and not _restored(paths):
+        raise DmixError(
+            f"{spec.name} is finished and damaged: {problem}",
+            way_out(paths.results, spec.name, paths.tier),
+            exit_code=1,
+        )
+    return True
+
+
+def _restored(paths: RunPaths) -> bool:
+    """Put back record and history from the work folder if these and the weights are whole; say whether."""
+    kept = paths.work / "finished"
+    if not (kept / RECORD).exists():
+        return False
+    if damage(kept, lambda path: sha256(paths.results / path.name if path.name == WEIGHTS else path)):
+        return False
+    for source, target in ((kept / HISTORY, paths.history), (kept / RECORD, paths.record)):
+        write_text(target, source.read_text(encoding="utf-8"))
+    return True
 
 
 def _train_claimed(spec: RunSpec, given: Given, paths: RunPaths, options: Options, world: World) -> int:

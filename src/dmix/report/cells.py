@@ -8,7 +8,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from dmix.report.frame import BLOCKED, DONE, INVALID, UNIMPLEMENTED
+from dmix.report.frame import BLOCKED, DAMAGED, DONE, INVALID, UNIMPLEMENTED
 from dmix.report.numbers import printed
 
 Runs = Mapping[int, Mapping[str, Any]]
@@ -114,7 +114,7 @@ def _state(n: int, states: Sequence[str]) -> State:
         return "absent"
     if n:
         return "done" if n == len(states) else "partial"
-    if INVALID in states:
+    if INVALID in states or DAMAGED in states:
         return "invalid"
     if BLOCKED in states:
         return "blocked"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import pandas as pd
 
 from dmix.errors import DmixError
 from dmix.grid.axes import AXIS
+from dmix.reading import read_csv
 from dmix.report.frame import UNIMPLEMENTED
 
 HEADER = ("id", "scope", "paper", "ours", "reason", "where")
@@ -41,24 +41,15 @@ def read_deviations(path: Path) -> tuple[Deviation, ...]:
     ------
     DmixError: the file is missing, has another header, an id twice or a scope that is none.
     """
-    try:
-        with path.open(encoding="utf-8", newline="") as stream:
-            rows = [tuple(row) for row in csv.reader(stream)]
-    except OSError as error:
-        raise DmixError(f"cannot read {path}: {error.strerror}") from error
-    if not rows or rows[0] != HEADER:
-        raise DmixError(f"{path}: the first line must be {','.join(HEADER)}")
     found: dict[str, Deviation] = {}
-    for number, row in enumerate(rows[1:], start=1):
-        if len(row) != len(HEADER):
-            raise DmixError(f"{path}: deviation {number} has {len(row)} fields, expected {len(HEADER)}")
-        name, scope, *words = row
-        if name in found:
-            raise DmixError(f"{path}: the id {name} is given twice")
+    for where, row in read_csv(path, HEADER):
+        name, scope, *words = row.values()
+        if not name or name in found:
+            raise DmixError(f"{where}: the id {name} is given twice" if name else f"{where}: there is no id")
         try:
             found[name] = Deviation(name, parse_scope(scope), *words)
         except DmixError as error:
-            raise DmixError(f"{path}: {name}: {error.message}", error.way_out) from error
+            raise DmixError(f"{where}: {name}: {error.message}", error.way_out) from error
     return tuple(found.values())
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from dmix.errors import DmixError
+from dmix.grid.damage import Digest, damage, remembered
 from dmix.grid.expand import Grid
 from dmix.grid.paths import RECORD
 from dmix.grid.spec import AXES, RunSpec, canonical_json
@@ -21,6 +22,7 @@ DONE = "done"
 MISSING = "missing"
 UNIMPLEMENTED = "not yet implemented"
 INVALID = "invalid"
+DAMAGED = "damaged"
 BLOCKED = "blocked"
 NO_SETTING = ""
 
@@ -40,7 +42,8 @@ def load_frame(
     Columns are `LEADING`, then the settings that these runs have as extra axes and `settings`, by name, then
     `TRAILING`. A text that does not exist is "", a number that does not exist is missing. `state` is "done",
     "missing", "blocked" (`problem` says how to get what is not on this machine), "not yet implemented"
-    (`problem` names the source files) or "invalid" (`problem` says why; the frame has no number of it).
+    (`problem` names the source files), "invalid" (`problem` says why the record is not the run's; the frame
+    has no number of it) or "damaged" (another file of the run is not what the record says; no number either).
 
     Parameters
     ----------
@@ -53,7 +56,8 @@ def load_frame(
     """
     names = tuple(names)
     extra = sorted({key for name in names for key, _ in grid.runs[name].variation}.union(settings))
-    rows = [_row(grid, name, runs_root) | _settings(grid.runs[name], extra) for name in names]
+    with remembered(runs_root) as digest:
+        rows = [_row(grid, name, runs_root, digest) | _settings(grid.runs[name], extra) for name in names]
     _check_fingerprints(rows, grid)
     # As objects first: a column of whole and other numbers would otherwise turn 2 into 2.0.
     frame = pd.DataFrame(rows, columns=[*LEADING, *extra, *TRAILING], dtype="object")
@@ -87,7 +91,7 @@ def _settings(spec: RunSpec, keys: Iterable[str]) -> dict[str, Any]:
     }
 
 
-def _row(grid: Grid, name: str, runs_root: Path) -> dict[str, Any]:
+def _row(grid: Grid, name: str, runs_root: Path, digest: Digest) -> dict[str, Any]:
     spec = grid.runs[name]
     row: dict[str, Any] = {"name": name, "task": spec.task, "addon": "", **spec.axes, "seed": spec.seed}
     row["recipe"] = grid.cells[name].recipe
@@ -100,14 +104,18 @@ def _row(grid: Grid, name: str, runs_root: Path) -> dict[str, Any]:
         return row | {"state": BLOCKED, "problem": way_out}
     folder = grid.folders[name]
     row |= {"folder": folder, "code_digest": folder.rpartition("-")[2]}
-    return {**row, **_result(runs_root / folder / RECORD, spec)}
+    return {**row, **_result(runs_root / folder / RECORD, spec, digest)}
 
 
-def _result(path: Path, spec: RunSpec) -> dict[str, Any]:
+def _result(path: Path, spec: RunSpec, digest: Digest) -> dict[str, Any]:
     if not path.exists():
         return {"state": MISSING}
     record, problem = read_valid(path, spec)
-    return {"state": INVALID, "problem": problem} if record is None else {"state": DONE, **_values(record)}
+    if record is None:
+        return {"state": INVALID, "problem": problem}
+    if problem := damage(path.parent, digest):
+        return {"state": DAMAGED, "problem": problem}
+    return {"state": DONE, **_values(record)}
 
 
 def _values(record: Record) -> Mapping[str, Any]:

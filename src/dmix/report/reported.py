@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from dmix.errors import DmixError
 from dmix.grid.axes import METHOD, POLICY
 from dmix.grid.table import Reported
+from dmix.reading import read_csv
 
 HEADER = (
     *("table", "dataset", "backbone", "setting", "method", "objective", "labels"),
     *("metric", "value", "std", "source", "detail"),
 )
 SOURCES = ("paper", "OpenMixup benchmark", "TorchSSL", "leaderboard archive")
+TOP1 = re.compile(r"top1(_best|_median_last[0-9]+)?")  # an accuracy in percent
+QUOTED = re.compile(r"text_\w+")  # a gain or factor, never put beside a cell
+NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+WHICH = HEADER[: HEADER.index("value")]
+"""The columns that say which number a row has; a source gives it once."""
+
 ReportedKey = tuple[str, ...]
 
 
@@ -42,24 +49,22 @@ def read_reported(
 
     Raises
     ------
-    DmixError: the file is missing, has another header, an unknown source or a value that is no number.
+    DmixError: the file is missing, has another header, an unknown source or metric, an accuracy that is no
+        decimal number in 0..100, or a number of one source twice. Every row is checked, also of other tables.
     """
     found: dict[ReportedKey, list[Published]] = {}
-    for number, row in enumerate(_rows(path), start=2):
-        if row["source"] not in SOURCES:
-            raise DmixError(
-                f"{path}:{number}: unknown source {row['source']!r}", f"choose one of {', '.join(SOURCES)}"
-            )
+    first: dict[tuple[str, ...], str] = {}
+    for where, row in read_csv(path, HEADER):
+        _check(where, row)
+        same = first.setdefault((row["source"], *(row[column] for column in WHICH)), where)
+        if same != where:
+            raise DmixError(f"{where}: {row['source']} gives this number already in {same}", "delete one row")
         if row["table"] != wanted.table or row["setting"] not in wanted.settings:
             continue
         if bool(row["labels"]) != (wanted.labels is not None) or not row["metric"].startswith("top1"):
             continue
-        try:
-            published = Published(
-                float(row["value"]), float(row["std"]) if row["std"] else None, row["source"]
-            )
-        except ValueError as error:
-            raise DmixError(f"{path}:{number}: {error}") from error
+        std = float(row["std"]) if row["std"] else None
+        published = Published(float(row["value"]), std, row["source"])
         key = reported_key(
             (row["dataset"], row["backbone"], row["method"]), name, row["objective"], row["labels"]
         )
@@ -75,15 +80,21 @@ def reported_key(titles: tuple[str, str, str], name: str, objective: str, labels
     return (*titles, *(() if name == METHOD else (objective,)), *((labels,) if labels else ()))
 
 
-def _rows(path: Path) -> Iterable[Mapping[str, str]]:
-    try:
-        with path.open(encoding="utf-8", newline="") as stream:
-            rows = list(csv.reader(stream))
-    except OSError as error:
-        raise DmixError(f"cannot read {path}: {error.strerror}") from error
-    if not rows or tuple(rows[0]) != HEADER:
-        raise DmixError(f"{path}: the first line must be {','.join(HEADER)}")
-    for number, row in enumerate(rows[1:], start=2):
-        if len(row) != len(HEADER):
-            raise DmixError(f"{path}:{number}: {len(row)} fields, expected {len(HEADER)}")
-        yield dict(zip(HEADER, row, strict=True))
+def _check(where: str, row: Mapping[str, str]) -> None:
+    """Refuse a row whose fields are not what they must be; `where` begins the message."""
+    accuracy = TOP1.fullmatch(row["metric"])
+    for column, right, expected in (
+        ("source", row["source"] in SOURCES, f"one of {', '.join(SOURCES)}"),
+        (
+            "metric",
+            accuracy or QUOTED.fullmatch(row["metric"]),
+            "top1, top1_best, top1_median_last10 or text_...",
+        ),
+        ("value", NUMBER.fullmatch(row["value"]), "a decimal number"),
+        ("std", not row["std"] or NUMBER.fullmatch(row["std"]), "a decimal number or nothing"),
+    ):
+        if not right:
+            raise DmixError(f"{where}: {column} is {row[column]!r}, expected {expected}")
+    for column in ("value", "std"):
+        if accuracy and row[column] and not 0 <= float(row[column]) <= 100:
+            raise DmixError(f"{where}: {column} is {row[column]}, expected percent in 0..100")

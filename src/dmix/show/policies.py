@@ -87,6 +87,6 @@ def _weights(folder: Path) -> bytes:
     if hashlib.sha256(blob).hexdigest() != read_record(folder / "record.json").weights_sha256:
         raise DmixError(
             f"{path} is damaged: its sha256 is not the one in record.json",
-            f"delete {folder} and train the run again",
+            f"get {folder} again from where it is whole (dvc pull), or delete it and train the run again",
         )
     return blob

@@ -11,6 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from dmix.data.sets.image_files import ImageFiles, decode
+from dmix.errors import DmixError
+
+WAY_OUT = "compare the data set with its source, and get it again"
 
 Edition = Literal["real", "embedded"]
 
@@ -76,7 +79,12 @@ AnySplit = Split | FileSplit
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """A data set: its splits ("train" and "test") and their fingerprint, computed here."""
+    """A data set: its splits ("train" and "test") and their fingerprint, computed here.
+
+    Raises
+    ------
+    DmixError: a label is out of range, or all images of a split, of several, have one label.
+    """
 
     name: str
     edition: Edition
@@ -85,7 +93,24 @@ class Dataset:
     fingerprint: str = field(init=False)
 
     def __post_init__(self) -> None:
+        for name, split in self.splits.items():
+            _check_labels(
+                f"the {name} images of {self.name} ({self.edition} edition)", split.labels, self.classes
+            )
         object.__setattr__(self, "fingerprint", fingerprint(self.splits))
+
+
+def _check_labels(what: str, labels: npt.NDArray[np.int64], classes: int) -> None:
+    """Refuse labels with which nothing can be learned or measured; `what` begins the message."""
+    if len(labels) == 0:
+        return
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high >= classes:
+        raise DmixError(
+            f"{what}: there is a label {low if low < 0 else high}, not in 0..{classes - 1}", WAY_OUT
+        )
+    if low == high and min(classes, len(labels)) > 1:
+        raise DmixError(f"{what}: all {len(labels)} have the label {low}", WAY_OUT)
 
 
 def fingerprint(splits: Mapping[str, AnySplit]) -> str:

@@ -1,0 +1,130 @@
+"""Checks that the files of a finished run are those that its record names.
+
+A disk, an editor or a cache of DVC can deliver another byte in silence, so the SHA-256 of the files are
+compared, not their sizes. Hashing all weights of a tier takes minutes. What was hashed is therefore kept, in
+results/<tier>/digests.json, and hashed again only where a file's size or one of its times is another: `touch`
+and `cp --preserve` change the time of the file's entry, if not of its content. A file that changed within
+the last two seconds is not kept. Training from a run's weights hashes them each time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from dmix.errors import DmixError
+from dmix.files import sha256, write_text
+from dmix.grid.expand import Grid
+from dmix.grid.paths import HISTORY, LABELLED, RECORD, WEIGHTS, runs_folder
+from dmix.reading import SEAL, read_json, read_text, seal
+
+SETTLED_SECONDS = 2.0
+SHOWN = 3
+
+Digest = Callable[[Path], str]
+
+
+@contextmanager
+def remembered(runs_root: Path) -> Iterator[Digest]:
+    """Give a function that returns the SHA-256 of a file, and hashes only what changed since it last did.
+
+    Parameters
+    ----------
+    runs_root: the folder that holds the run folders, results/<tier>/runs.
+    """
+    path = runs_root.parent / "digests.json"
+    try:
+        before = read_json(path) if path.exists() else {}
+    except DmixError:
+        before = {}  # files are then hashed again, which costs time alone
+    known: dict[str, Any] = {}
+
+    def digest(file: Path) -> str:
+        stat = file.stat()
+        state = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
+        said = before.get(str(file))
+        if isinstance(said, list) and said[:-1] == state and isinstance(said[-1], str):
+            known[str(file)] = said
+            return said[-1]
+        found = sha256(file)
+        if time.time() - max(stat.st_mtime, stat.st_ctime) > SETTLED_SECONDS:
+            known[str(file)] = [*state, found]
+        return found
+
+    yield digest
+    after = {file: said for file, said in {**before, **known}.items() if Path(file).exists()}
+    if after != before and runs_root.exists():
+        try:
+            write_text(path, json.dumps(after))
+        except DmixError:
+            return  # a folder of somebody else's: files are hashed again next time
+
+
+def damage(folder: Path, digest: Digest = sha256) -> str:
+    """Return what is wrong with the files of a finished run, or "" if all are as its record says.
+
+    Parameters
+    ----------
+    folder: the run's folder, with its record. digest: returns the SHA-256 of a file.
+    """
+    try:
+        record = read_json(folder / RECORD)
+    except DmixError as error:
+        return error.message.replace(f"{folder}/", "")
+    old = record.get("schema_version") == 1  # has neither its own digest nor the history's
+    if record.get(SEAL) != (None if old and SEAL not in record else seal(record)):
+        return f"{RECORD} was edited: its {SEAL} is another"
+    for name, stated in ((WEIGHTS, record.get("weights_sha256")), (HISTORY, record.get("history_sha256"))):
+        try:
+            found = digest(folder / name)
+        except OSError as error:
+            return f"{name} cannot be read: {error.strerror}"
+        if found != stated and not (old and name == HISTORY and not stated):
+            return f"{name} was cut or edited: its sha256 is not the one in {RECORD}"
+    if labels := record.get("labels"):
+        try:
+            listed = read_text(folder / LABELLED).removesuffix("\n")
+        except DmixError as error:
+            return error.message.replace(f"{folder}/", "")
+        digest_of_list = hashlib.sha256(listed.encode()).hexdigest()
+        if not isinstance(labels, dict) or labels.get("sha256") != digest_of_list:
+            return f"{LABELLED} was cut or edited: its sha256 is not the one in {RECORD}"
+    return ""
+
+
+def way_out(folder: Path, name: str, tier: str) -> str:
+    """Return how to get a damaged run whole: from where it is, or by training."""
+    return (
+        f"get {folder} again from where it is whole (dvc pull), or train it again: "
+        f"rm {folder / RECORD}, then dmix train {name} --tier {tier}"
+    )
+
+
+def refuse_damaged(grid: Grid) -> None:
+    """Check every finished run of a tier before its workflow starts, which would take them for done.
+
+    Raises
+    ------
+    DmixError: some are damaged; names them.
+    """
+    root = runs_folder(grid.tier)
+    with remembered(root) as digest:
+        found = {
+            name: problem
+            for name, folder in grid.folders.items()
+            if (root / folder / RECORD).exists() and (problem := damage(root / folder, digest))
+        }
+    if found:
+        lines = [f"{name}: {problem}" for name, problem in list(found.items())[:SHOWN]]
+        more = f" (and {len(found) - SHOWN} more; dmix status lists them)" if len(found) > SHOWN else ""
+        first = next(iter(found))
+        raise DmixError(
+            f"{len(found)} finished runs of tier {grid.tier} are damaged: {'; '.join(lines)}{more}",
+            way_out(root / grid.folders[first], first, grid.tier),
+            exit_code=1,
+        )
