@@ -48,9 +48,10 @@ def refused(read, *given):
     try:
         return read(*given)
     except DmixError as error:
-        assert error.message.strip()
-        assert error.message.replace("\n", "").isprintable(), error.message
-        return None
+        message = error.message
+    assert message.strip()
+    assert message.isprintable(), message
+    return None
 
 
 PIECES = st.sampled_from(

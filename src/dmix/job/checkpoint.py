@@ -43,10 +43,12 @@ def load(path: Path, device: torch.device) -> dict[str, Any] | None:
         # torch reads the tensors without comparing the checksums that it wrote: a flipped bit would train on.
         with zipfile.ZipFile(path) as archive:
             if damaged := archive.testzip():
-                raise ValueError(f"the checksum of {damaged} is another")
+                raise unusable(path, f"is damaged: the checksum of {damaged!r} is another")
         state = torch.load(path, map_location=device, weights_only=True)
-    except Exception as error:
-        raise unusable(path, f"is damaged: {error}") from error
+    except DmixError:
+        raise
+    except Exception as error:  # torch has no common error; its texts advise to run what is in the file
+        raise unusable(path, f"is damaged ({type(error).__name__})") from error
     if not isinstance(state, dict):
         raise unusable(path, "is no checkpoint of a run")
     return state
