@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from dmix.errors import DmixError
 from dmix.grid.expand import load_grid
 from dmix.grid.yaml_lines import MOST_LEVELS, load
-from project import NO_RULES, small_params
+from project import NO_RULES, ROOT, small_params
 
 GRID = "    dataset: cifar10\n    backbone: resnet18\n    policy: [mixup, cutmix, ghost]\n"
 SMOKE = "      smoke: {epochs: 2, batch_size: 250} # a few steps"
@@ -223,3 +224,28 @@ def test_the_levels_are_enough_for_people_and_no_more(tmp_path):
     path.write_text("a: " + "[" * MOST_LEVELS + "]" * MOST_LEVELS)
     with pytest.raises(DmixError, match="too deep"):
         load(path)
+
+
+# Where JSON and CSV are read besides: what this process, or the one it just started, has written.
+OWN = {
+    "accept/replay.py": {"json.loads", "csv.DictReader"},
+    "accept/traced.py": {"json.loads"},
+    "accept/tree.py": {"json.loads"},
+    "grid/promise.py": {"json.loads"},
+    "report/valid.py": {"json.loads"},
+    "job/helper.py": {"json.loads"},
+    "job/lock.py": {"json.loads"},
+}
+
+
+def test_yaml_json_and_csv_are_read_by_one_door_each():
+    doors = {"reading.py", "grid/yaml_lines.py"}
+    call = re.compile(r"\b(?:json\.loads?|csv\.(?:reader|DictReader)|yaml\.\w+|pd\.read_\w+)(?=\()")
+    found = {}
+    for path in (ROOT / "src/dmix").rglob("*.py"):
+        name = path.relative_to(ROOT / "src/dmix").as_posix()
+        if name not in doors and (calls := set(call.findall(path.read_text()))):
+            found[name] = calls
+    assert {name: calls - OWN.get(name, set()) for name, calls in found.items()} == dict.fromkeys(
+        found, set()
+    )

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from dmix.accept.tree import Described, Tree
+from dmix.reading import read_json
 
 RESULTS = Path("results")
 TRAIN = "train"
@@ -109,9 +110,9 @@ def _products(tree: Tree, command: Command) -> Mapping[str, Any]:
     results = tree.path / RESULTS / command.tier
     if command.verb == RELATE:
         (record,) = (results / "relations").glob(f"{command.name}-*/relation.json")
-        return {"class relation": json.loads(record.read_bytes())["matrix_sha256"]}
+        return {"class relation": read_json(record)["matrix_sha256"]}
     (record,) = (results / "runs").glob(f"{command.name}-*/record.json")
-    said = json.loads(record.read_bytes())
+    said = read_json(record)
     with record.with_name("history.csv").open(encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
     return {
