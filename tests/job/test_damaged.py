@@ -72,6 +72,20 @@ def test_a_damaged_run_is_refused_until_its_record_is_deleted(grid, paths):
     assert train(grid, NAME, CPU) == 0
 
 
+def test_the_workflow_does_not_take_a_damaged_run_for_done(home, grid, paths):
+    whole = paths.weights.read_bytes()
+    flip(paths.weights)
+    try:
+        done = home.snakemake("-n")
+    finally:
+        paths.weights.write_bytes(whole)
+    assert done.returncode == 1
+    said = done.stdout + done.stderr
+    assert f"1 finished runs of tier smoke are damaged: {NAME}: weights.safetensors" in said
+    assert "Traceback" not in said
+    assert NAME not in home.planned()
+
+
 STATE = {"run": "", "trainer": {}, "resumes": 0, "started": "", "used": {}, "seconds": 0.0}
 FOREIGN = {
     "a list": ([1, 2], "is no checkpoint of a run"),
