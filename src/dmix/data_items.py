@@ -164,7 +164,7 @@ def _check(where: str, row: Mapping[str, str]) -> None:
         ("file", NAME.fullmatch(row["file"]), "a file name"),
         ("place", row["place"] in PLACES, f"one of {', '.join(PLACES)}"),
         ("url", URL.fullmatch(row["url"]), "http://..., https://..., torchvision:WEIGHTS or nothing"),
-        ("bytes", re.fullmatch(r"([1-9][0-9]{0,14})?", row["bytes"]), "a number of bytes or nothing"),
+        ("bytes", re.fullmatch(r"([1-9][0-9]{0,17})?", row["bytes"]), "a number of bytes or nothing"),
         ("algorithm", algorithm, "md5, sha256, sha256_lines or nothing"),
         ("checksum", algorithm and algorithm.fullmatch(row["checksum"]), "hex digits as its algorithm has"),
     ):

@@ -87,7 +87,7 @@ MESSAGES = {
     "a name alone": (
         (OPTIMIZER, "optimizer: sgd"),
         "optimizer: sgd",
-        "recipes.cifar.optimizer: Input should be a valid",
+        "recipes.cifar.optimizer: Input should be an object",
     ),
     "a setting too few": (
         (OPTIMIZER, "optimizer: {use: adamw, momentum: 0.9, eps: 1.0e-8}"),

@@ -374,7 +374,8 @@ def test_missing_data_are_named_with_the_way_out(here, capsys):
 
 def test_a_data_set_that_nothing_mixes(here, capsys):
     params = here / "params.yaml"
-    params.write_text(params.read_text().replace(POLICIES, "policy: []"))
+    text = params.read_text().replace(POLICIES, "policy: vanilla")
+    params.write_text(text.replace("objective: {group: softmax}", "objective: ce"))
     assert run("--dataset", "cifar10") == 2
     assert "no grid of params.yaml mixes the images of cifar10" in capsys.readouterr().err
 
