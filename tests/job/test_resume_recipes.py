@@ -16,6 +16,7 @@ from dmix.data.loading.feed import ReadOptions
 from dmix.engine.assemble import Given, assemble
 from dmix.engine.device import choose_device
 from dmix.engine.parts import load_dataset
+from dmix.files import sha256
 from dmix.grid.expand import load_grid
 from dmix.grid.paths import DATA, RunPaths
 from dmix.job import checkpoint
@@ -136,9 +137,12 @@ def test_the_record_names_the_weights_it_began_with(grid, monkeypatch, capsys):
     weights = source_weights(grid)
     began_with = weights.read_bytes()
     safetensors.torch.save_file({k: v + 1 for k, v in safetensors.torch.load(began_with).items()}, weights)
+    path = RunPaths(grid.tier, grid.folders[SOURCE]).record
+    source = read_record(path)
+    source.model_copy(update={"weights_sha256": sha256(weights)}).write(path)
     assert train(grid, name, Options("cpu")) == 0
     weights.write_bytes(began_with)
-    source = read_record(RunPaths(grid.tier, grid.folders[SOURCE]).record)
+    source.write(path)
     record = read_record(RunPaths(grid.tier, grid.folders[name]).record)
     assert source.init_sha256 is None
     assert record.init_sha256 == source.weights_sha256
