@@ -50,8 +50,7 @@ def accept(since: str, because: str, tier: str, tell: Tell) -> int:
         shown, rest = _shown(found, today, frozenset().union(*uses.values()))
         tell(f"{_counted(found)} are made of other code than at {commit[:10]}")
         if rest:
-            parts = ", ".join(sorted(change.part for change in rest))
-            tell(f"not shown, for want of a run of the {tier} tier that uses them: {parts}")
+            tell(f"left out, because no run of the {tier} tier uses it: {_named(rest)}")
         if not shown:
             raise _refused("there is nothing to replay")
         chosen = covering(uses)
@@ -68,6 +67,13 @@ def accept(since: str, because: str, tier: str, tell: Tell) -> int:
 def _parts_of_affected(found: Affected, today: Runs, tier: str) -> dict[str, frozenset[str]]:
     """Return run -> its parts, of the affected runs of a tier."""
     return {name: frozenset(today[tier][name]["parts"]) for name in found.runs.get(tier, {})}
+
+
+def _named(changes: Sequence[Change]) -> str:
+    """Return the names of changed parts; of older code only the number of kinds of runs is known."""
+    parts = sorted({change.part for change in changes} - {RUN})
+    kinds = sum(change.part == RUN for change in changes)
+    return ", ".join([*parts, *([f"what {kinds} kinds of runs are made of"] if kinds else [])])
 
 
 def _shown(found: Affected, today: Runs, replayed: frozenset[str]) -> tuple[list[Change], list[Change]]:
