@@ -54,7 +54,8 @@ def test_every_limit_counts(limit, monkeypatch):
     do(monkeypatch)
     assert cores.job_cores() == expected
     assert options.own_cores() == expected
-    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    for name, value in {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}.items():
+        monkeypatch.setenv(name, value)  # as torchrun does
     assert options.own_cores() == max(1, expected // 2)
 
 

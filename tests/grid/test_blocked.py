@@ -208,7 +208,7 @@ def test_train_refuses_with_one_message(here, capsys):
     assert capsys.readouterr().err == (
         f"dmix: {HERE} is blocked: what it needs is not on this machine\n  run dmix data fetch cifar10\n"
     )
-    assert not (here / "work").exists()
+    assert [path.name for path in (here / "work").rglob("*") if path.is_file()] == ["failure.txt"]
     assert not (here / "results").exists()
 
 

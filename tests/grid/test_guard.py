@@ -234,7 +234,7 @@ OWN = {
     "grid/promise.py": {"json.loads"},
     "report/valid.py": {"json.loads"},
     "job/helper.py": {"json.loads"},
-    "job/lock.py": {"json.loads"},
+    "holder.py": {"json.loads"},
 }
 
 

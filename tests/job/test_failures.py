@@ -89,7 +89,8 @@ def test_full_disk_leaves_nothing_half_written(monkeypatch, tmp_path):
 
 
 def test_a_loss_that_is_not_finite(project: Project):
-    project.edit("params.yaml", "    lr: 0.1\n", "    lr: 1.0e+30\n")
+    project.edit("params.yaml", "    lr: 0.1\n", "    lr: 1000\n")
+    project.edit("params.yaml", "    weight_decay: 0.0001\n", "    weight_decay: 1000\n")
     message = assert_refused(project, "the loss is not finite at step", 1)
     assert NAME in message  # names the policy and the objective
     assert "(lr " in message

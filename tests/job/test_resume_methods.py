@@ -142,7 +142,6 @@ def test_a_run_without_its_relationship_says_what_to_do(grid, tmp_path, monkeypa
 @pytest.mark.parametrize(
     ("key", "what"),
     [
-        ("matrix_sha256", "matrix"),
         ("labelled_sha256", "labelled images"),
         ("init_sha256", "start weights"),
         ("data_fingerprint", "data"),

@@ -125,7 +125,8 @@ def test_a_queued_job_whose_digest_is_gone_names_it(trained, tmp_path):
 
 def test_one_failure_stops_no_other_run(trained, tmp_path, embedded_data):
     project = Project.create(tmp_path / "project", embedded_data)
-    rule = "{when: {policy: cutmix, dataset: cifar10}, set: {recipe.lr: 1.0e+30}, why: test}"
+    exploding = "{recipe.lr: 1000, recipe.weight_decay: 1000}"
+    rule = f"{{when: {{policy: cutmix, dataset: cifar10}}, set: {exploding}, why: test}}"
     project.edit("params.yaml", NO_RULES, f"overrides: [{rule}] # ordered")
     table = "results/smoke/frame.csv"
     done = project.snakemake(table, "--quiet", "rules")
@@ -134,7 +135,7 @@ def test_one_failure_stops_no_other_run(trained, tmp_path, embedded_data):
     states = {name: s["state"] for rows in status.values() for name, s in rows.items()}
     failed = {name for name, state in states.items() if state == "failed"}
     details = {s["detail"] for rows in status.values() for s in rows.values() if s["state"] == "failed"}
-    assert all("the loss is not finite at step 1 of 8" in detail for detail in details)
+    assert all("the loss is not finite at step " in detail for detail in details)
     assert failed == {f"supervised/cifar10/resnet18/cutmix/{o}/s0" for o in ("mce", "dm_ce")}
     assert sum(state == "done" for state in states.values()) == 13
     shown = project.dmix("table", "tableS1", "--tier", "smoke")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import os
 import sys
 import time
@@ -20,6 +19,7 @@ from dmix.grid.failure import failure_of, read_failure
 from dmix.grid.paths import FAILURE, LOG, WORK
 from dmix.grid.spec import digest_of
 from dmix.job.say import say
+from dmix.reading import parse_json
 
 _STARTED = time.time()
 _TOGETHER = 10.0  # seconds within which torchrun starts its processes
@@ -56,9 +56,9 @@ def work_folder(options: argparse.Namespace) -> Path | None:
     tier, name = str(options.tier), str(options.name)
     if promised := getattr(options, "promise", None):
         try:
-            promise = json.loads(promised)
+            promise = parse_json(promised, "the promise")
             leaf = f"{name}-{digest_of(promise['spec'])}-{promise['code']}"
-        except (ValueError, TypeError, KeyError):
+        except (DmixError, TypeError, KeyError):
             return None  # a promise that cannot be read names no folder
         return WORK / tier / leaf
     try:
