@@ -19,7 +19,7 @@ export HOME := $(CURDIR)/work/home
 $(shell mkdir -p $(HOME))
 endif
 
-.PHONY: help setup lock reproduce smoke test lint docs bench cluster-test clean
+.PHONY: help setup lock reproduce smoke test test-slow test-kills lint docs bench cluster-test clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -56,8 +56,14 @@ smoke: .venv/ready ## a few steps of every cell of the grid, and its tables
 	    || { echo "The failed runs again: dmix status --tier smoke" >&2; exit 1; }
 	@dmix status --tier smoke
 
-test: .venv/ready ## run the tests
-	pytest -q -n 2 --dist worksteal
+test: .venv/ready ## run the tests (9 minutes on 2 cores), all but the slow ones
+	pytest -q -n 2 --dist worksteal -m "not slow"
+
+test-slow: .venv/ready ## run the tests of whole workflows, kills and extensions
+	pytest -q -n 2 --dist worksteal -m slow
+
+test-kills: .venv/ready ## kill runs of every method 240 times, and compare their ends (10 minutes)
+	python tests/kill_runs.py
 
 lint: .venv/ready ## format, lint, types, import rule, workflow format
 	ruff format --check src tests benchmarks docs workflows
