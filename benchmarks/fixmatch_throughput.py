@@ -57,7 +57,7 @@ from dmix.grid.spec import RunSpec
 from dmix.job import facts
 
 # Pillow does here what tests/data/test_strong.py holds the batched version against
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests/helpers"))
 import strong_reference as reference
 
 RUN = "semi/fixmatch/cifar10/wrn28_2/vanilla/ce/count=250/s0"

@@ -29,7 +29,7 @@ from dmix.data.augment.strong import StrongCrop
 from dmix.job import facts
 
 # what is timed is what tests/data/test_strong.py holds the batched version against
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests/helpers"))
 import strong_reference as reference
 
 SIDE = 32

@@ -8,11 +8,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from every_part import cases
-from values import allow_meta, numpy_state
 
 from dmix.data.augment.contract import Augment, ImageAugment
 from dmix.engine.parts import load_part
+from every_part import cases
+from values import allow_meta, numpy_state
 
 N, SHAPE = 6, (16, 16)
 ON_THE_HOST = {"strong_pillow": "it is Pillow's, the reference for `strong`"}

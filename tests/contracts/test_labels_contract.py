@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from every_part import cases, first_runs
-from small_sets import dataset_of
-from values import numpy_state
 
 from dmix.data.labels.splits import digest_of, names_of
 from dmix.engine.parts import load_part
 from dmix.errors import DmixError
+from every_part import cases, first_runs
+from small_sets import dataset_of
+from values import numpy_state
 
 
 @pytest.fixture(params=cases("labels"))

@@ -8,14 +8,14 @@ import io
 import pytest
 import safetensors.torch
 import torch
-from every_part import first_runs, uses
-from small_sets import dataset_of
 from torch import Tensor
-from values import allow_meta, kept, same
 
 from dmix.engine.assemble import Given, assemble
 from dmix.engine.method import Step
 from dmix.engine.parts import load_part
+from every_part import first_runs, uses
+from small_sets import dataset_of
+from values import allow_meta, kept, same
 
 CPU = torch.device("cpu")
 SOURCES = 6

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from every_part import cases
-from values import allow_meta, kept, same
 
 from dmix.engine.parts import load_class_terms, load_part
 from dmix.grid.parts import read_part
+from every_part import cases
+from values import allow_meta, kept, same
 
 N, CLASSES = 9, 6
 

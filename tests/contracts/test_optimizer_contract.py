@@ -7,12 +7,12 @@ import io
 
 import pytest
 import torch
-from every_part import cases
 from torch import nn
-from values import kept, same
 
 from dmix.backbones.parameter_group import ParameterGroup
 from dmix.engine.parts import load_part
+from every_part import cases
+from values import kept, same
 
 LR, WEIGHT_DECAY = 0.05, 0.1
 

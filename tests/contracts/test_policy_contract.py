@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from every_part import cases
-from values import allow_meta, kept, same
 
 from dmix.engine.parts import load_part
 from dmix.grid.parts import read_part
 from dmix.policies.policy import Context, Draws, Policy
+from every_part import cases
+from values import allow_meta, kept, same
 
 CLASSES, N = 7, 6
 SIDE = {"height": 32, "width": 32}  # what networks of patches are made for

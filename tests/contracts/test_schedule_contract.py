@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 
 import pytest
-from every_part import cases
 
 from dmix.engine.parts import load_part
 from dmix.engine.schedules.contract import Progress
+from every_part import cases
 
 LR = 0.3
 

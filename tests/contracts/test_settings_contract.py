@@ -11,9 +11,9 @@ import inspect
 import re
 
 import pytest
-from every_part import uses
 
 from dmix.grid.parts import ROOMS, read_part
+from every_part import uses
 
 PARTS = [pytest.param(section, use, id=f"{section}-{use}") for section in ROOMS for use in uses(section)]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from every_part import cases
 
 from dmix.engine.parts import load_part
+from every_part import cases
 
 SHAPES = [(40, 52), (52, 40), (24, 24)]
 

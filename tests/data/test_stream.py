@@ -308,7 +308,7 @@ StreamLoader(split, lambda image, rng: 1 / 0, **feed).batch(0)
 
 def test_a_program_that_fails_with_loaders_in_its_hands_says_so_once_and_ends(tmp_path):
     """Two loaders, one in a cycle, one in the traceback of an error that is no DmixError."""
-    script = SCRIPT.format(tests=str(Path(__file__).parents[1]), folder=str(tmp_path))
+    script = SCRIPT.format(tests=str(Path(__file__).parents[1] / "helpers"), folder=str(tmp_path))
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, timeout=60
     )

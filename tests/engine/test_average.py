@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from small_runs import CPU, differences, values, with_norms
 from torch import nn
 
 from dmix.engine.average import Average
 from dmix.job import checkpoint
+from small_runs import CPU, differences, values, with_norms
 
 GOLDEN = {1: 1.998, 100: 1.8095842942274178, 1000: 0.7353908495419275, 5000: 0.013442223919731176}
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from small_runs import recipe
 
 from dmix.engine.course import course, epoch_evaluations, step_evaluations
+from small_runs import recipe
 
 SEMI = 2**20
 TRANSFER = 27_005

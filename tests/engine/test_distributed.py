@@ -9,7 +9,13 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
+
 import two_processes
+from dmix.engine.distributed import World, here, joined
+from dmix.engine.seeding import host_generator
+from dmix.errors import DmixError
+from dmix.policies.mixup import Mixup
 from small_runs import (
     SEED,
     differences,
@@ -21,13 +27,7 @@ from small_runs import (
     values,
     with_norms,
 )
-from torch.nn import functional
 from two_processes import CLIPPED, RECIPES, STEPS, after_steps, free_port, synchronised, whole_run
-
-from dmix.engine.distributed import World, here, joined
-from dmix.engine.seeding import host_generator
-from dmix.errors import DmixError
-from dmix.policies.mixup import Mixup
 
 TWO = [World(rank, 2) for rank in (0, 1)]
 

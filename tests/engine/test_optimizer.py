@@ -8,7 +8,6 @@ import math
 import numpy as np
 import pytest
 import torch
-from small_runs import ADAPTIVE
 from torch import nn
 
 from dmix import vision
@@ -18,6 +17,7 @@ from dmix.engine.optimizers import lamb as lamb_part
 from dmix.engine.optimizers import sgd as sgd_part
 from dmix.engine.weight_decay import exempt_from_decay
 from small_backbones import small_backbone
+from small_runs import ADAPTIVE
 
 SHAPES = {"conv.weight": (4, 3, 2, 2), "norm.weight": (5,), "head.bias": (3,), "stem.cls_token": (1, 1, 6)}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+
 from small_runs import make_trainer, recipe
 
 

@@ -6,11 +6,11 @@ import re
 
 import pytest
 from pydantic import ValidationError
-from small_runs import ADAPTIVE, recipe
 
 from dmix.errors import DmixError
 from dmix.grid.expand import load_grid
 from project import small_params
+from small_runs import ADAPTIVE, recipe
 
 ADAMW, LAMB = ({"use": use, **ADAPTIVE} for use in ("adamw", "lamb"))
 STEPS = {"use": "multistep", "milestones": [1, 2], "lr_decay": 0.5}

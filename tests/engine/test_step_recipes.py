@@ -4,6 +4,15 @@ from __future__ import annotations
 
 import pytest
 import torch
+
+from dmix.backbones.parameter_group import ParameterGroup, with_rest
+from dmix.data.loading.loader import EvaluationSet
+from dmix.engine.schedules.contract import Progress
+from dmix.engine.schedules.cosine import cosine
+from dmix.engine.schedules.cosine_7_16 import cosine_7_16
+from dmix.engine.schedules.multistep import multistep
+from dmix.job import checkpoint
+from dmix.policies.mixup import Mixup
 from small_runs import (
     CPU,
     differences,
@@ -14,15 +23,6 @@ from small_runs import (
     values,
     with_norms,
 )
-
-from dmix.backbones.parameter_group import ParameterGroup, with_rest
-from dmix.data.loading.loader import EvaluationSet
-from dmix.engine.schedules.contract import Progress
-from dmix.engine.schedules.cosine import cosine
-from dmix.engine.schedules.cosine_7_16 import cosine_7_16
-from dmix.engine.schedules.multistep import multistep
-from dmix.job import checkpoint
-from dmix.policies.mixup import Mixup
 
 TOTAL, DECAY = 20, 0.75
 READ, ROWS = [1, 8, 15], [1, 8, 15, 20]

@@ -8,11 +8,11 @@ import time
 
 import pytest
 import torch
-from two_processes import free_port
 
 from dmix.record import read_record
 from job.conftest import NAME, lengthen
 from project import NO_RULES, Project
+from two_processes import free_port
 
 TRAIN = ("train", NAME, "--tier", "smoke", "--device", "cpu", "--preload")
 

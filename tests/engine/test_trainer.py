@@ -6,20 +6,7 @@ import math
 
 import pytest
 import torch
-from small_runs import (
-    CPU,
-    RECIPES,
-    differences,
-    loader_for,
-    make_task,
-    make_trainer,
-    norm_free,
-    recipe,
-    values,
-    with_norms,
-)
 from torch import nn
-from two_processes import AUTOMIX, SAMIX
 
 from dmix.backbones.parameter_group import ParameterGroup
 from dmix.engine.precision import autocast, gradient_scaler
@@ -32,6 +19,19 @@ from dmix.policies.automix import AutoMix
 from dmix.policies.mixup import Mixup
 from dmix.policies.samix import SAMix
 from dmix.policies.vanilla import Vanilla
+from small_runs import (
+    CPU,
+    RECIPES,
+    differences,
+    loader_for,
+    make_task,
+    make_trainer,
+    norm_free,
+    recipe,
+    values,
+    with_norms,
+)
+from two_processes import AUTOMIX, SAMIX
 
 LEARNED = {"automix": (AutoMix, AUTOMIX), "samix": (SAMix, SAMIX)}
 

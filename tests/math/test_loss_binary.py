@@ -7,13 +7,13 @@ from itertools import pairwise, product
 import numpy as np
 import pytest
 import torch
-from objectives import dense, gradient
 from torch.nn import functional
 
 from dmix import vision
 from dmix.objectives.dm_bce import dm_bce, rescale
 from dmix.objectives.mbce_one import mbce_one
 from dmix.objectives.mbce_two import mbce_two
+from objectives import dense, gradient
 
 VARIANTS = {
     "mbce_one": mbce_one,

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from objectives import ALL, BINARY, DECOUPLED, SOFTMAX, TERMS, WITH_ETA, dense, gradient
 from torch.nn import functional
 
 from dmix.objectives.decoupled import asymmetric_decoupled_ce, decoupled_ce
 from dmix.objectives.mce import mce
+from objectives import ALL, BINARY, DECOUPLED, SOFTMAX, TERMS, WITH_ETA, dense, gradient
 
 
 @pytest.fixture(params=ALL)

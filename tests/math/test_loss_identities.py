@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from objectives import ALL, DECOUPLED, ONE_SIDED, SOFTMAX, dense
 from torch.nn import functional
 
 from dmix.objectives.ce import ce
@@ -16,6 +15,7 @@ from dmix.objectives.decoupled import (
 from dmix.objectives.dm_ce import dm_ce
 from dmix.objectives.dm_ce_released import dm_ce_released
 from dmix.objectives.mce import mce
+from objectives import ALL, DECOUPLED, ONE_SIDED, SOFTMAX, dense
 
 
 @pytest.fixture(params=ALL)

@@ -7,10 +7,10 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
-from objectives import ALL
 
 from dmix.objectives.decoupled import TINY_LAM, decoupled_ce, log_phi
 from dmix.objectives.dm_bce import dm_bce
+from objectives import ALL
 
 NEAR_ONE = [
     [40.0, 0.0, 1.0, -2.0],

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from reference_weights import copy_weights, shake
 
 from dmix import vision
 from dmix.backbones.swin import Swin
 from dmix.errors import DmixError
+from reference_weights import copy_weights, shake
 from small_backbones import SMALL, images_for, small_backbone
 
 SWIN_TINY = {

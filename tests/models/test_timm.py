@@ -8,7 +8,6 @@ import io
 import pytest
 import safetensors.torch
 import torch
-from reference_weights import shake
 from torch import nn
 
 from dmix import vision
@@ -18,6 +17,7 @@ from dmix.backbones.pooled import pooled
 from dmix.backbones.pretrained import load_published, source_classifier
 from dmix.backbones.timm import Timm
 from dmix.errors import DmixError
+from reference_weights import shake
 
 CLASSES = 7
 SIDE = 32

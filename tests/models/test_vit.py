@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from reference_weights import copy_weights, shake
 
 from dmix import vision
 from dmix.backbones.vit import ViT
 from dmix.errors import DmixError
+from reference_weights import copy_weights, shake
 from small_backbones import SMALL, images_for, small_backbone
 
 DEIT_SMALL = {"image_size": 224, "patch_size": 16, "embed_dim": 384, "layers": (3, 3, 6), "heads": 6}

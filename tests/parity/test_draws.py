@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from montecarlo import assert_mean
-from naive_mixing import permutation
 from scipy import stats
 
 from dmix.policies.box import box_around, cut_ratio, kept_share
 from dmix.policies.cutmix import CutMix
 from dmix.policies.draw import draw_lam, draw_partner
+from montecarlo import assert_mean
+from naive_mixing import permutation
 
 GOLDENS = json.loads((Path(__file__).parents[1] / "math" / "goldens.json").read_text())
 SIZES = (32, 64, 224)

@@ -6,12 +6,12 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from montecarlo import assert_mean
-from naive_mixing import CONTEXT, ForcedLam, dft, noise_generator
-from naive_mixing import low_frequency as naive_low_frequency
 
 from dmix.policies.fmix import FMix, draw_kept, keep_highest, low_frequency, soft_pixels
 from dmix.policies.policy import Draws
+from montecarlo import assert_mean
+from naive_mixing import CONTEXT, ForcedLam, dft, noise_generator
+from naive_mixing import low_frequency as naive_low_frequency
 
 NONE = torch.zeros(1, dtype=torch.int64)
 

@@ -3,10 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from naive_mixing import Settings, mix, redraw
 from torch import nn
 
 from dmix.backbones.backbone import Backbone, HiddenMix
+from naive_mixing import Settings, mix, redraw
 from small_backbones import SMALL, N, images_for, small_backbone
 
 

@@ -11,8 +11,6 @@ import torch
 from hypothesis import given
 from hypothesis import settings as budget
 from hypothesis import strategies as st
-from naive_learning import NaiveLearner, mixer_permutation
-from naive_mixing import ForcedLam, permutation
 from torch import nn
 from torch.nn import functional
 
@@ -29,6 +27,8 @@ from dmix.policies.automix import AutoMix
 from dmix.policies.learned import Pairs, draw_mixer_partner
 from dmix.policies.policy import Context, Draws
 from dmix.policies.samix import SAMix
+from naive_learning import NaiveLearner, mixer_permutation
+from naive_mixing import ForcedLam, permutation
 from small_backbones import SMALL
 
 SHARED = {

@@ -5,7 +5,6 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
-from naive_mixing import CONTEXT, LAYERS, ForcedLam, Settings, mix, noise_generator
 from scipy import stats
 
 from dmix.backbones.backbone import Backbone
@@ -13,6 +12,7 @@ from dmix.backbones.resnet import ResNet
 from dmix.errors import DmixError
 from dmix.policies.manifoldmix import ManifoldMix
 from dmix.policies.policy import Draws
+from naive_mixing import CONTEXT, LAYERS, ForcedLam, Settings, mix, noise_generator
 
 N = 6
 

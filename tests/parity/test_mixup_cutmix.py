@@ -3,13 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from montecarlo import assert_mean
-from naive_mixing import CONTEXT, noise_generator
 
 from dmix.policies.cutmix import CutMix
 from dmix.policies.mixup import Mixup
 from dmix.policies.mixup_cutmix import MixupCutMix
 from dmix.policies.policy import Draws
+from montecarlo import assert_mean
+from naive_mixing import CONTEXT, noise_generator
 
 IMAGES = torch.randn(4, 3, 5, 7, generator=torch.Generator().manual_seed(0))
 LABELS = torch.arange(4)

@@ -6,6 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import settings as budget
 from hypothesis import strategies as st
+
 from naive_mixing import LAYERS, POLICIES, ForcedLam, Settings, chunks, expect, mix
 
 DTYPES = [torch.float32, torch.float64, torch.bfloat16]

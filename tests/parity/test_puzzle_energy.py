@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 import torch
-from naive_puzzlemix import PUBLISHED, energy_of, labellings, neighbours, pooled, row_energy, shares, step
 
 from dmix.policies.puzzle_energy import block_shares, largest_divisor, prior_costs, puzzle_energy
+from naive_puzzlemix import PUBLISHED, energy_of, labellings, neighbours, pooled, row_energy, shares, step
 
 # Companion data of the specification, puzzlemix_energy_b2: gamma 0, lam 0.4, published constants otherwise.
 S1, S2 = [[0.5, 0.1], [0.3, 0.1]], [[0.1, 0.4], [0.2, 0.3]]

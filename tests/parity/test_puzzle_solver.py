@@ -4,6 +4,12 @@ import sys
 
 import pytest
 import torch
+
+from dmix.errors import DmixError
+from dmix.policies import puzzle_solver
+from dmix.policies.puzzle_energy import Energy
+from dmix.policies.puzzle_gco import gco_solver, integer_terms
+from dmix.policies.puzzle_solver import dual_proximal, minimise, relax
 from naive_puzzlemix import (
     KINDS,
     PUBLISHED,
@@ -13,12 +19,6 @@ from naive_puzzlemix import (
     pair_energy,
     random_energies,
 )
-
-from dmix.errors import DmixError
-from dmix.policies import puzzle_solver
-from dmix.policies.puzzle_energy import Energy
-from dmix.policies.puzzle_gco import gco_solver, integer_terms
-from dmix.policies.puzzle_solver import dual_proximal, minimise, relax
 
 GAP = 1e-3  # the energy may exceed the exact minimum by this share of it
 EXACT = 1e-6  # the same, where nothing but rounding is allowed

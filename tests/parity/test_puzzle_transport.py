@@ -8,7 +8,6 @@ import torch
 from hypothesis import given
 from hypothesis import settings as budget
 from hypothesis import strategies as st
-from naive_puzzlemix import auction, digit_energies, digit_images, digit_network, moved
 from scipy.optimize import linear_sum_assignment
 from torch.nn.functional import avg_pool2d
 
@@ -16,6 +15,7 @@ from dmix.policies.puzzle_energy import block_shares
 from dmix.policies.puzzle_saliency import input_saliency
 from dmix.policies.puzzle_solver import minimise
 from dmix.policies.puzzle_transport import transport, transport_plan
+from naive_puzzlemix import auction, digit_energies, digit_images, digit_network, moved
 
 EPS = 0.8
 GRIDS = [(2, 2), (4, 4), (8, 8), (2, 5), (6, 3), (1, 4)]

@@ -11,17 +11,6 @@ import torch
 from hypothesis import given
 from hypothesis import settings as budget
 from hypothesis import strategies as st
-from montecarlo import assert_mean
-from naive_mixing import ForcedLam, chunks, permutation
-from naive_puzzlemix import (
-    PUBLISHED,
-    digit_images,
-    digit_network,
-    energy_of,
-    minimum_cut,
-    mixed_row,
-    row_energy,
-)
 from torch import nn
 from torch.nn import functional as F
 
@@ -35,6 +24,17 @@ from dmix.policies import puzzlemix
 from dmix.policies.policy import Context, Draws
 from dmix.policies.puzzle_saliency import evaluating, input_saliency
 from dmix.policies.puzzlemix import PuzzleMix
+from montecarlo import assert_mean
+from naive_mixing import ForcedLam, chunks, permutation
+from naive_puzzlemix import (
+    PUBLISHED,
+    digit_images,
+    digit_network,
+    energy_of,
+    minimum_cut,
+    mixed_row,
+    row_energy,
+)
 
 SHIFT, SCALE = 0.3, 0.4
 SETTINGS = {

@@ -3,12 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from montecarlo import assert_mean
-from naive_mixing import Settings, mix
 from scipy import stats
 
 from dmix.policies.box import box_within, kept_share
 from dmix.policies.resizemix import ResizeMix, draw_tau, resize_into
+from montecarlo import assert_mean
+from naive_mixing import Settings, mix
 
 N = 200_000
 # E[lam] for tau ~ U(0.1, 0.8), to 4 decimals, by exact enumeration on a grid of 200,001 values of tau.

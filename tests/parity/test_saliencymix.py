@@ -6,8 +6,6 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from montecarlo import assert_mean
-from naive_mixing import CONTEXT, ForcedLam, noise_generator, opencv_map, peak
 from torch.nn import functional as F
 
 from dmix.errors import DmixError
@@ -15,6 +13,8 @@ from dmix.policies import saliencymix
 from dmix.policies.policy import Draws
 from dmix.policies.saliency import fine_grained, opencv_fine_grained
 from dmix.policies.saliencymix import SaliencyMix
+from montecarlo import assert_mean
+from naive_mixing import CONTEXT, ForcedLam, noise_generator, opencv_map, peak
 
 MEAN = torch.tensor([0.4914, 0.4822, 0.4465]).view(3, 1, 1)
 STD = torch.tensor([0.2023, 0.1994, 0.2010]).view(3, 1, 1)

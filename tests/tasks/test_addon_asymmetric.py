@@ -5,9 +5,7 @@ import copy
 import numpy as np
 import pytest
 import torch
-from mixed_losses import asymmetric_loss, labelled_loss
 from torch.nn import functional
-from transfer_goldens import GOLDENS, doubles, is_golden
 
 from dmix.methods.addons.asymmetric import labelled_share
 from dmix.methods.addons.pseudo import confident, pseudo_labels
@@ -15,6 +13,8 @@ from dmix.objectives.decoupled import asymmetric_decoupled_ce, decoupled_ce
 from dmix.objectives.mce import mce
 from dmix.policies.draw import draw_lam
 from dmix.policies.mixup import Mixup
+from mixed_losses import asymmetric_loss, labelled_loss
+from transfer_goldens import GOLDENS, doubles, is_golden
 
 CLASSES = 7
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from small_transfer import PAIRS, make_addon
 
 from dmix.engine.method import Step
 from dmix.engine.seeding import device_generator, host_generator
@@ -16,6 +15,7 @@ from dmix.policies.mixup import Mixup
 from dmix.policies.policy import Context, Draws
 from dmix.policies.resizemix import ResizeMix
 from dmix.policies.saliencymix import SaliencyMix
+from small_transfer import PAIRS, make_addon
 
 CPU = torch.device("cpu")
 POLICIES = {

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
-from transfer_goldens import GOLDENS, doubles, is_golden
 
 from dmix.data.sets.dataset import Dataset, FileSplit
 from dmix.engine.evidence import Evidence
@@ -18,6 +17,7 @@ from dmix.methods.class_relations.direct import direct
 from dmix.methods.class_relations.reverse import reverse
 from dmix.methods.transfer.class_relation import source_probabilities
 from dmix.methods.transfer.source_regression import learn_class_relation
+from transfer_goldens import GOLDENS, doubles, is_golden
 
 CLASSES, SOURCES, EACH = 4, 6, 11
 SETTINGS = {"source_scale": 0.9, "fit_percent": 80, "largest_scale": 1000.0}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from small_semi import CPU, recipe
 
 from dmix.backbones.resnet import ResNet
 from dmix.data.loading.loader import EvaluationSet
@@ -17,6 +16,7 @@ from dmix.methods.semi.supervised_only import SupervisedOnly
 from dmix.objectives.ce import ce
 from dmix.policies.vanilla import Vanilla
 from small_recipes import trainer_of
+from small_semi import CPU, recipe
 
 CLASSES, LABELS, IMAGES = 4, 10, 400
 THRESHOLD, STEPS = 0.9, 240

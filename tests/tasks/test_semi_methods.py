@@ -8,6 +8,23 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from dmix.data.augment.identity import Identity
+from dmix.data.labels.splits import label_split
+from dmix.data.loading.feed import ReadOptions
+from dmix.engine.method import Feeding, Ingredients
+from dmix.errors import DmixError
+from dmix.methods import passes
+from dmix.methods.addons.pseudo import pseudo_labels
+from dmix.methods.semi.interleave import dealt_out, interleave
+from dmix.methods.semi.mixmatch import MixMatch, decoupled_by_kinds
+from dmix.methods.semi.targets import follow, probabilities
+from dmix.objectives.decoupled import decoupled_terms
+from dmix.objectives.mce import mce
+from dmix.policies.cutmix import CutMix
+from dmix.policies.draw import draw_lam, draw_partner
 from mixed_losses import asymmetric_loss, labelled_loss
 from small_semi import (
     BATCHES,
@@ -33,23 +50,6 @@ from small_semi import (
     wide_resnet,
 )
 from small_transfer import make_addon
-from torch.nn import functional
-from torch.utils._python_dispatch import TorchDispatchMode
-
-from dmix.data.augment.identity import Identity
-from dmix.data.labels.splits import label_split
-from dmix.data.loading.feed import ReadOptions
-from dmix.engine.method import Feeding, Ingredients
-from dmix.errors import DmixError
-from dmix.methods import passes
-from dmix.methods.addons.pseudo import pseudo_labels
-from dmix.methods.semi.interleave import dealt_out, interleave
-from dmix.methods.semi.mixmatch import MixMatch, decoupled_by_kinds
-from dmix.methods.semi.targets import follow, probabilities
-from dmix.objectives.decoupled import decoupled_terms
-from dmix.objectives.mce import mce
-from dmix.policies.cutmix import CutMix
-from dmix.policies.draw import draw_lam, draw_partner
 
 VARIANTS = [
     BATCHES,

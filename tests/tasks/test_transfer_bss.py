@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from transfer_goldens import GOLDENS, doubles, is_golden
 
 from dmix.methods.transfer.bss import spectral_shrinkage
+from transfer_goldens import GOLDENS, doubles, is_golden
 
 FEATURES = GOLDENS["bss"]["inputs"]["features"]
 EXPECTED = GOLDENS["bss"]["expected"]

@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import pytest
 import torch
-from small_transfer import CLASSES, TABLE_6, Images, Method, make_task, make_trainer, recipe, trace, values
 from torch.nn import functional
 
 from dmix.data.loading.two_streams import TwoStreamBatch
 from dmix.engine.method import Step
 from dmix.engine.seeding import device_generator, host_generator
 from dmix.policies.policy import Draws
+from small_transfer import CLASSES, TABLE_6, Images, Method, make_task, make_trainer, recipe, trace, values
 
 CPU = torch.device("cpu")
 VARIANTS = [
@@ -246,9 +246,9 @@ def test_the_weight_of_unlabelled_pairs_climbs_half_a_cosine(tmp_path):
 
 def test_a_class_relation_of_other_classes_or_a_damaged_one_is_refused(tmp_path, monkeypatch):
     import safetensors.torch
-    from small_transfer import relation_file
 
     from dmix.errors import DmixError
+    from small_transfer import relation_file
 
     make_task(Method("co_tuning"), tmp_path, recipe())
     monkeypatch.setattr("small_transfer.CLASSES", CLASSES + 1)  # of the class relation and of the network

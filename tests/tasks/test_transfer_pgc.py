@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 from torch.nn import functional
-from transfer_goldens import GOLDENS, doubles, is_golden
 
 from dmix.methods.transfer.self_tuning import ClassQueue, enqueue, pseudo_group_contrast
+from transfer_goldens import GOLDENS, doubles, is_golden
 
 INPUTS, EXPECTED = GOLDENS["pgc"]["inputs"], GOLDENS["pgc"]["expected"]
 TAU = INPUTS["tau"]

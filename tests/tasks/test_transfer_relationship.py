@@ -7,7 +7,6 @@ import pytest
 import torch
 from scipy.optimize import minimize_scalar
 from torch.nn import functional
-from transfer_goldens import GOLDENS, doubles, is_golden
 
 from dmix.methods.transfer.calibration import fit_scale
 from dmix.methods.transfer.class_relation import (
@@ -18,6 +17,7 @@ from dmix.methods.transfer.class_relation import (
     target_given_source,
 )
 from dmix.methods.transfer.source_regression import fit_regressions, learn_class_relation
+from transfer_goldens import GOLDENS, doubles, is_golden
 
 GIVEN, EXPECTED = GOLDENS["co_tuning"]["inputs"], GOLDENS["co_tuning"]["expected"]
 CALIBRATION = GOLDENS["co_tuning"]["calibration"]

@@ -3,7 +3,6 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import nn
-from transfer_goldens import GOLDENS
 
 from dmix.backbones.parameter_group import ParameterGroup, with_rest
 from dmix.backbones.resnet import ResNet
@@ -13,6 +12,7 @@ from dmix.engine.schedules.contract import Progress
 from dmix.engine.schedules.multistep import multistep
 from dmix.methods.addons.pairs import cosine_ramp
 from dmix.policies.momentum import frozen_copy, update_average
+from transfer_goldens import GOLDENS
 
 SCHEDULES, MOMENTUM = GOLDENS["schedules"], GOLDENS["momentum_encoder"]
 MILESTONES = (6000, 12000, 18000, 24000)

@@ -366,8 +366,7 @@ def test_the_examples_compute_what_they_say(objective, project):
 
 
 def test_the_pi_model_computes_what_it_says(method, project):
-    tests = ROOT / "tests"
-    done = project.run(sys.executable, "-c", NAIVE_PI_MODEL, str(tests), str(tests / "tasks"))
+    done = project.run(sys.executable, "-c", NAIVE_PI_MODEL, str(ROOT / "tests/helpers"))
     assert done.returncode == 0, done.stderr
 
 

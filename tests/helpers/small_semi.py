@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from small_transfer import make_addon
 
 from dmix.backbones.resnet import ResNet
 from dmix.backbones.wideresnet import WideResNet
@@ -26,6 +25,7 @@ from dmix.objectives.ce import ce
 from dmix.policies.policy import Draws
 from dmix.policies.vanilla import Vanilla
 from small_recipes import completed, trainer_of
+from small_transfer import make_addon
 
 CPU = torch.device("cpu")
 CLASSES, SIZE, IMAGES, ROWS = 4, 8, 40, 8

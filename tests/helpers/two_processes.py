@@ -6,6 +6,15 @@ import functools
 import socket
 
 import torch
+
+from dmix.backbones.sync_batchnorm import synchronise
+from dmix.engine.distributed import here, joined
+from dmix.errors import DmixError
+from dmix.policies.automix import AutoMix
+from dmix.policies.mixup import Mixup
+from dmix.policies.puzzlemix import PuzzleMix
+from dmix.policies.samix import SAMix
+from dmix.policies.vanilla import Vanilla
 from small_runs import (
     RECIPES,
     differences,
@@ -16,15 +25,6 @@ from small_runs import (
     values,
     with_norms,
 )
-
-from dmix.backbones.sync_batchnorm import synchronise
-from dmix.engine.distributed import here, joined
-from dmix.errors import DmixError
-from dmix.policies.automix import AutoMix
-from dmix.policies.mixup import Mixup
-from dmix.policies.puzzlemix import PuzzleMix
-from dmix.policies.samix import SAMix
-from dmix.policies.vanilla import Vanilla
 
 STEPS = 5
 CLIPPED = recipe(clip_norm=0.2, epochs=2)

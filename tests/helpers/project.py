@@ -15,7 +15,7 @@ from typing import Any
 from dmix.grid.expand import Grid, load_grid
 from dmix.grid.includes import read_params
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 COPIED = ("Snakefile", "workflows", "reference", "params", "src/dmix")
 NO_RULES = "overrides: [] # ordered"

@@ -11,8 +11,9 @@ import math
 
 import numpy as np
 import torch
-from naive_mixing import permutation
 from torch.nn import functional
+
+from naive_mixing import permutation
 
 
 def mixer_permutation(rng, n, derangement):
