@@ -1,7 +1,7 @@
 """Draw the pictures of README.md and docs/ anew where what they show has changed (make docs).
 
 They show results of the embedded tier, from results/embedded: `make reproduce` comes first. A picture carries
-the digest of what it shows (`stated`), by which a test tells without any results whether it is stale.
+the digest of what it shows (`stated`), by which `make docs` tells whether it is stale.
 """
 
 from __future__ import annotations
