@@ -22,7 +22,7 @@ from dmix.job.class_relation import relate
 from dmix.job.given import relation_of, weights_of
 from dmix.job.options import Options
 from dmix.job.train import train
-from dmix.record import read_record
+from dmix.record import Record, read_record
 from job.test_resume_policies import differences
 from paper import paper
 from project import ROOT, real_grid
@@ -157,3 +157,40 @@ def test_a_relationship_that_is_not_the_runs_own_is_refused(grid, key, what):
             train(grid, name, Options("cpu"))
     finally:
         path.write_text(text)
+
+
+def test_a_finished_run_with_a_list_of_labels_gives_back_a_deleted_record(grid):
+    """Snakemake deletes declared outputs before it starts a job again."""
+    name = next(name for name in NAMES if name.startswith("semi/supervised_only/"))
+    assert train(grid, name, Options("cpu")) == 0
+    paths = RunPaths("smoke", grid.folders[name])
+    before = {path.name: path.read_bytes() for path in paths.results.iterdir()}
+    trained = paths.weights.stat().st_mtime_ns
+    assert not paths.checkpoint.exists()
+    paths.record.unlink()
+    paths.history.unlink()
+    assert train(grid, name, Options("cpu")) == 0
+    assert {path.name: path.read_bytes() for path in paths.results.iterdir()} == before
+    assert paths.weights.stat().st_mtime_ns == trained
+
+
+def test_a_job_that_is_killed_before_its_record_leaves_no_checkpoint(grid, monkeypatch):
+    name = next(name for name in NAMES if name.startswith("semi/pseudo_label/"))
+    paths = RunPaths("smoke", grid.folders[name])
+    write = Record.write
+
+    def killed(record, path):
+        if path == paths.record:
+            raise KeyboardInterrupt
+        write(record, path)
+
+    monkeypatch.setattr(Record, "write", killed)
+    with pytest.raises(KeyboardInterrupt):
+        train(grid, name, Options("cpu", checkpoint_seconds=0))
+    assert not paths.record.exists()
+    assert not paths.checkpoint.exists()
+    monkeypatch.setattr(Record, "write", write)
+    trained = paths.weights.stat().st_mtime_ns
+    assert train(grid, name, Options("cpu")) == 0
+    assert paths.record.exists()
+    assert paths.weights.stat().st_mtime_ns == trained

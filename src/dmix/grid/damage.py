@@ -65,12 +65,13 @@ def remembered(runs_root: Path) -> Iterator[Digest]:
             return  # a folder of somebody else's: files are hashed again next time
 
 
-def damage(folder: Path, digest: Digest = sha256) -> str:
+def damage(folder: Path, digest: Digest = sha256, beside: Path | None = None) -> str:
     """Return what is wrong with the files of a finished run, or "" if all are as its record says.
 
     Parameters
     ----------
-    folder: the run's folder, with its record. digest: returns the SHA-256 of a file.
+    folder: has the record and the history. digest: returns the SHA-256 of a file. beside: has the weights and
+        the list of labels, if that is another folder (for the copies that a job keeps).
     """
     try:
         record = read_json(folder / RECORD)
@@ -79,18 +80,24 @@ def damage(folder: Path, digest: Digest = sha256) -> str:
     old = record.get("schema_version") == 1  # has neither its own digest nor the history's
     if record.get(SEAL) != (None if old and SEAL not in record else seal(record)):
         return f"{RECORD} was edited: its {SEAL} is another"
-    for name, stated in ((WEIGHTS, record.get("weights_sha256")), (HISTORY, record.get("history_sha256"))):
+    large = beside or folder
+    files = (
+        (large / WEIGHTS, record.get("weights_sha256")),
+        (folder / HISTORY, record.get("history_sha256")),
+    )
+    for path, stated in files:
+        name = path.name
         try:
-            found = digest(folder / name)
+            found = digest(path)
         except OSError as error:
             return f"{name} cannot be read: {error.strerror}"
         if found != stated and not (old and name == HISTORY and not stated):
             return f"{name} was cut or edited: its sha256 is not the one in {RECORD}"
     if labels := record.get("labels"):
         try:
-            listed = read_text(folder / LABELLED).removesuffix("\n")
+            listed = read_text(large / LABELLED).removesuffix("\n")
         except DmixError as error:
-            return error.message.replace(f"{folder}/", "")
+            return error.message.replace(f"{large}/", "")
         digest_of_list = hashlib.sha256(listed.encode()).hexdigest()
         if not isinstance(labels, dict) or labels.get("sha256") != digest_of_list:
             return f"{LABELLED} was cut or edited: its sha256 is not the one in {RECORD}"

@@ -27,7 +27,11 @@ from dmix.record import Labels, Record
 def write_products(
     spec: RunSpec, paths: RunPaths, dataset: Dataset, session: Session, device: torch.device
 ) -> Record:
-    """Write weights, history and, last, the record; then delete the checkpoint."""
+    """Write weights, history and, last, the record; before it, delete the checkpoint.
+
+    The copies of record and history that are kept in the work folder come first: a job that is killed before
+    the record is written leaves no checkpoint behind, and the next one restores the record from the copy.
+    """
     trainer, labels = session.trainer, load_labels(spec, dataset)
     weights = {name: value.contiguous() for name, value in trainer.evaluated_state().items()}
     blob = safetensors.torch.save(weights)
@@ -85,8 +89,8 @@ def write_products(
     write_text(kept / "history.csv", history)
     record.write(kept / "record.json")
     write_text(paths.history, history)
-    record.write(paths.record)
     paths.checkpoint.unlink(missing_ok=True)
+    record.write(paths.record)
     return record
 
 

@@ -13,7 +13,7 @@ from dmix.errors import DmixError
 from dmix.files import sha256, sweep, write_text
 from dmix.grid.damage import damage, way_out
 from dmix.grid.expand import Grid
-from dmix.grid.paths import DATA, HISTORY, RECORD, WEIGHTS, RunPaths
+from dmix.grid.paths import DATA, HISTORY, RECORD, RunPaths
 from dmix.grid.promise import refuse_edited_code
 from dmix.grid.spec import RunSpec
 from dmix.job import facts
@@ -106,7 +106,7 @@ def _restored(paths: RunPaths) -> bool:
     kept = paths.work / "finished"
     if not (kept / RECORD).exists():
         return False
-    if damage(kept, lambda path: sha256(paths.results / path.name if path.name == WEIGHTS else path)):
+    if damage(kept, beside=paths.results):
         return False
     for source, target in ((kept / HISTORY, paths.history), (kept / RECORD, paths.record)):
         write_text(target, source.read_text(encoding="utf-8"))
