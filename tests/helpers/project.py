@@ -62,6 +62,7 @@ class Project:
             else:
                 shutil.copy(source, target)
         (path / "params.yaml").write_text(small_params() if params is None else params)
+        (path / "reference/equivalent.csv").unlink(missing_ok=True)  # of the repository's own runs
         if data is not None:
             (path / "data").symlink_to(data)
         return cls(path)

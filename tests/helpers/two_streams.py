@@ -25,6 +25,9 @@ def cut_down(grids: Mapping[str, Mapping[str, Any]], tables: list[str], folder: 
     params["grids"] = {name: {**params["grids"][name], **changes} for name, changes in grids.items()}
     params["tables"] = {name: params["tables"][name] for name in tables}
     del params["tiers"]["smoke"]["narrow"]
+    for name, tier in params["tiers"].items():
+        for key in ("omit", "narrow", "overrides") if name != "smoke" else ():
+            tier.pop(key, None)  # of grids that are gone
     while True:
         path = folder / "params.yaml"
         path.write_text(yaml.safe_dump(params, sort_keys=False))

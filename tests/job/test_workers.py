@@ -159,13 +159,10 @@ def test_damaged_weights_to_start_from_are_named(trained, tmp_path):
     weights = trained.file(project, SOURCE, "weights.safetensors")
     whole = weights.read_bytes()
     weights.write_bytes(whole[:-100])
-    relative = weights.relative_to(project.path)
-    assert (
-        refused(project, DEPENDANT).splitlines()[0] == f"dmix: {relative} is damaged, or no file of weights"
-    )
+    bad = f"dmix: {DEPENDANT} starts from the weights of {SOURCE}, which is damaged: weights.safetensors "
+    assert refused(project, DEPENDANT).splitlines()[0].startswith(f"{bad}was cut or edited")
     weights.unlink()
-    missing = f"dmix: cannot read the weights {relative}: No such file or directory"
-    assert refused(project, DEPENDANT).splitlines()[0] == missing
+    assert refused(project, DEPENDANT).splitlines()[0].startswith(f"{bad}cannot be read")
     weights.write_bytes(whole)
     train(project, DEPENDANT, "2")
     trained.assert_same(project, DEPENDANT)

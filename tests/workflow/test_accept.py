@@ -45,7 +45,6 @@ def checkout(trained: Project, tmp_path: Path) -> Project:
     """A git checkout of a project whose smoke tier is finished."""
     shutil.copytree(trained.path, tmp_path / "project", symlinks=True)
     project = Project(tmp_path / "project")
-    (project.path / "reference/equivalent.csv").unlink(missing_ok=True)
     shutil.copy(ROOT / ".gitignore", project.path)
     git(project, "init", "-q")
     commit(project)

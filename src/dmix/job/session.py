@@ -86,6 +86,8 @@ class Session:
             self.trainer.load_state_dict(state["trainer"])
             self.resumes = state["resumes"] + 1
             self._seconds_before = float(state["seconds"])
+        except DmixError:
+            raise  # of a state of another number of processes; it says what to do
         except Exception as error:  # whatever a state of another shape raises, in any of the run's parts
             raise checkpoint.unusable(self.paths.checkpoint, f"does not fit this run: {error}") from error
         self.started = state["started"]
