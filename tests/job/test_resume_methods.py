@@ -23,9 +23,9 @@ from dmix.job.given import relation_of, weights_of
 from dmix.job.options import Options
 from dmix.job.train import train
 from dmix.record import Record, read_record
-from job.test_resume_policies import differences
 from paper import paper
 from project import ROOT, real_grid
+from small_runs import differences
 
 SOURCES = [f"supervised/imagenet/{backbone}/vanilla/ce/s0" for backbone in ("resnet18", "resnet50")]
 RELATION = "relation/cub/resnet50/percent=15/s0"

@@ -11,6 +11,7 @@ from dmix.engine.parts import load_dataset
 from dmix.grid.expand import load_grid
 from dmix.job import checkpoint
 from project import ROOT
+from small_runs import differences
 
 STEPS, STOP = 8, 3  # the smoke runs of CIFAR-10 have 8 steps in 2 epochs
 GRID = load_grid("smoke", ROOT / "params.yaml")
@@ -24,23 +25,6 @@ def data(embedded_data):
 
 def trainer(name, data):
     return assemble(GRID.runs[name], data, choose_device("cpu"))
-
-
-def differences(one, other, path=""):
-    """The paths at which two states differ, bit by bit."""
-    if isinstance(one, torch.Tensor):
-        same = one.dtype == other.dtype and torch.equal(one, other)
-        return [] if same else [path]
-    if isinstance(one, dict):
-        if one.keys() != other.keys():
-            return [path]
-        return [place for key in one for place in differences(one[key], other[key], f"{path}/{key}")]
-    if isinstance(one, list | tuple):
-        if len(one) != len(other):
-            return [path]
-        pairs = enumerate(zip(one, other, strict=True))
-        return [place for key, (a, b) in pairs for place in differences(a, b, f"{path}/{key}")]
-    return [] if one == other else [path]
 
 
 def test_every_mixing_policy_is_here():

@@ -26,9 +26,9 @@ from dmix.job.signals import AGAIN
 from dmix.job.train import train
 from dmix.job.watch import Watch
 from dmix.record import read_record
-from job.test_resume_policies import differences
 from paper import paper
 from project import ROOT
+from small_runs import differences
 
 SOURCE = "supervised/imagenet/resnet18/vanilla/ce/s0"
 NAMES = {

@@ -69,7 +69,7 @@ def test_a_reason_is_told_once_for_all_attempts_and_another_one_again(shown):
 
 def test_a_refused_job_is_not_said_to_be_tried_again(shown):
     started(shown)
-    write("no data\n  get them\n  not tried again: the same job would be refused again\n", 2)
+    write("no data\n  get them\n  refused: a workflow tries it again when it is started anew\n", 2)
     assert failed(shown).startswith(f"{NAME} failed: no data\n  get them\n")
     assert shown("Trying to restart job 5.") == ""
     assert shown("Trying to restart job 6.") != ""

@@ -16,7 +16,7 @@ from dmix.errors import DmixError
 
 _STEP = re.compile(r"step (\d+) of \d+")
 _FRAME = re.compile(r'File "([^"]+)", line (\d+), in (\S+)')
-_LOG, _REFUSED = "log: ", "not tried again: the same job would be refused again"
+_LOG, _REFUSED = "log: ", "refused: a workflow tries it again when it is started anew"
 _FOREIGN = tuple(sysconfig.get_paths()[name] for name in ("stdlib", "platstdlib", "purelib", "platlib"))
 _MOST_BYTES = 20_000
 
