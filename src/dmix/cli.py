@@ -1,4 +1,4 @@
-"""The command line `dmix`; its commands are in `dmix.verbs`."""
+"""The command line `dmix`; its options are in `dmix.arguments`, its commands in `dmix.verbs`."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from dmix import __version__
+from dmix.arguments import parser
 from dmix.environment import settle
 from dmix.errors import DmixError
 from dmix.job.say import say
@@ -31,8 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if done is not None:
                 return done
         # Imported late: a client of the preloaded helper needs none of it.
-        verbs = importlib.import_module("dmix.verbs")
-        status: int = getattr(verbs, options.verb)(options)
+        verb = importlib.import_module(f"dmix.verbs.{options.verb}")
+        status: int = getattr(verb, options.action)(options)
     except DmixError as error:
         if options.debug:
             traceback.print_exc()
@@ -62,134 +61,6 @@ def _told(error: Exception, options: argparse.Namespace) -> str:
     work = work_folder(options) if options.verb in ("train", "relate") else None
     failure = failure_of(error, Path() if work is None else work / LOG)
     return f"{failure}\n  for the traceback, add --debug" if work is None else str(failure)
-
-
-def parser() -> argparse.ArgumentParser:
-    """Return the parser of the whole command line."""
-    top = argparse.ArgumentParser(
-        prog="dmix",
-        description="Reproduce the paper 'Decoupled Mixup for Data-efficient Learning'.",
-        epilog="Whole tiers run through Snakemake: snakemake --profile workflows/profiles/local",
-    )
-    top.add_argument("--version", action="version", version=f"dmix {__version__}")
-    traced = argparse.ArgumentParser(add_help=False)
-    traced.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    verb = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
-
-    def add(name: str, help: str, *, tier: bool = True) -> argparse.ArgumentParser:  # noqa: A002
-        text = help[0].upper() + help[1:] + "."
-        sub = verb.add_parser(name, help=help, description=text, parents=[traced])
-        sub.set_defaults(verb=name.replace("-", "_"))
-        if tier:
-            sub.add_argument("--tier", default="embedded", help="scale to run at (default: embedded)")
-        return sub
-
-    attempt: dict[str, Any] = {
-        "type": int,
-        "default": 1,
-        "metavar": "N",
-        "help": "how often the workflow has started this job; one that was refused is refused again at once",
-    }
-    train = add("train", "train one run to its record; a finished one returns at once")
-    train.add_argument("name", help="a run, such as supervised/cifar10/resnet18/cutmix/dm_ce/s0")
-    train.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
-    train.add_argument(
-        "--checkpoint-seconds",
-        type=float,
-        default=60.0,
-        metavar="S",
-        help="save resume state this often (default: 60; 0: after every step)",
-    )
-    train.add_argument(
-        "--workers",
-        type=int,
-        metavar="N",
-        help="processes that decode image files (default: 0 on a CPU; all cores, at most 16, on a GPU)",
-    )
-    train.add_argument("--promise", help="what the workflow submitted this job for; refused if it changed")
-    train.add_argument("--attempt", **attempt)
-    train.add_argument("--tensorboard", type=Path, metavar="FOLDER", help="also write event files")
-    train.add_argument("--preload", action="store_true", help="fork from a helper that has torch imported")
-
-    relate = add("relate", "learn the class relation of pretraining and data set that Co-Tuning needs")
-    relate.add_argument("name", help="a class relation; dmix train names a missing one")
-    relate.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
-    relate.add_argument("--promise", help="what the workflow submitted this job for; refused if it changed")
-    relate.add_argument("--attempt", **attempt)
-
-    resolve = add("resolve", "print a run's settings, and which line of which file set each")
-    resolve.add_argument("name")
-
-    add("schema", "print the JSON schema of params.yaml, for editors: params/schema.json", tier=False)
-
-    plan = add("plan", "show what would train, why, and its estimated hours, before anything starts")
-    plan.add_argument("--why", action="store_true", help="list every run that would train, with its reason")
-    plan.add_argument("--json", action="store_true", help="for scripts")
-
-    status = add("status", "show what is done, running, failed and missing, by table")
-    status.add_argument("--json", action="store_true", help="for scripts")
-
-    text = "get data sets and pretrained weights, and check them"
-    data = verb.add_parser("data", help=text, description=f"{text[0].upper()}{text[1:]}. See docs/data.md.")
-    action = data.add_subparsers(title="actions", metavar="ACTION", required=True)
-
-    def add_action(name: str, help: str) -> argparse.ArgumentParser:  # noqa: A002
-        text = help[0].upper() + help[1:] + "."
-        sub = action.add_parser(name, help=help, description=text, parents=[traced])
-        sub.set_defaults(verb=f"data_{name}")
-        return sub
-
-    embed = add_action("embed", "write the data sets that ship with dmix below data/embedded/")
-    embed.add_argument("names", nargs="*", metavar="NAME", help="data sets (default: all)")
-    fetch = add_action("fetch", "download what needs no account, check it, and put it below data/real/")
-    fetch.add_argument("names", nargs="+", metavar="NAME", help="a name that dmix doctor lists")
-    bring = add_action("import", "check archives or a folder that you have, and put them below data/real/")
-    bring.add_argument("name", metavar="NAME", help="a name that dmix doctor lists")
-    bring.add_argument("path", type=Path, metavar="PATH", help="an archive, a folder of them, or of images")
-    verify = add_action("verify", "read everything and decode every image; damaged ones are named")
-    verify.add_argument("names", nargs="+", metavar="NAME", help="a name that dmix doctor lists")
-    verify.add_argument("--edition", choices=["real", "embedded"], default="real", help="(default: real)")
-
-    doctor = add("doctor", "show what is on this machine and the command for what is missing", tier=False)
-    doctor.add_argument("--json", action="store_true", help="for scripts")
-
-    table = add("table", "render a table from the records that exist; gaps are shown as gaps")
-    table.add_argument("name", help="a table of params.yaml, such as table1")
-    table.add_argument("--out", type=Path, help="folder to write to (default: paper_tables/<tier>)")
-
-    show = add("show", "draw the same pairs of images mixed by every policy")
-    show.add_argument("what", choices=["mixups"], help="mixups: a grid of pictures, a column for each policy")
-    show.add_argument("--dataset", required=True, metavar="NAME", help="a data set of params.yaml")
-    show.add_argument(
-        "--lam", type=float, default=0.6, metavar="L", help="where a policy draws lam (default: 0.6)"
-    )
-    show.add_argument(
-        "--out",
-        type=Path,
-        metavar="FILE",
-        help="a .png or .pdf (default: results/<tier>/show/mixups-<dataset>.png)",
-    )
-
-    collect = add("collect", "write one line per run to a CSV")
-    collect.add_argument("--out", type=Path, help="file to write (default: results/<tier>/frame.csv)")
-
-    publish = add("publish", "copy rendered files that differ to their plain names", tier=False)
-    publish.add_argument("sources", nargs="+", type=Path)
-    publish.add_argument("--to", type=Path, required=True, metavar="FOLDER")
-    publish.add_argument("--stamp", type=Path, metavar="FILE", help="NAME-digest file to leave when done")
-
-    text = "prove that edited code changes no number, so that nothing trains again"
-    accept = add("accept", text, tier=False)
-    accept.add_argument("--tier", default="smoke", help="whose runs are replayed (default: smoke)")
-    accept.add_argument("--since", default="HEAD", metavar="COMMIT", help="the code before (default: HEAD)")
-    accept.add_argument("--because", required=True, metavar="TEXT", help="why the code was edited")
-
-    gc = add("gc", "list what is in no grid any more, and what killed processes left")
-    gc.add_argument(
-        "--delete", action="store_true", help="delete it, except the resume state of stopped runs"
-    )
-    gc.add_argument("--stopped", action="store_true", help="with --delete: that too")
-    return top
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from dmix import cli, verbs
+from dmix import cli
 from dmix.engine.distributed import World
 from dmix.errors import DmixError
 from dmix.grid.expand import load_grid
@@ -25,6 +25,7 @@ from dmix.job import class_relation, recorded, train
 from dmix.job.options import Options
 from dmix.job.session import Session
 from dmix.job.signals import Stop
+from dmix.verbs import plan
 from job.conftest import NAME
 from project import ROOT, Project, small_params
 
@@ -91,7 +92,7 @@ def test_debug_shows_the_traceback_of_any_command(paths, monkeypatch, capsys):
     def broken(*_):
         raise RuntimeError("broken")
 
-    monkeypatch.setattr(verbs, "make_plan", broken)
+    monkeypatch.setattr(plan, "make_plan", broken)
     assert cli.main(["plan"]) == 1
     assert "Traceback" not in capsys.readouterr().err
     assert cli.main(["plan", "--debug"]) == 1

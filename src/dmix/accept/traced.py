@@ -13,6 +13,7 @@ import json
 import os
 import signal
 import sys
+from contextlib import suppress
 from typing import Any, TextIO
 
 import torch
@@ -54,7 +55,8 @@ def main() -> int:
     commands = json.loads(sys.argv[2])
     # By name: the command line of the tree, whatever its version.
     importlib.import_module("dmix.cli")
-    importlib.import_module("dmix.verbs")
+    with suppress(ModuleNotFoundError):
+        importlib.import_module("dmix.verbs.train")
     for number, command in enumerate(commands):
         sys.stdout.flush()
         child = os.fork()

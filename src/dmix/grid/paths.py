@@ -11,6 +11,7 @@ from pathlib import Path
 DATA = Path("data")
 RESULTS = Path("results")
 WORK = Path("work")
+PAPER = Path("paper_tables")
 RECORD = "record.json"
 FAILURE = "failure.txt"
 LOG = "log.txt"

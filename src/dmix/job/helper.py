@@ -88,7 +88,7 @@ def _import_everything() -> None:
             importlib.import_module(module.name)
     importlib.import_module("dmix.job.train")
     importlib.import_module(ENTRY)
-    importlib.import_module("dmix.verbs")
+    importlib.import_module("dmix.verbs.train")
     vision.timm()
     torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
     read_modules()

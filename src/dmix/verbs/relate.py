@@ -1,0 +1,40 @@
+"""`dmix relate`: learns one class relation."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+
+from dmix.errors import DmixError
+from dmix.grid.expand import load_grid
+from dmix.grid.promise import check
+from dmix.job.recorded import recorded
+from dmix.job.versions import noted
+from dmix.verbs.common import ready_run
+
+
+def run(options: argparse.Namespace) -> int:
+    """Learn one class relation."""
+    with recorded(options):
+        return _run(options)
+
+
+def _run(options: argparse.Namespace) -> int:
+    grid = load_grid(options.tier, every_tier=not options.promise)
+    if options.promise:
+        check(dataclasses.replace(grid, runs=grid.class_relations), options.name, options.promise)
+    if options.name not in grid.class_relations:
+        for name, spec in grid.runs.items():
+            if spec.relation is not None and spec.relation.name == options.name:
+                ready_run(grid, name)
+        raise DmixError(
+            f"there is no class relation named {options.name!r} at tier {grid.tier}",
+            f"choose of {', '.join(grid.class_relations)}"
+            if grid.class_relations
+            else "no run here needs one",
+        )
+    noted()
+    from dmix.job.class_relation import relate
+    from dmix.job.options import Options
+
+    return relate(grid, options.name, Options(options.device))
