@@ -10,7 +10,7 @@ from snakemake.utils import min_version
 
 from dmix.environment import settle
 from dmix.errors import DmixError
-from dmix.grid.artefact import frame_digest, table_digest
+from dmix.grid.artefact import figure_digest, frame_digest, table_digest
 from dmix.grid.damage import refuse_damaged
 from dmix.grid.expand import folder as folder_of
 from dmix.grid.expand import load_grid
@@ -42,6 +42,7 @@ except DmixError as error:
 RUNS = runs_folder(TIER)
 RELATIONS = class_relations_folder(TIER)
 BUILD = f"results/{TIER}/build"
+FIGURES = {name: figure_digest(GRID, name) for name in GRID.figures}
 TABLES = {name: table_digest(GRID, name) for name in GRID.tables}
 PUBLISHED = f"{BUILD}/published"
 
@@ -55,6 +56,8 @@ rule all:
         f"{PUBLISHED}/frame-{frame_digest(GRID)}",
         [f"{PUBLISHED}/{table}-{digest}" for table, digest in TABLES.items()],
         [f"paper_tables/{TIER}/{table}.tex" for table in TABLES],
+        [f"{PUBLISHED}/{figure}-{digest}" for figure, digest in FIGURES.items()],
+        [f"paper_tables/{TIER}/{figure}.pdf" for figure in FIGURES],
 
 
 include: "workflows/rules/data.smk"
@@ -62,3 +65,4 @@ include: "workflows/rules/train.smk"
 include: "workflows/rules/relate.smk"
 include: "workflows/rules/collect.smk"
 include: "workflows/rules/tables.smk"
+include: "workflows/rules/figures.smk"

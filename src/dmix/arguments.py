@@ -102,6 +102,10 @@ def parser() -> argparse.ArgumentParser:
     table.add_argument("name", help="a table of params.yaml, such as table1")
     table.add_argument("--out", type=Path, help="folder to write to (default: paper_tables/<tier>)")
 
+    figure = add("figure", "draw a figure from what exists: PDF, PNG, the numbers behind it, a LaTeX float")
+    figure.add_argument("name", help="a figure of params.yaml, such as figure2_right")
+    figure.add_argument("--out", type=Path, help="folder to write to (default: paper_tables/<tier>)")
+
     show = add("show", "draw the same pairs of images mixed by every policy")
     show.add_argument("what", choices=["mixups"], help="mixups: a grid of pictures, a column for each policy")
     show.add_argument("--dataset", required=True, metavar="NAME", help="a data set of params.yaml")

@@ -8,11 +8,14 @@ from pathlib import Path
 from dmix import PACKAGE
 from dmix.files import sha256
 from dmix.grid.axes import AXIS
-from dmix.grid.code import module_digest
+from dmix.grid.code import NUMERIC_ROOMS, closure_in, module_digest
 from dmix.grid.expand import Grid
+from dmix.grid.figure import form_of
 from dmix.grid.spec import digest_of
 
 REFERENCE = Path("reference")
+STYLE = PACKAGE / "plot" / "dmix.mplstyle"
+ROOMS = (*NUMERIC_ROOMS, "figures", "plot", "report", "show", "mixed")
 
 
 def table_digest(grid: Grid, table: str) -> str:
@@ -29,6 +32,23 @@ def table_digest(grid: Grid, table: str) -> str:
             definition.model_dump(mode="json"),
             _printed(grid),
             _report_code(),
+            [sha256(path) for path in sorted(REFERENCE.glob("*.csv"))],
+        ]
+    )
+
+
+def figure_digest(grid: Grid, figure: str) -> str:
+    """Return 8 hexadecimal digits over all that a figure depends on, the code of its form included."""
+    definition = grid.params.figures[figure]
+    form = form_of(figure, definition, grid.document)
+    code = closure_in((form.module, "dmix.plot.render"), ROOMS)
+    return digest_of(
+        [
+            [_whereabouts(grid, name) for name in grid.figure_runs(definition)],
+            definition.model_dump(mode="json"),
+            _printed(grid),
+            list(code.items()),
+            sha256(STYLE),
             [sha256(path) for path in sorted(REFERENCE.glob("*.csv"))],
         ]
     )

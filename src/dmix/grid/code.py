@@ -90,9 +90,14 @@ def edited_since(modules: Mapping[str, str]) -> tuple[str, ...]:
 
 def closure(roots: Iterable[str]) -> Mapping[str, str]:
     """Return module -> digest for `roots` and all they import from `NUMERIC_ROOMS`, directly or not."""
+    return closure_in(roots, NUMERIC_ROOMS)
+
+
+def closure_in(roots: Iterable[str], rooms: tuple[str, ...]) -> Mapping[str, str]:
+    """Return module -> digest for `roots` and all they import from the folders `rooms`, directly or not."""
     found: dict[str, str] = {}
     for root in roots:
-        found |= _closure(root)
+        found |= _closure(root, rooms)
     return dict(sorted(found.items()))
 
 
@@ -127,7 +132,7 @@ def _of_roots(digests: tuple[str, ...], known: Equivalences) -> str:
 
 
 @cache
-def _closure(root: str) -> Mapping[str, str]:
+def _closure(root: str, rooms: tuple[str, ...]) -> Mapping[str, str]:
     found: dict[str, str] = {}
     queue = [root]
     while queue:
@@ -138,7 +143,7 @@ def _closure(root: str) -> Mapping[str, str]:
         if path is None:
             continue
         found[module], imports = module_digest(path, module)
-        queue += [name for name in imports if name.split(".")[1:2] and name.split(".")[1] in NUMERIC_ROOMS]
+        queue += [name for name in imports if name.split(".")[1:2] and name.split(".")[1] in rooms]
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +12,7 @@ from dmix.data_items import Item, read_sources
 from dmix.errors import DmixError
 from dmix.grid.cells import cells_of
 from dmix.grid.code import code_digest
+from dmix.grid.figure import FigureEntry
 from dmix.grid.images import check_images
 from dmix.grid.includes import read_params
 from dmix.grid.init import source_name, with_class_relations, with_sources
@@ -78,6 +79,15 @@ class Grid:
         """Name -> table, of the tables that have a run at this tier."""
         return {name: table for name, table in self.params.tables.items() if self.table_runs(table)}
 
+    @property
+    def figures(self) -> Mapping[str, FigureEntry]:
+        """Name -> figure, of the figures that show a run of this tier, or none by design."""
+        return {
+            name: entry
+            for name, entry in self.params.figures.items()
+            if not entry.grids or self.figure_runs(entry)
+        }
+
     @cached_property
     def class_relations(self) -> Mapping[str, RunSpec]:
         """Name -> specification of each class relation that a run with a folder depends on."""
@@ -117,8 +127,15 @@ class Grid:
 
     def table_runs(self, table: Table) -> tuple[str, ...]:
         """Return the names of all runs that a table reads, each once."""
-        grids = [self.grids[grid] for grid in table.grids if grid in self.grids]
-        return tuple(dict.fromkeys(name for names in grids for name in names))
+        return self._runs_of(table.grids)
+
+    def figure_runs(self, figure: FigureEntry) -> tuple[str, ...]:
+        """Return the names of all runs that a figure shows, each once."""
+        return tuple(name for name in self._runs_of(figure.grids) if figure.shows(self.runs[name]))
+
+    def _runs_of(self, grids: Iterable[str]) -> tuple[str, ...]:
+        here = [self.grids[grid] for grid in grids if grid in self.grids]
+        return tuple(dict.fromkeys(name for names in here for name in names))
 
     def origins(self, name: str) -> Mapping[tuple[str, str], Setting]:
         """Return (section, key) -> setting with its origin in the parameter files."""

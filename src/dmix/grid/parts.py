@@ -30,6 +30,7 @@ ROOMS: Mapping[str, str] = {
     "method": "methods",
     "addon": "methods/addons",
     "relation": "methods/class_relations",
+    "figure": "figures",
 }
 _NAMES = {
     "Annotated": typing.Annotated,

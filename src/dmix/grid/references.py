@@ -6,6 +6,7 @@ from dmix.errors import DmixError
 from dmix.grid.addons import check_addons
 from dmix.grid.axes import AXIS, METHOD, POLICY
 from dmix.grid.cells import check_list, choose, products_of
+from dmix.grid.figure import form_of
 from dmix.grid.resolve import Cell, as_list, tiers_of
 from dmix.grid.schema import Params
 from dmix.grid.spec import AXES
@@ -72,6 +73,12 @@ def check_references(params: Params, document: Document, tier: str) -> None:
                 raise DmixError(f"{document.where('tables', name, 'gain')}: no {table.compared} {entry!r}")
         if table.reported is not None:
             _check_reported(params, document, name, table)
+
+    for name, figure in params.figures.items():
+        for index, grid in enumerate(figure.grids):
+            if grid not in params.grids:
+                raise DmixError(f"{document.where('figures', name, 'grids', index)}: no grid named {grid!r}")
+        form_of(name, figure, document)
 
 
 def _check_reported(params: Params, document: Document, name: str, table: Table) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from annotated_types import Ge, Gt, Interval
 from pydantic import (
@@ -25,6 +25,7 @@ from pydantic_core import PydanticCustomError
 
 from dmix.errors import DmixError
 from dmix.grid.axes import AXIS
+from dmix.grid.figure import FigureEntry
 from dmix.grid.includes import natural
 from dmix.grid.table import Table
 from dmix.grid.yaml_lines import Document, KeyPath
@@ -252,9 +253,12 @@ class Tier(_Closed):
     )
 
 
-def _by_number(tables: Mapping[str, Table]) -> Mapping[str, Table]:
-    """Order the tables by their numbers, 1 before 2 before 10 before S1, whatever file each is in."""
-    return dict(sorted(tables.items(), key=lambda item: natural(item[1].number)))
+Numbered = TypeVar("Numbered", Table, FigureEntry)
+
+
+def _by_number(entries: Mapping[str, Numbered]) -> Mapping[str, Numbered]:
+    """Order tables or figures by their numbers, 1 before 2 before 10 before S1, whatever file each is in."""
+    return dict(sorted(entries.items(), key=lambda item: natural(item[1].number)))
 
 
 class Params(_Closed):
@@ -272,6 +276,7 @@ class Params(_Closed):
     overrides: tuple[Override, ...] = ()
     grids: Mapping[str, Mapping[str, Any]] = Field(min_length=1)
     tables: Annotated[Mapping[str, Table], AfterValidator(_by_number)] = {}
+    figures: Annotated[Mapping[str, FigureEntry], AfterValidator(_by_number)] = {}
 
     def entries(self, axis: str) -> Mapping[str, Any]:
         """Return name -> entry of the section of `axis`."""

@@ -1,0 +1,87 @@
+"""Hands a figure what it is made of: the runs' results, titles, and a canvas of the right width."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from dmix.grid.expand import Grid
+from dmix.grid.figure import FigureEntry
+from dmix.grid.paths import DATA, HISTORY
+from dmix.grid.schema import Params
+from dmix.plot.style import INCHES
+from dmix.report.frame import DONE, load_frame
+
+
+@dataclass(frozen=True)
+class Source:
+    """What one figure may read.
+
+    Attributes
+    ----------
+    name, entry: of the figure in `params.yaml`. runs_root: results/<tier>/runs. data_root: folder of the
+    editions of the data sets.
+    """
+
+    grid: Grid
+    name: str
+    entry: FigureEntry
+    runs_root: Path
+    data_root: Path = DATA
+
+    @property
+    def params(self) -> Params:
+        """All entries, for their titles and kinds."""
+        return self.grid.params
+
+    @cached_property
+    def runs(self) -> tuple[str, ...]:
+        """Names of the runs that the figure shows, finished or not."""
+        return self.grid.figure_runs(self.entry)
+
+    def frame(self, settings: Iterable[str] = ()) -> pd.DataFrame:
+        """Return one row for each run, also without a record (`dmix.report.frame.load_frame`)."""
+        return load_frame(self.grid, self.runs, self.runs_root, settings)
+
+    def finished(self, settings: Iterable[str] = ()) -> pd.DataFrame:
+        """Return the rows of `frame` whose runs are done."""
+        frame = self.frame(settings)
+        return frame[frame["state"] == DONE].reset_index(drop=True)
+
+    def history(self, name: str) -> pd.DataFrame:
+        """Return losses and accuracies of a finished run, one row per evaluation."""
+        return pd.read_csv(self.runs_root / self.grid.folders[name] / HISTORY)
+
+    def title(self, axis: str, entry: str) -> str:
+        """Return the title of an entry, such as "Mixup" of policy mixup."""
+        return self.params.title(axis, entry)
+
+    def canvas(self, height: float) -> Figure:
+        """Return an empty figure of the entry's width and of `height` inches."""
+        return Figure(figsize=(INCHES[self.entry.width], height), layout="constrained")
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A figure, the numbers behind it, and their words.
+
+    Attributes
+    ----------
+    data: everything that is drawn, one row for each mark or point of a line.
+    says: sentences with numbers for the caption, such as n and what is missing; "" for none.
+    alt: description for those who cannot see the figure, with its most important numbers.
+    """
+
+    figure: Figure
+    data: pd.DataFrame
+    alt: str
+    says: str = ""
+
+
+Settings = Mapping[str, Any]

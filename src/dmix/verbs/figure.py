@@ -1,0 +1,18 @@
+"""`dmix figure`: draws one figure."""
+
+from __future__ import annotations
+
+import argparse
+
+from dmix.grid.expand import load_grid
+from dmix.grid.paths import PAPER, runs_folder
+
+
+def run(options: argparse.Namespace) -> int:
+    """Draw one figure."""
+    grid = load_grid(options.tier)
+    from dmix.plot.render import render
+
+    for path in render(grid, options.name, runs_folder(grid.tier), options.out or PAPER / grid.tier):
+        print(path)
+    return 0
