@@ -1,6 +1,6 @@
 """Whatever a file holds, dmix gives one message, or means what it meant before, or another run is asked for.
 
-500 examples, the same in each run of the tests (`derandomize`).
+560 examples, the same in each run of the tests (`derandomize`).
 """
 
 from __future__ import annotations
@@ -16,12 +16,14 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dmix.data.sets import cifar
+from dmix.data.sets import cifar, marker
 from dmix.data_items import read_sources
+from dmix.engine.parts import load_part
 from dmix.errors import DmixError
 from dmix.grid.damage import damage
 from dmix.grid.equivalent import HEADER, read_equivalences
 from dmix.grid.expand import load_grid
+from dmix.grid.parts import read_part
 from dmix.grid.table import Reported
 from dmix.job import checkpoint
 from dmix.record import Record, read_record
@@ -358,5 +360,59 @@ def test_a_data_folder_with_other_bytes(images, data):
             path.unlink()
         found = refused(load_images, folder)
         assert found is None or found.fingerprint == fingerprint
+    finally:
+        path.write_bytes(content)
+
+
+SETS = ("cub", "aircraft", "cars", "tiny_imagenet")
+PIXELS = (".jpg", ".JPEG", ".png")
+
+
+@pytest.fixture(scope="module")
+def lists(place, embedded_data):
+    """Set -> settings, the files that say what its images are, and the labels by name.
+
+    The embedded editions are laid as genuine ones, which have no list of checksums.
+    """
+    found = {}
+    for name in SETS:
+        folder = read_part("dataset", name).folder(name)
+        written = marker.read(embedded_data / "embedded" / folder)
+        shutil.copytree(embedded_data / "embedded" / folder, place / "data/real" / folder, dirs_exist_ok=True)
+        (place / "data/real" / folder / marker.NAME).unlink()
+        sizes = {"classes": written.classes, "train_size": written.train, "test_size": written.test}
+        values = {"use": name, "edition": "real", **sizes}
+        if name == "tiny_imagenet":
+            values["image_size"] = 64
+        files = (path for path in sorted((place / "data/real" / folder).rglob("*")) if path.is_file())
+        texts = [path for path in files if path.suffix not in PIXELS]
+        whole = load_part("dataset", values, place / "data")
+        found[name] = values, texts, whole
+    return found
+
+
+def content_of(dataset):
+    return {
+        split: list(zip(part.images.names, part.labels.tolist(), strict=True))
+        for split, part in dataset.splits.items()
+    }
+
+
+@examples(60)
+@given(st.sampled_from(SETS), st.data())
+def test_a_list_of_images_with_other_bytes(place, lists, name, data):
+    values, texts, whole = lists[name]
+    path = data.draw(st.sampled_from(texts))
+    content = path.read_bytes()
+    try:
+        if data.draw(st.integers(0, 4)):
+            path.write_bytes(data.draw(edits(content)))
+        else:
+            path.unlink()
+        found = refused(load_part, "dataset", values, place / "data")
+        # Other labels are other data, whose records do not meet those of the whole set in a table.
+        if found is not None:
+            same = content_of(found) == content_of(whole)
+            assert (found.fingerprint == whole.fingerprint) == same
     finally:
         path.write_bytes(content)
