@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dmix.data.sets import cifar, marker
+from dmix.data.sets.dataset import Split
 from dmix.data_items import read_sources
 from dmix.engine.parts import load_part
 from dmix.errors import DmixError
@@ -392,8 +393,11 @@ def lists(place, embedded_data):
 
 
 def content_of(dataset):
+    def images(part):
+        return [image.tobytes() for image in part.images] if isinstance(part, Split) else part.files.names
+
     return {
-        split: list(zip(part.images.names, part.labels.tolist(), strict=True))
+        split: list(zip(images(part), part.labels.tolist(), strict=True))
         for split, part in dataset.splits.items()
     }
 

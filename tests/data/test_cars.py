@@ -3,6 +3,7 @@
 import io
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -238,10 +239,20 @@ def test_content_that_is_not_as_it_should_be_is_named(tmp_path, changes, message
 def test_a_file_cut_anywhere_is_one_clear_error(tmp_path):
     content = merged()
     folder = write_merged(tmp_path, content)
-    for length in range(0, len(content), 3):
+    for length in range(0, len(content), len(content) // 20):
         (folder / "cars_annos.mat").write_bytes(content[:length])
         with pytest.raises(DmixError, match=r"cars_annos\.mat (is damaged: .|has no '[ac])"):
             cars(tmp_path, **SETTINGS)
+
+
+def test_a_file_on_which_the_reader_crashes_is_one_clear_error(tmp_path, monkeypatch):
+    write_merged(tmp_path, merged())
+    crash = tmp_path / "crash"
+    crash.write_text("#!/bin/sh\nkill -BUS $$\n")
+    crash.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(crash))
+    with pytest.raises(DmixError, match=r"cars_annos\.mat is damaged: scipy's reader crashed"):
+        cars(tmp_path, **SETTINGS)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -12,6 +11,7 @@ from annotated_types import Gt
 
 from dmix.data.sets.dataset import Dataset
 from dmix.data.sets.listed import Place, Row, dataset, locate, read_content
+from dmix.data.sets.mat_files import read_mat
 from dmix.data.sets.nested import advice
 from dmix.part import part
 
@@ -101,16 +101,11 @@ def _devkit(place: Place) -> tuple[int, Mapping[str, list[Row]]]:
 
 def _load(place: Place, name: str) -> dict[str, Any]:
     """Return those of the variables "annotations" and "class_names" that a .mat file has."""
-    from scipy.io import loadmat  # type: ignore[import-untyped]
-
     content = read_content(place, name)
     try:
-        found: dict[str, Any] = loadmat(
-            io.BytesIO(content), squeeze_me=True, variable_names=("annotations", "class_names")
-        )
-    except Exception as error:  # any: on damaged files scipy even raises ZeroDivisionError
-        raise place.fault(f"{place.folder / name} is damaged: {error or type(error).__name__}") from error
-    return found
+        return read_mat(content, ("annotations", "class_names"))
+    except ValueError as error:
+        raise place.fault(f"{place.folder / name} is damaged: {error}") from error
 
 
 def _class_count(place: Place, name: str, found: Mapping[str, Any]) -> int:
