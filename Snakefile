@@ -19,6 +19,7 @@ from dmix.grid.paths import WORK, class_relations_folder, runs_folder
 from dmix.grid.promise import promise
 from dmix.job.driver import announce
 from dmix.job.workflow_log import ShortFailures
+from dmix.page.digest import page_digest
 
 min_version("9.0")
 
@@ -44,10 +45,13 @@ RELATIONS = class_relations_folder(TIER)
 BUILD = f"results/{TIER}/build"
 FIGURES = {name: figure_digest(GRID, name) for name in GRID.figures}
 TABLES = {name: table_digest(GRID, name) for name in GRID.tables}
+PAGE = page_digest(GRID, [frame_digest(GRID), *TABLES.values(), *FIGURES.values()])
 PUBLISHED = f"{BUILD}/published"
 
 # A failed run is told by its name and reason, once, also where output is quiet.
 logger.addFilter(ShortFailures(WORK / TIER))
+
+report: "workflows/report/workflow.rst"
 
 
 rule all:
@@ -58,6 +62,8 @@ rule all:
         [f"paper_tables/{TIER}/{table}.tex" for table in TABLES],
         [f"{PUBLISHED}/{figure}-{digest}" for figure, digest in FIGURES.items()],
         [f"paper_tables/{TIER}/{figure}.pdf" for figure in FIGURES],
+        f"{PUBLISHED}/page-{PAGE}",
+        f"results/{TIER}/report/index.html",
 
 
 include: "workflows/rules/data.smk"
@@ -66,3 +72,4 @@ include: "workflows/rules/relate.smk"
 include: "workflows/rules/collect.smk"
 include: "workflows/rules/tables.smk"
 include: "workflows/rules/figures.smk"
+include: "workflows/rules/page.smk"
