@@ -14,31 +14,21 @@ import torch
 from torch import Tensor
 
 from dmix.data.loading.loader import Normaliser
-from dmix.data.sets.dataset import Dataset, Split
+from dmix.data.sets.dataset import Dataset
+from dmix.data.views.contract import View
 from dmix.engine.device import choose_device
-from dmix.engine.parts import load_dataset
+from dmix.engine.parts import load_dataset, load_part
 from dmix.errors import DmixError
 from dmix.grid.expand import Grid
+from dmix.grid.spec import RunSpec
 from dmix.policies.policy import Draws, Mixed
 from dmix.show.draws import PairedDraws
-from dmix.show.objects import NumpySeesConstants, object_cover, own_share
-from dmix.show.policies import Built, build, choose_run
+from dmix.show.objects import NumpySeesConstants, own_share
+from dmix.show.policies import Built, build, choose_run, on_dataset
+from dmix.show.rows import SPLIT, Rows, read_rows
 
 PAIRS = 5
 SEED = 0
-SPLIT = "test"
-
-
-@dataclass(frozen=True, eq=False)
-class Batch:
-    """The images of all pairs: own image, its partner, the next own image, and so on; no class twice.
-
-    images: uint8 (2P, 3, H, W). labels: int64 (2P,). cover: float32 (2P, H, W), where objects are known.
-    """
-
-    images: npt.NDArray[np.uint8]
-    labels: npt.NDArray[np.int64]
-    cover: npt.NDArray[np.float32] | None
 
 
 @dataclass(frozen=True)
@@ -71,17 +61,27 @@ class Column:
 class Gallery:
     """One column of pictures for each policy that can be shown, of the same pairs.
 
-    `left_out` has the title of each other policy and the reason. `subject` names the data set, its edition
-    and the tier.
+    `batch` has the images of all pairs: own image, its partner, the next own image, and so on; no class
+    twice. `left_out` has the title of each other policy and the reason. `subject` names the data set, its
+    edition and the tier.
     """
 
     subject: str
-    batch: Batch
+    batch: Rows
     columns: tuple[Column, ...]
     left_out: tuple[str, ...]
 
 
-def gallery(grid: Grid, dataset_name: str, lam: float, runs_root: Path, data_root: Path) -> Gallery:
+def gallery(
+    grid: Grid,
+    dataset_name: str,
+    lam: float,
+    runs_root: Path,
+    data_root: Path,
+    *,
+    pairs: int = PAIRS,
+    like: str | None = None,
+) -> Gallery:
     """Mix the same pairs of test images by every policy of `params.yaml` that mixes.
 
     Every policy is given the same pairs and, if it draws lam, the same lam; all its other draws are seeded.
@@ -90,6 +90,8 @@ def gallery(grid: Grid, dataset_name: str, lam: float, runs_root: Path, data_roo
     Parameters
     ----------
     lam: in [0, 1]. runs_root: results/<tier>/runs. data_root: the folder that holds the editions.
+    pairs: how many at most.
+    like: the data set whose runs' settings are used for policies that no grid has on `dataset_name`.
 
     Raises
     ------
@@ -97,67 +99,80 @@ def gallery(grid: Grid, dataset_name: str, lam: float, runs_root: Path, data_roo
     """
     if not 0 <= lam <= 1:
         raise DmixError(f"lam is {lam}, and must be in 0..1")
-    if dataset_name not in grid.params.datasets:
-        raise DmixError(
-            f"there is no data set named {dataset_name!r}", f"choose one of {', '.join(grid.params.datasets)}"
-        )
-    mixing = [key for key, entry in grid.params.policies.items() if entry.kind != "none"]
-    runs = {key: choose_run(grid, dataset_name, key, runs_root) for key in mixing}
-    some = next((name for name in runs.values() if name is not None), None)
+    for name in (dataset_name, *([like] if like else [])):
+        if name not in grid.params.datasets:
+            raise DmixError(
+                f"there is no data set named {name!r}", f"choose one of {', '.join(grid.params.datasets)}"
+            )
+    runs = specs(grid, dataset_name, runs_root, like)
+    some = next((spec for spec in runs.values() if spec is not None), None)
     if some is None:
-        raise DmixError(f"no grid of params.yaml mixes the images of {dataset_name}")
+        raise DmixError(
+            f"no grid of params.yaml mixes the images of {dataset_name}",
+            "name a data set that one mixes, for the settings: --like cub",
+        )
     choose_device("cpu")
-    dataset = load_dataset(grid.runs[some], data_root)
-    batch = choose_pairs(dataset, data_root)
+    dataset = load_dataset(some, data_root)
+    batch = choose_pairs(dataset, data_root, load_part("view", some.settings["view"]), pairs)
     columns: list[Column] = []
     left_out: list[str] = []
-    for key, name in runs.items():
+    for key, spec in runs.items():
         title = grid.params.policies[key].title
-        if name is None:
+        if spec is None:
             left_out.append(f"{title}: no grid has it on {dataset_name}")
             continue
         try:
-            columns.append(_column(grid, name, dataset, batch, lam, runs_root))
+            columns.append(_column(grid, spec, dataset, batch, lam, runs_root))
         except DmixError as error:
             left_out.append(f"{title}: {error}")
     subject = f"{grid.params.datasets[dataset_name].title} ({dataset.edition} edition), tier {grid.tier}"
     return Gallery(subject, batch, tuple(columns), tuple(left_out))
 
 
-def _column(grid: Grid, name: str, dataset: Dataset, batch: Batch, lam: float, runs_root: Path) -> Column:
-    """Return the column of the policy of run `name`.
+def specs(grid: Grid, dataset: str, runs_root: Path, like: str | None) -> Mapping[str, RunSpec | None]:
+    """Return policy -> the run that shows it on `dataset`, None where no grid has one, of all that mix."""
+    found: dict[str, RunSpec | None] = {}
+    for key, entry in grid.params.policies.items():
+        if entry.kind == "none":
+            continue
+        name = choose_run(grid, dataset, key, runs_root)
+        if name is None and like is not None:
+            name = choose_run(grid, like, key, runs_root)
+        found[key] = None if name is None else on_dataset(grid, name, dataset)
+    return found
+
+
+def _column(
+    grid: Grid, spec: RunSpec, dataset: Dataset, batch: Rows, lam: float, runs_root: Path
+) -> Column:
+    """Return the column of the policy of a run.
 
     Raises
     ------
     DmixError: the policy has no file, cannot be built or chooses other pairs.
     """
-    if absent := grid.missing(name):
+    if spec.name in grid.runs and (absent := grid.missing(spec.name)):
         raise DmixError(f"not yet implemented, it needs {', '.join(absent)}")
-    built = build(grid, name, dataset, runs_root)
-    pictures = mix_pairs(built, batch, grid.runs[name].settings["recipe"], lam)
-    policy = grid.params.policies[grid.runs[name].axes["policy"]]
+    built = build(grid, spec, dataset, runs_root)
+    pictures = mix_pairs(built, batch, spec.settings["recipe"], lam)
+    policy = grid.params.policies[spec.axes["policy"]]
     untrained = policy.kind == "dynamic" and not built.trained
     return Column(f"{policy.title}\n(untrained)" if untrained else policy.title, pictures)
 
 
-def choose_pairs(dataset: Dataset, data_root: Path) -> Batch:
-    """Return up to five pairs: the first test image of each of the first classes that occur.
+def choose_pairs(dataset: Dataset, data_root: Path, view: View, pairs: int) -> Rows:
+    """Return up to `pairs` pairs: the first test image of each of the first classes that occur.
 
     Raises
     ------
-    DmixError: the images are files, which have no one size, or the masks are missing or damaged.
+    DmixError: an image, its mask or its box is missing or damaged.
     """
-    split = dataset.splits[SPLIT]
-    if not isinstance(split, Split):
-        raise DmixError(f"the images of {dataset.name} are files; only data sets in memory can be shown")
-    _, first = np.unique(split.labels, return_index=True)
-    pairs = min(PAIRS, len(first) // 2)
-    chosen = np.sort(first)[: 2 * pairs]
-    cover = object_cover(dataset, SPLIT, split.images.shape[-1], data_root)
-    return Batch(split.images[chosen], split.labels[chosen], None if cover is None else cover[chosen])
+    _, first = np.unique(dataset.splits[SPLIT].labels, return_index=True)
+    chosen = np.sort(first)[: 2 * min(pairs, len(first) // 2)]
+    return read_rows(dataset, chosen, view, data_root)
 
 
-def mix_pairs(built: Built, batch: Batch, recipe: Mapping[str, Any], lam: float) -> tuple[Picture, ...]:
+def mix_pairs(built: Built, batch: Rows, recipe: Mapping[str, Any], lam: float) -> tuple[Picture, ...]:
     """Mix the pairs as in training.
 
     Parameters
@@ -180,7 +195,7 @@ def mix_pairs(built: Built, batch: Batch, recipe: Mapping[str, Any], lam: float)
     return tuple(_picture(built, batch, images, mixed, row) for row in range(0, len(labels), 2))
 
 
-def _picture(built: Built, batch: Batch, images: Tensor, mixed: Mixed, row: int) -> Picture:
+def _picture(built: Built, batch: Rows, images: Tensor, mixed: Mixed, row: int) -> Picture:
     """Return the picture and the label that the network is trained with in `row`."""
     stage = mixed.hidden.layer if mixed.hidden else 0
     fed = mixed.hidden.apply(mixed.images) if mixed.hidden and stage == 0 else mixed.images
