@@ -112,8 +112,6 @@ def parser() -> argparse.ArgumentParser:
     show.add_argument(
         "--lam", type=float, default=0.6, metavar="L", help="where a policy draws lam (default: 0.6)"
     )
-    text = "whose runs' settings are used for policies that no grid has on the data set"
-    show.add_argument("--like", metavar="NAME", help=text)
     show.add_argument(
         "--out",
         type=Path,

@@ -24,7 +24,7 @@ from dmix.show.mismatch import mismatches
 from dmix.show.policies import build
 from dmix.show.rows import knows_objects
 
-COLUMNS = ["policy", "trained", "pairs", "mean_abs", "mean", "level", "mismatch"]
+COLUMNS = ["policy", "alpha", "trained", "pairs", "mean_abs", "mean", "level", "mismatch"]
 
 NOTHING = "No data set with known objects is on this machine."
 
@@ -52,13 +52,17 @@ def mismatch(
     frames, left_out = [], []
     for policy, spec in found.specs.items() if found else ():
         try:
-            built = build(source.grid, spec, found.dataset, source.runs_root)
+            built = build(source.grid, spec.name, found.dataset, source.runs_root)
         except DmixError as error:
             left_out.append(f"{source.title('policy', policy)} is left out: {error}.")
             continue
         of_pairs = mismatches(built, spec, found.dataset, source.data_root, batches=batches, pairs=pairs)
         dynamic = source.params.policies[policy].kind == "dynamic"
-        frames.append(quantiles(of_pairs["mismatch"], dots).assign(policy=policy, trained=built.trained or not dynamic))
+        frames.append(
+            quantiles(of_pairs["mismatch"], dots).assign(
+                policy=policy, alpha=spec.settings["policy"]["alpha"], trained=built.trained or not dynamic
+            )
+        )
     data = pd.concat(frames) if frames else pd.DataFrame(columns=COLUMNS)
     data = data.sort_values(["mean_abs", "policy", "level"], ignore_index=True)[COLUMNS]
     figure = source.canvas(height)
@@ -68,7 +72,9 @@ def mismatch(
     _draw(figure.subplots(), source, data)
     title = source.title("dataset", found.name)
     says = f"{title} ({found.dataset.edition} edition), {batches * pairs:,} pairs of test images per policy."
-    return Drawn(figure, data, alt=_alt(source, data), says=" ".join((says, *_notes(source, data), *left_out)))
+    return Drawn(
+        figure, data, alt=_alt(source, data), says=" ".join((says, *_notes(source, data), *left_out))
+    )
 
 
 @dataclass(frozen=True)
@@ -98,7 +104,7 @@ def _with_objects(source: Source) -> Found | None:
 
 
 def quantiles(values: pd.Series[float], dots: int) -> pd.DataFrame:
-    """Return level and mismatch of `dots` quantiles in the middle of equal parts, and the same means in each row.
+    """Return `dots` quantiles, in the middle of equal parts of the pairs; the means stand in each row.
 
     Columns: pairs (with a known share), mean_abs, mean, level, mismatch.
     """
@@ -131,11 +137,21 @@ def _draw(axis: Axes, source: Source, data: pd.DataFrame) -> None:
             markeredgewidth=0.8,
         )
         axis.plot(of_policy["mean"].iloc[0], row, "|", color="black", markersize=9, markeredgewidth=1.4)
-        axis.text(1.02, row, f"{of_policy['mean_abs'].iloc[0]:.3f}", transform=axis.get_yaxis_transform(), va="center", fontsize=7)
-    axis.text(1.02, -1, r"mean |share $-\ \lambda$|", transform=axis.get_yaxis_transform(), va="center", fontsize=7)
+        axis.text(
+            1.02,
+            row,
+            f"{of_policy['mean_abs'].iloc[0]:.3f}",
+            transform=axis.get_yaxis_transform(),
+            va="center",
+            fontsize=7,
+        )
+    axis.text(
+        1.02, -1, r"mean |share $-\ \lambda$|", transform=axis.get_yaxis_transform(), va="center", fontsize=7
+    )
     axis.set_yticks(range(len(policies)), [_title(source, data, policy) for policy in policies])
     axis.set_ylim(len(policies) - 0.5, -0.6)
-    axis.set_xlim(-1, 1)
+    widest = float(data["mismatch"].abs().max())
+    axis.set_xlim(-1.05 * widest, 1.05 * widest)
     axis.grid(visible=False, axis="y")
     axis.set_xlabel(r"true share of the own object $-\ \lambda$")
     kinds = {kind: look for kind, look in LOOKS.items() if kind != "none"}
@@ -147,8 +163,9 @@ def _draw(axis: Axes, source: Source, data: pd.DataFrame) -> None:
 
 
 def _title(source: Source, data: pd.DataFrame, policy: str) -> str:
-    trained = bool(data[data["policy"] == policy]["trained"].iloc[0])
-    return source.title("policy", policy) + ("" if trained else " (untrained)")
+    first = data[data["policy"] == policy].iloc[0]
+    mark = "" if first["trained"] else " (untrained)"
+    return rf"{source.title('policy', policy)}{mark}, $\alpha$ = {first['alpha']:g}"
 
 
 def _notes(source: Source, data: pd.DataFrame) -> list[str]:
@@ -156,7 +173,7 @@ def _notes(source: Source, data: pd.DataFrame) -> list[str]:
     first = data.drop_duplicates("policy")
     fewer = first[first["pairs"] < first["pairs"].max()]
     return [
-        f"Of {source.title('policy', row['policy'])}, the {row['pairs']:,} whose share is defined: those mixed as images."
+        f"Of {source.title('policy', row['policy'])}, the {row['pairs']:,} that it mixes as images."
         for row in fewer.to_dict("records")
     ]
 
@@ -166,4 +183,6 @@ def _alt(source: Source, data: pd.DataFrame) -> str:
         f"{source.title('policy', row['policy'])} {row['mean_abs']:.3f}"
         for row in data.drop_duplicates("policy").to_dict("records")
     )
-    return f"Rows of quantiles of true share minus lam, a row for each policy. Mean absolute mismatch: {means}."
+    return (
+        f"Rows of quantiles of true share minus lam, a row for each policy. Mean absolute mismatch: {means}."
+    )

@@ -68,7 +68,9 @@ def _panel(axis: Axes, data: pd.DataFrame, xi: float, t: tuple[float, ...]) -> N
         color = COLORS[place % len(COLORS)]
         axis.plot(curve["lam"], curve["r"], color=color, linestyle=STYLES[place % len(STYLES)])
         lam, r = curve["lam"].to_numpy(), curve["r"].to_numpy()
-        at = int(np.abs(np.maximum(lam, LEFTMOST) / max(xi, LEFTMOST) + r - 1).argmin() or LEFTMOST * len(lam))
+        at = int(
+            np.abs(np.maximum(lam, LEFTMOST) / max(xi, LEFTMOST) + r - 1).argmin() or LEFTMOST * len(lam)
+        )
         axis.annotate(
             f"t = {exponent:g}",
             (lam[at], r[at]),

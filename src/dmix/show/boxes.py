@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from dmix.data.sets import aircraft, cars, cub
+from dmix.data.sets import cars, cub
 from dmix.data.sets.dataset import Dataset, FileSplit
 from dmix.data.sets.image_files import LooseFiles
 from dmix.data.sets.listed import Place, read_content, read_keyed_lines
@@ -139,4 +139,3 @@ def _box(place: Place, where: str, x0: float, y0: float, x1: float, y1: float) -
     if box.x1 <= max(box.x0, 0) or box.y1 <= max(box.y0, 0):
         raise place.fault(f"{where}: the box {tuple(box)} (x0, y0, x1, y1) holds no pixel")
     return box
-

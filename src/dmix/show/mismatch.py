@@ -51,9 +51,7 @@ def mismatches(
     return frame.assign(mismatch=frame["share"] - frame["lam"])[COLUMNS]
 
 
-def choose_batches(
-    labels: npt.NDArray[np.int64], batches: int, pairs: int
-) -> list[npt.NDArray[np.int64]]:
+def choose_batches(labels: npt.NDArray[np.int64], batches: int, pairs: int) -> list[npt.NDArray[np.int64]]:
     """Return indices of the images of each batch, neighbours being partners of different classes.
 
     Images are drawn without replacement within a batch. A pair of one class has its second image replaced.

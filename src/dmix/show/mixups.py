@@ -20,11 +20,10 @@ from dmix.engine.device import choose_device
 from dmix.engine.parts import load_dataset, load_part
 from dmix.errors import DmixError
 from dmix.grid.expand import Grid
-from dmix.grid.spec import RunSpec
 from dmix.policies.policy import Draws, Mixed
 from dmix.show.draws import PairedDraws
 from dmix.show.objects import NumpySeesConstants, own_share
-from dmix.show.policies import Built, build, choose_run, on_dataset
+from dmix.show.policies import Built, build, choose_run
 from dmix.show.rows import SPLIT, Rows, read_rows
 
 PAIRS = 5
@@ -80,7 +79,6 @@ def gallery(
     data_root: Path,
     *,
     pairs: int = PAIRS,
-    like: str | None = None,
 ) -> Gallery:
     """Mix the same pairs of test images by every policy of `params.yaml` that mixes.
 
@@ -91,7 +89,6 @@ def gallery(
     ----------
     lam: in [0, 1]. runs_root: results/<tier>/runs. data_root: the folder that holds the editions.
     pairs: how many at most.
-    like: the data set whose runs' settings are used for policies that no grid has on `dataset_name`.
 
     Raises
     ------
@@ -99,63 +96,46 @@ def gallery(
     """
     if not 0 <= lam <= 1:
         raise DmixError(f"lam is {lam}, and must be in 0..1")
-    for name in (dataset_name, *([like] if like else [])):
-        if name not in grid.params.datasets:
-            raise DmixError(
-                f"there is no data set named {name!r}", f"choose one of {', '.join(grid.params.datasets)}"
-            )
-    runs = specs(grid, dataset_name, runs_root, like)
-    some = next((spec for spec in runs.values() if spec is not None), None)
-    if some is None:
+    if dataset_name not in grid.params.datasets:
         raise DmixError(
-            f"no grid of params.yaml mixes the images of {dataset_name}",
-            "name a data set that one mixes, for the settings: --like cub",
+            f"there is no data set named {dataset_name!r}", f"choose one of {', '.join(grid.params.datasets)}"
         )
+    mixing = [key for key, entry in grid.params.policies.items() if entry.kind != "none"]
+    runs = {key: choose_run(grid, dataset_name, key, runs_root) for key in mixing}
+    some = next((name for name in runs.values() if name is not None), None)
+    if some is None:
+        raise DmixError(f"no grid of params.yaml mixes the images of {dataset_name}")
     choose_device("cpu")
-    dataset = load_dataset(some, data_root)
-    batch = choose_pairs(dataset, data_root, load_part("view", some.settings["view"]), pairs)
+    dataset = load_dataset(grid.runs[some], data_root)
+    view = load_part("view", grid.runs[some].settings["view"])
+    batch = choose_pairs(dataset, data_root, view, pairs)
     columns: list[Column] = []
     left_out: list[str] = []
-    for key, spec in runs.items():
+    for key, name in runs.items():
         title = grid.params.policies[key].title
-        if spec is None:
+        if name is None:
             left_out.append(f"{title}: no grid has it on {dataset_name}")
             continue
         try:
-            columns.append(_column(grid, spec, dataset, batch, lam, runs_root))
+            columns.append(_column(grid, name, dataset, batch, lam, runs_root))
         except DmixError as error:
             left_out.append(f"{title}: {error}")
     subject = f"{grid.params.datasets[dataset_name].title} ({dataset.edition} edition), tier {grid.tier}"
     return Gallery(subject, batch, tuple(columns), tuple(left_out))
 
 
-def specs(grid: Grid, dataset: str, runs_root: Path, like: str | None) -> Mapping[str, RunSpec | None]:
-    """Return policy -> the run that shows it on `dataset`, None where no grid has one, of all that mix."""
-    found: dict[str, RunSpec | None] = {}
-    for key, entry in grid.params.policies.items():
-        if entry.kind == "none":
-            continue
-        name = choose_run(grid, dataset, key, runs_root)
-        if name is None and like is not None:
-            name = choose_run(grid, like, key, runs_root)
-        found[key] = None if name is None else on_dataset(grid, name, dataset)
-    return found
-
-
-def _column(
-    grid: Grid, spec: RunSpec, dataset: Dataset, batch: Rows, lam: float, runs_root: Path
-) -> Column:
-    """Return the column of the policy of a run.
+def _column(grid: Grid, name: str, dataset: Dataset, batch: Rows, lam: float, runs_root: Path) -> Column:
+    """Return the column of the policy of run `name`.
 
     Raises
     ------
     DmixError: the policy has no file, cannot be built or chooses other pairs.
     """
-    if spec.name in grid.runs and (absent := grid.missing(spec.name)):
+    if absent := grid.missing(name):
         raise DmixError(f"not yet implemented, it needs {', '.join(absent)}")
-    built = build(grid, spec, dataset, runs_root)
-    pictures = mix_pairs(built, batch, spec.settings["recipe"], lam)
-    policy = grid.params.policies[spec.axes["policy"]]
+    built = build(grid, name, dataset, runs_root)
+    pictures = mix_pairs(built, batch, grid.runs[name].settings["recipe"], lam)
+    policy = grid.params.policies[grid.runs[name].axes["policy"]]
     untrained = policy.kind == "dynamic" and not built.trained
     return Column(f"{policy.title}\n(untrained)" if untrained else policy.title, pictures)
 

@@ -7,6 +7,7 @@ partners for each seed (`lam_groups`), as for processes of one run; no parameter
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -62,7 +63,7 @@ class Networks(nn.Module):
         sizes = (2, WIDTH, WIDTH, classes)
         self.weights = nn.ParameterList()
         self.biases = nn.ParameterList()
-        for layer, (inputs, outputs) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+        for layer, (inputs, outputs) in enumerate(itertools.pairwise(sizes)):
             drawn = [
                 torch.randn(inputs, outputs, generator=torch.Generator().manual_seed(derive(seed, layer)))
                 for seed in range(seeds)
@@ -165,10 +166,7 @@ def _batches(moons: Moons, training: Training) -> Iterator[tuple[Tensor, Tensor]
     """Yield indices (S, B) of labelled and of unlabelled points, with replacement, from a stream per seed."""
     streams = [np.random.default_rng([seed, 2]) for seed in range(moons.seeds)]
     drawn = [
-        [
-            stream.integers(points.shape[1], size=(training.steps, training.batch))
-            for stream in streams
-        ]
+        [stream.integers(points.shape[1], size=(training.steps, training.batch)) for stream in streams]
         for points in (moons.labelled, moons.unlabelled)
     ]
     labelled, unlabelled = (torch.from_numpy(np.stack(index, 1)) for index in drawn)

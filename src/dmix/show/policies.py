@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import safetensors.torch
@@ -13,7 +13,6 @@ from dmix.data.sets.dataset import Dataset
 from dmix.engine.assemble import assemble
 from dmix.errors import DmixError
 from dmix.grid.expand import Grid
-from dmix.grid.spec import RunSpec
 from dmix.methods.supervised import Supervised
 from dmix.policies.policy import Context, Policy
 from dmix.record import read_record
@@ -56,30 +55,19 @@ def choose_run(grid: Grid, dataset: str, policy: str, runs_root: Path) -> str | 
     return min(candidates, key=rank, default=None)
 
 
-def on_dataset(grid: Grid, name: str, dataset: str) -> RunSpec:
-    """Return run `name`; if it is of another data set, what it would be on `dataset`, which no grid has."""
-    spec, cell = grid.runs[name], grid.cells[name]
-    if spec.axes["dataset"] == dataset:
-        return spec
-    moved = replace(cell, axes={**cell.axes, "dataset": dataset})
-    settings, neutral = grid.resolver.sections(moved)
-    return replace(spec, axes=moved.axes, settings=settings, neutral=neutral)
-
-
-def build(grid: Grid, spec: RunSpec, dataset: Dataset, runs_root: Path) -> Built:
-    """Return the policy of a run on the CPU, as the finished run left it, else as the run starts.
+def build(grid: Grid, name: str, dataset: Dataset, runs_root: Path) -> Built:
+    """Return the policy of run `name` on the CPU, as the finished run left it, else as the run starts.
 
     Raises
     ------
     DmixError: the run's weights are not those that its record names.
     """
-    trainer = assemble(spec, dataset, torch.device("cpu"))
+    trainer = assemble(grid.runs[name], dataset, torch.device("cpu"))
     method = trainer.method
     assert isinstance(method, Supervised)
-    place = grid.folders.get(spec.name)
-    folder = runs_root / place if place else None
-    trained = folder is not None and _finished(folder)
-    if folder is not None and trained:
+    folder = runs_root / grid.folders[name]
+    trained = _finished(folder)
+    if trained:
         method.load_state_dict(safetensors.torch.load(_weights(folder)))
     step = trainer.total if trained else 0
     return Built(

@@ -16,7 +16,7 @@ def run(options: argparse.Namespace) -> int:
 
     target = options.out or RESULTS / grid.tier / "show" / f"mixups-{options.dataset}.png"
     check_format(target)
-    found = gallery(grid, options.dataset, options.lam, runs_folder(grid.tier), DATA, like=options.like)
+    found = gallery(grid, options.dataset, options.lam, runs_folder(grid.tier), DATA)
     save(draw(found), target)
     for line in found.left_out:
         print(f"left out: {line}")
