@@ -49,32 +49,37 @@ def mismatch(
     """
     choose_device("cpu")
     found = _with_objects(source)
+    if found is None:
+        return _empty(source, height)
     frames, left_out = [], []
-    for policy, spec in found.specs.items() if found else ():
+    for policy, spec in found.specs.items():
         try:
             built = build(source.grid, spec.name, found.dataset, source.runs_root)
+            of_pairs = mismatches(built, spec, found.dataset, source.data_root, batches=batches, pairs=pairs)
         except DmixError as error:
             left_out.append(f"{source.title('policy', policy)} is left out: {error}.")
             continue
-        of_pairs = mismatches(built, spec, found.dataset, source.data_root, batches=batches, pairs=pairs)
-        dynamic = source.params.policies[policy].kind == "dynamic"
+        trained = built.trained or source.params.policies[policy].kind != "dynamic"
+        alpha = spec.settings["policy"]["alpha"]
         frames.append(
-            quantiles(of_pairs["mismatch"], dots).assign(
-                policy=policy, alpha=spec.settings["policy"]["alpha"], trained=built.trained or not dynamic
-            )
+            quantiles(of_pairs["mismatch"], dots).assign(policy=policy, alpha=alpha, trained=trained)
         )
-    data = pd.concat(frames) if frames else pd.DataFrame(columns=COLUMNS)
-    data = data.sort_values(["mean_abs", "policy", "level"], ignore_index=True)[COLUMNS]
+    if not frames:
+        return _empty(source, height)
+    data = pd.concat(frames).sort_values(["mean_abs", "policy", "level"], ignore_index=True)[COLUMNS]
     figure = source.canvas(height)
-    if found is None or data.empty:
-        figure.text(0.5, 0.5, NOTHING, ha="center", va="center")
-        return Drawn(figure, data, alt="Nothing to draw yet.", says=NOTHING)
     _draw(figure.subplots(), source, data)
     title = source.title("dataset", found.name)
     says = f"{title} ({found.dataset.edition} edition), {batches * pairs:,} pairs of test images per policy."
     return Drawn(
         figure, data, alt=_alt(source, data), says=" ".join((says, *_notes(source, data), *left_out))
     )
+
+
+def _empty(source: Source, height: float) -> Drawn:
+    figure = source.canvas(height)
+    figure.text(0.5, 0.5, NOTHING, ha="center", va="center")
+    return Drawn(figure, pd.DataFrame(columns=COLUMNS), alt=NOTHING, says=NOTHING)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import pandas as pd
 from annotated_types import Gt, Interval
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from dmix.errors import DmixError
 from dmix.part import part
@@ -87,7 +88,7 @@ def _titles(galleries: Any) -> list[str]:
 def _draw(figure: Figure, source: Source, galleries: Mapping[str, Gallery], titles: Sequence[str]) -> None:
     rows = [(name, pair) for name, each in galleries.items() for pair in range(len(each.batch.labels) // 2)]
     axes = figure.subplots(len(rows), 2 + len(titles), squeeze=False)
-    figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0.04, hspace=0.02)
+    figure.set_layout_engine(ConstrainedLayoutEngine(w_pad=0.01, h_pad=0.01, wspace=0.04, hspace=0.02))
     for axis, title in zip(axes[0], ("own image", "partner", *titles), strict=True):
         axis.set_title(title, fontsize=7, rotation=40, ha="left", va="bottom", x=0.2, pad=2)
     for (name, pair), line in zip(rows, axes, strict=True):

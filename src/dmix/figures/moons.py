@@ -1,4 +1,4 @@
-"""Decision regions of networks that learn from false pseudo-labels, by plain mixup and by DM with the strategy.
+"""Decision regions learned from false pseudo-labels, by plain mixup and by DM with the strategy.
 
 The paper's Figure 3 is a drawing. This one is an experiment: networks of the plane, this package's add-on of
 pairs, pseudo-labels of a teacher that knows the labelled points alone.
@@ -6,13 +6,13 @@ pairs, pseudo-labels of a teacher that knows the labelled points alone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import torch
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, Interval
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
@@ -23,11 +23,17 @@ from dmix.show.moons import Moons, draw_moons
 from dmix.show.plane import Mixing, Networks, Training, accuracy, train
 
 TINTS = ("#dbeaf5", "#fbe3d2", "#dcefdf")
-HATCHES = ("", "//", "..")
+HATCHES = ("", "///", "\\\\\\")
+HATCH_GREY = "#b4b4b4"
 COLORS = ("#0072b2", "#d55e00", "#117733")
 MARKERS = ("o", "^", "D")
-PLAIN, OURS = "Mixup", "DM(CE) and AS"
-TEACHER, OWN = "teacher", "own"
+ALONE, PLAIN, STRATEGY, OURS = "labels alone", "Mixup", "Mixup and AS", "DM(CE) and AS"
+TEACHER, RANDOM, OWN = "teacher", "random", "own"
+SOURCES = {
+    TEACHER: "with the teacher's pseudo-labels",
+    RANDOM: "with as many wrong ones, but at random places",
+    OWN: "with those of the network itself at every step",
+}
 MARGIN, GRID = 0.25, 240
 
 
@@ -36,7 +42,7 @@ def moons(
     source: Source,
     *,
     seeds: Annotated[int, Gt(1)],
-    classes: Annotated[int, Ge(2)] = 3,
+    classes: Annotated[int, Interval(ge=2, le=3)],
     labelled: Annotated[int, Gt(0)],
     unlabelled: Annotated[int, Gt(0)],
     noise: Annotated[float, Ge(0)],
@@ -45,32 +51,33 @@ def moons(
     steps: Annotated[int, Gt(0)],
     batch: Annotated[int, Gt(0)],
     lr: Annotated[float, Gt(0)],
-    height: float = 2.1,
+    height: float = 1.95,
 ) -> Drawn:
     """Draw the seed of the median difference, once for each of the two ways of mixing.
 
     Parameters
     ----------
-    seeds: how many. classes, labelled, unlabelled, noise: see `dmix.show.moons.draw_moons`; at most 3 classes
-    are told apart. alpha: of Mixup. eta: of DM. steps, batch, lr: of SGD. height: in inches.
+    seeds: how many. classes, labelled, unlabelled, noise: see `dmix.show.moons.draw_moons`. alpha: of Mixup.
+    eta: of DM. steps, batch, lr: of SGD. height: in inches.
     """
     choose_device("cpu")
     points = draw_moons(seeds, classes, labelled, unlabelled, noise)
     training = Training(steps=steps, batch=batch, lr=lr, alpha=alpha)
     mixings = {
         PLAIN: Mixing(None, "free", "both"),
-        "Mixup and AS": Mixing(None, "at_most_half", "labelled"),
-        "DM(CE)": Mixing(eta, "free", "both"),
+        STRATEGY: Mixing(None, "at_most_half", "labelled"),
         OURS: Mixing(eta, "at_most_half", "labelled"),
     }
     teacher = train(points, training)
     guessed = teacher.classes(points.unlabelled)
+    wrong = (guessed != points.true).float().mean().item()
+    given = {TEACHER: guessed, RANDOM: wrong_at_random(points, wrong), OWN: None}
     shown: dict[str, Networks] = {}
-    rows = [_row("labels alone", "none", accuracy(teacher, points), None)]
-    for pseudo in (TEACHER, OWN):
+    rows = [_row(ALONE, "none", accuracy(teacher, points), None)]
+    for pseudo, fixed in given.items():
         plain: torch.Tensor | None = None
         for name, mixing in mixings.items():
-            networks = train(points, training, mixing, guessed if pseudo == TEACHER else OWN)
+            networks = train(points, training, mixing, fixed)
             if pseudo == TEACHER:
                 shown[name] = networks
             found = accuracy(networks, points)
@@ -83,8 +90,7 @@ def moons(
     for axis, name in zip(axes, (PLAIN, OURS), strict=True):
         _panel(axis, name, shown[name], points, guessed, seed)
     figure.legend(handles=_handles(), loc="outside lower center", ncols=4, handletextpad=0.2, columnspacing=1)
-    wrong = 100 * (guessed != points.true).float().mean().item()
-    return Drawn(figure, data, alt=_alt(data, seed), says=_says(data, seed, wrong, classes))
+    return Drawn(figure, data, alt=_alt(data, seed), says=_says(data, seed, wrong))
 
 
 def _row(name: str, pseudo: str, found: torch.Tensor, plain: torch.Tensor | None) -> pd.DataFrame:
@@ -112,17 +118,19 @@ def _panel(
     axis: Axes, name: str, networks: Networks, points: Moons, guessed: torch.Tensor, seed: int
 ) -> None:
     x, y = (points.unlabelled[seed, :, side].numpy() for side in (0, 1))
-    across = np.linspace(x.min() - MARGIN, x.max() + MARGIN, GRID, dtype=np.float32)
-    down = np.linspace(y.min() - MARGIN, y.max() + MARGIN, GRID, dtype=np.float32)
+    all_points = np.concatenate([points.unlabelled[seed].numpy(), points.labelled[seed].numpy()])
+    low, high = all_points.min(0) - MARGIN, all_points.max(0) + MARGIN
+    across, down = (np.linspace(*ends, GRID, dtype=np.float32) for ends in zip(low, high, strict=True))
     plane = np.stack(np.meshgrid(across, down), 2).reshape(1, -1, 2)
     # All networks see the same points; only one of them is shown.
     region = networks.classes(torch.from_numpy(np.repeat(plane, points.seeds, 0)))[seed].view(GRID, GRID)
-    levels = np.arange(points.classes + 1) - 0.5
-    axis.contourf(across, down, region, levels, colors=TINTS[: points.classes], hatches=HATCHES)
+    levels = (np.arange(points.classes + 1) - 0.5).tolist()
+    filled = axis.contourf(across, down, region, levels, colors=TINTS[: points.classes], hatches=HATCHES)
+    filled.set(edgecolor=HATCH_GREY, linewidth=0)
     for of_class in range(points.classes):
         axis.contour(across, down, region == of_class, [0.5], colors="black", linewidths=0.9)
         chosen = (guessed[seed] == of_class).numpy()
-        style = {"color": COLORS[of_class], "linestyle": "", "marker": MARKERS[of_class]}
+        style: dict[str, Any] = {"color": COLORS[of_class], "linestyle": "", "marker": MARKERS[of_class]}
         axis.plot(x[chosen], y[chosen], markersize=1.6, markeredgewidth=0, alpha=0.8, **style)
         own = points.labelled[seed][points.y[seed] == of_class].numpy()
         axis.plot(own[:, 0], own[:, 1], markersize=7, markeredgecolor="white", markeredgewidth=0.8, **style)
@@ -133,7 +141,7 @@ def _panel(
 
 
 def _handles() -> list[Line2D]:
-    mark = {"linestyle": "", "color": "black"}
+    mark: dict[str, Any] = {"linestyle": "", "color": "black"}
     return [
         Line2D([], [], marker="o", markersize=6, label="labelled", **mark),
         Line2D([], [], marker="o", markersize=2, label="pseudo-labelled", **mark),
@@ -142,38 +150,63 @@ def _handles() -> list[Line2D]:
     ]
 
 
-def mean_of(data: pd.DataFrame, mixing: str, pseudo: str, column: str) -> str:
-    """Return "mean ± standard error" of a column over seeds, two digits."""
-    found = data[(data["mixing"] == mixing) & (data["pseudo"] == pseudo)][column]
-    return f"{found.mean():.2f} ± {found.sem():.2f}"
+def values_of(data: pd.DataFrame, mixing: str, pseudo: str, column: str) -> npt.NDArray[np.float64]:
+    """Return a column of one way of mixing with one kind of pseudo-labels, a value for each seed."""
+    chosen = (data["mixing"] == mixing) & (data["pseudo"] == pseudo)
+    return data.loc[chosen, column].to_numpy(np.float64)
 
 
-def _says(data: pd.DataFrame, seed: int, wrong: float, classes: int) -> str:
+def standard_error(values: npt.NDArray[np.float64]) -> float:
+    """Return the standard error of the mean of (n,) values, n >= 2."""
+    return float(values.std(ddof=1) / len(values) ** 0.5)
+
+
+def _mean(data: pd.DataFrame, mixing: str, pseudo: str, column: str) -> str:
+    """Return "mean ± standard error" over seeds, two digits."""
+    values = values_of(data, mixing, pseudo, column)
+    return f"{values.mean():.2f} ± {standard_error(values):.2f}"
+
+
+def _says(data: pd.DataFrame, seed: int, wrong: float) -> str:
     """Return the accuracies over seeds and the paired differences, with standard errors."""
-    top1 = {name: mean_of(data, name, TEACHER, "top1") for name in (PLAIN, OURS)}
-    gains = {pseudo: mean_of(data, OURS, pseudo, "gain") for pseudo in (TEACHER, OWN)}
-    two = " With two classes the decoupled term is zero and DM is Mixup." if classes == 2 else ""
+    top1 = ", ".join(f"{name} {_mean(data, name, TEACHER, 'top1')}" for name in (PLAIN, OURS))
+    gains = "; ".join(
+        f"{words} {_mean(data, OURS, pseudo, 'gain')} "
+        f"({_mean(data, STRATEGY, pseudo, 'gain')} by the strategy without the decoupled term)"
+        for pseudo, words in SOURCES.items()
+    )
     return (
-        f"Of the pseudo-labels {wrong:.0f} % are wrong. Accuracy (%) on new points, mean and standard error over "
-        f"{data['seed'].nunique()} seeds: labels alone {mean_of(data, 'labels alone', 'none', 'top1')}, "
-        f"{PLAIN} {top1[PLAIN]}, {OURS} {top1[OURS]}; difference of the two {gains[TEACHER]}, and {gains[OWN]} where "
-        f"each network makes its own pseudo-labels at every step. {_verdict(data)} "
-        f"Shown is the seed of the median difference, {seed}.{two}"
+        f"Of the pseudo-labels, {100 * wrong:.0f} % are wrong. "
+        f"Accuracy (%) on new points, mean and standard error over {data['seed'].nunique()} seeds: "
+        f"{ALONE} {_mean(data, ALONE, 'none', 'top1')}, {top1}. "
+        f"Gain of {OURS} over {PLAIN}: {gains}. {verdict(data)} "
+        f"Shown is the seed of the median gain, {seed}."
     )
 
 
-def _verdict(data: pd.DataFrame) -> str:
-    """Say whether the gain with the teacher's pseudo-labels is beyond two standard errors."""
-    gain = data[(data["mixing"] == OURS) & (data["pseudo"] == TEACHER)]["gain"]
-    if abs(gain.mean()) <= 2 * gain.sem():
-        return "So the boundary is not corrected here: the two cannot be told apart."
-    return f"So {OURS if gain.mean() > 0 else PLAIN} is better here, beyond two standard errors."
+def verdict(data: pd.DataFrame) -> str:
+    """Say whether the gain with the teacher's pseudo-labels, those drawn, is beyond two standard errors."""
+    gain = values_of(data, OURS, TEACHER, "gain")
+    if abs(gain.mean()) <= 2 * standard_error(gain):
+        return "The two panels cannot be told apart by accuracy: the boundary is not corrected here."
+    return f"{OURS if gain.mean() > 0 else PLAIN} is better by more than two standard errors in the panels."
+
+
+def wrong_at_random(points: Moons, share: float) -> torch.Tensor:
+    """Return pseudo-classes (S, N), of which `share` are another than the true one, wherever they lie."""
+    found = points.true.clone()
+    for seed in range(points.seeds):
+        rng = np.random.default_rng([seed, 3])
+        chosen = torch.from_numpy(rng.choice(found.shape[1], round(share * found.shape[1]), replace=False))
+        shift = torch.from_numpy(rng.integers(1, points.classes, size=len(chosen)))
+        found[seed, chosen] = (found[seed, chosen] + shift) % points.classes
+    return found
 
 
 def _alt(data: pd.DataFrame, seed: int) -> str:
     at = data[(data["seed"] == seed) & (data["pseudo"] == TEACHER)].set_index("mixing")["top1"]
     return (
-        "Two panels of points in the plane with decision regions, boundaries and crossed wrong pseudo-labels. "
+        "Two panels of points in the plane: decision regions, boundaries, crossed wrong pseudo-labels. "
         f"Accuracy in this picture: {PLAIN} {at[PLAIN]:.1f} %, {OURS} {at[OURS]:.1f} %. Over all seeds: "
-        f"{mean_of(data, PLAIN, TEACHER, 'top1')} and {mean_of(data, OURS, TEACHER, 'top1')}."
+        f"{_mean(data, PLAIN, TEACHER, 'top1')} and {_mean(data, OURS, TEACHER, 'top1')}."
     )

@@ -6,6 +6,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from dmix.errors import DmixError
+from dmix.policies.policy import Mixed
 
 
 class Neighbours(np.random.Generator):
@@ -36,3 +41,15 @@ class PairedDraws(Neighbours):
     def beta(self, a: Any, b: Any, size: Any = None) -> Any:
         """Return `lam`, or an array full of it."""
         return self.lam if size is None else np.full(size, self.lam)
+
+
+def require_neighbours(mixed: Mixed, labels: Tensor) -> None:
+    """Raise DmixError where a row that is mixed has another partner than its neighbour.
+
+    Parameters
+    ----------
+    labels: (N,) int64 of the rows, N even.
+    """
+    partner = torch.arange(len(labels)) ^ 1
+    if not ((mixed.y_b == labels[partner]) | (mixed.lam == 1)).all():
+        raise DmixError("it takes its partners from elsewhere than draws.host.permutation")

@@ -15,7 +15,7 @@ from dmix.engine.parts import load_part
 from dmix.engine.seeding import derive
 from dmix.grid.spec import RunSpec
 from dmix.policies.policy import Draws
-from dmix.show.draws import Neighbours
+from dmix.show.draws import Neighbours, require_neighbours
 from dmix.show.objects import NumpySeesConstants, own_shares_of_pairs
 from dmix.show.policies import Built
 from dmix.show.rows import SPLIT, Rows, read_rows
@@ -39,7 +39,7 @@ def mismatches(
 
     Raises
     ------
-    DmixError: the data are damaged.
+    DmixError: the data are damaged, or the policy chooses other pairs.
     """
     view = load_part("view", spec.settings["view"])
     found = []
@@ -75,10 +75,12 @@ def mixed_shares(
     recipe = spec.settings["recipe"]
     images = Normaliser(recipe["mean"], recipe["std"], torch.device("cpu"))(torch.from_numpy(rows.images))
     images.requires_grad_()
+    labels = torch.from_numpy(rows.labels)
     noise = torch.Generator().manual_seed(derive(0, "mismatch", "noise", number))
     draws = Draws(Neighbours(derive(0, "mismatch", "host", number)), noise)
     with NumpySeesConstants():
-        mixed = built.policy.mix(images, torch.from_numpy(rows.labels), draws, built.context)
+        mixed = built.policy.mix(images, labels, draws, built.context)
+    require_neighbours(mixed, labels)
     lam = mixed.lam[::2].detach().numpy()
     if mixed.hidden is not None and mixed.hidden.layer > 0:
         return lam, np.full_like(lam, np.nan)

@@ -21,7 +21,7 @@ from dmix.engine.parts import load_dataset, load_part
 from dmix.errors import DmixError
 from dmix.grid.expand import Grid
 from dmix.policies.policy import Draws, Mixed
-from dmix.show.draws import PairedDraws
+from dmix.show.draws import PairedDraws, require_neighbours
 from dmix.show.objects import NumpySeesConstants, own_share
 from dmix.show.policies import Built, build, choose_run
 from dmix.show.rows import SPLIT, Rows, read_rows
@@ -169,9 +169,7 @@ def mix_pairs(built: Built, batch: Rows, recipe: Mapping[str, Any], lam: float) 
     draws = Draws(PairedDraws(SEED, lam), torch.Generator().manual_seed(SEED))
     with NumpySeesConstants():
         mixed = built.policy.mix(images, labels, draws, built.context)
-    partner = torch.arange(len(labels)) ^ 1
-    if not ((mixed.y_b == labels[partner]) | (mixed.lam == 1)).all():
-        raise DmixError("it takes its partners from elsewhere than draws.host.permutation")
+    require_neighbours(mixed, labels)
     return tuple(_picture(built, batch, images, mixed, row) for row in range(0, len(labels), 2))
 
 

@@ -34,12 +34,16 @@ class Moons:
     true: Tensor
     test: Tensor
     y_test: Tensor
-    classes: int
 
     @property
     def seeds(self) -> int:
         """S."""
         return len(self.y)
+
+    @property
+    def classes(self) -> int:
+        """The number of classes, all of which have labelled points."""
+        return int(self.y.max()) + 1
 
 
 def draw_moons(seeds: int, classes: int, labelled: int, unlabelled: int, noise: float) -> Moons:
@@ -49,15 +53,14 @@ def draw_moons(seeds: int, classes: int, labelled: int, unlabelled: int, noise: 
     ----------
     labelled, unlabelled: points of a class. noise: standard deviation of both coordinates; the radius is 1.
     """
-    parts = []
+    drawn = []
     for seed in range(seeds):
         x, y = points(classes, labelled + unlabelled, noise, np.random.default_rng([seed, 0]))
         # The points of a class are drawn independently, so the first ones are a random choice.
         first = np.arange(len(y)) % (labelled + unlabelled) < labelled
-        x_test, y_test = points(classes, TEST, noise, np.random.default_rng([seed, 1]))
-        parts.append((x[first], y[first], x[~first], y[~first], x_test, y_test))
-    stacked = [torch.from_numpy(np.stack(part)) for part in zip(*parts, strict=True)]
-    return Moons(*stacked, classes)
+        test = points(classes, TEST, noise, np.random.default_rng([seed, 1]))
+        drawn.append((x[first], y[first], x[~first], y[~first], *test))
+    return Moons(*(torch.from_numpy(np.stack(part)) for part in zip(*drawn, strict=True)))
 
 
 def points(classes: int, each: int, noise: float, rng: np.random.Generator) -> tuple[Floats, Ints]:

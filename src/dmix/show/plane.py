@@ -10,7 +10,6 @@ import functools
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
@@ -81,7 +80,8 @@ class Networks(nn.Module):
     @torch.no_grad()
     def classes(self, points: Tensor) -> Tensor:
         """Return the predicted classes (S, N) of points (S, N, 2)."""
-        return self(points.flatten(0, 1)).argmax(1).view(points.shape[:2])
+        found: Tensor = self(points.flatten(0, 1)).argmax(1)
+        return found.view(points.shape[:2])
 
 
 def accuracy(networks: Networks, moons: Moons) -> Tensor:
@@ -93,7 +93,7 @@ def train(
     moons: Moons,
     training: Training,
     mixing: Mixing | None = None,
-    pseudo: Tensor | Literal["own"] = "own",
+    pseudo: Tensor | None = None,
 ) -> Networks:
     """Train a network for each seed on labelled points, and on mixed ones if `mixing` says how.
 
@@ -101,8 +101,8 @@ def train(
 
     Parameters
     ----------
-    pseudo: int64 (S, N), the fixed pseudo-classes of the unlabelled points; "own": those that the network
-        itself predicts at each step.
+    pseudo: int64 (S, N), fixed pseudo-classes of the unlabelled points; without, they are those that the
+        network itself predicts at each step.
     """
     networks = Networks(moons.seeds, moons.classes)
     optimizer = torch.optim.SGD(networks.parameters(), training.lr, momentum=MOMENTUM)
@@ -115,7 +115,7 @@ def train(
         loss = functional.cross_entropy(networks(x), y)
         if addon is not None:
             u = moons.unlabelled[seed, unlabelled].flatten(0, 1)
-            if isinstance(pseudo, str):
+            if pseudo is None:
                 with torch.no_grad():
                     guessed = pseudo_labels(networks(u))
             else:
@@ -123,7 +123,8 @@ def train(
             step = Step(number, training.steps, draws)
             loss = loss + _mixed_loss(addon, networks, x, y, u, guessed, step)
         optimizer.zero_grad()
-        (moons.seeds * loss).backward()  # so that each network has the gradient of its own mean
+        # Times S, each network has the gradient of its own mean.
+        (moons.seeds * loss).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     return networks
 
