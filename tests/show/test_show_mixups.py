@@ -26,7 +26,7 @@ from dmix.show.mixups import PAIRS, SEED, Column, Gallery, choose_pairs, gallery
 from dmix.show.objects import object_cover, own_share
 from dmix.show.policies import Built, build, choose_run
 from dmix.show.rows import Rows
-from project import POLICIES, Project
+from project import POLICIES, Project, real_grid
 
 RUNS, DATA = Path("results/smoke/runs"), Path("data")
 PLAIN = {"mean": [0.0, 0.0, 0.0], "std": [1.0, 1.0, 1.0]}
@@ -309,6 +309,24 @@ def test_cover_is_known_for_the_procedural_set_alone(here):
     assert object_cover(load_dataset(grid, CUTMIX.replace("cifar100", "cifar10")), "test", 16, DATA) is None
     real = Dataset(dataset.name, "real", dataset.classes, dataset.splits)
     assert object_cover(real, "test", 16, DATA) is None
+
+
+def test_image_files_are_shown_through_the_runs_view_with_their_boxes(embedded_data, tmp_path):
+    """CUB is files of many sizes; Mixup shows lam of the own box and 1 - lam of the partner's."""
+    found = gallery(real_grid("embedded"), "cub", 0.6, tmp_path, embedded_data, pairs=2)
+    assert found.batch.known == "box"
+    assert found.batch.images.shape == (4, 3, 32, 32)
+    assert "its bounding box" in figure.draw(found).get_supxlabel()
+    titles = [column.title for column in found.columns]
+    assert titles[:2] == ["Mixup", "CutMix"]
+    assert "AutoMix\n(untrained)" in titles
+    size = found.batch.cover.sum((1, 2))
+    for pair, picture in enumerate(found.columns[0].pictures):
+        own, partner = 0.6 * size[2 * pair], 0.4 * size[2 * pair + 1]
+        assert picture.share == pytest.approx(own / (own + partner), rel=1e-4)
+    for column in found.columns:
+        for picture in column.pictures:
+            assert (math.isnan(picture.share) and picture.stage > 0) or 0 <= picture.share <= 1
 
 
 # The verb
