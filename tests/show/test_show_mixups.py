@@ -15,16 +15,18 @@ from dmix import cli
 from dmix.backbones.backbone import Backbone, HiddenMix
 from dmix.data.embedded import masks
 from dmix.data.sets.dataset import Dataset
+from dmix.data.views.unchanged import Unchanged
 from dmix.errors import DmixError
 from dmix.grid.expand import load_grid
 from dmix.objectives.mce import mce
 from dmix.policies.policy import Context, Draws, Mixed, Policy
 from dmix.show import figure
 from dmix.show.draws import PairedDraws
-from dmix.show.mixups import PAIRS, SEED, Batch, Column, Gallery, choose_pairs, gallery, mix_pairs
+from dmix.show.mixups import PAIRS, SEED, Column, Gallery, choose_pairs, gallery, mix_pairs
 from dmix.show.objects import object_cover, own_share
 from dmix.show.policies import Built, build, choose_run
-from project import POLICIES, Project
+from dmix.show.rows import Rows
+from project import POLICIES, Project, real_grid
 
 RUNS, DATA = Path("results/smoke/runs"), Path("data")
 PLAIN = {"mean": [0.0, 0.0, 0.0], "std": [1.0, 1.0, 1.0]}
@@ -47,12 +49,12 @@ def built(policy: Policy) -> Built:
     return Built(policy, context, trained=False)
 
 
-def small_batch(known: bool = True) -> Batch:
+def small_batch(known: bool = True) -> Rows:
     """Two pairs of images of 4 x 6 pixels, whose objects cover parts of pixels."""
     rng = np.random.default_rng(3)
     images = rng.integers(0, 256, (4, 3, 4, 6), dtype=np.uint8)
     cover = rng.random((4, 4, 6), dtype=np.float32)
-    return Batch(images, np.array([7, 1, 4, 2]), cover if known else None)
+    return Rows(images, np.array([7, 1, 4, 2]), cover if known else None, "mask" if known else "")
 
 
 # The pairs and the draws
@@ -72,7 +74,7 @@ def test_pairs_are_test_images_of_different_classes(here):
     grid = load_grid("smoke")
     settings = grid.runs[CUTMIX].settings["dataset"]
     dataset = load_dataset(grid, CUTMIX)
-    batch = choose_pairs(dataset, DATA)
+    batch = choose_pairs(dataset, DATA, Unchanged(), PAIRS)
     assert batch.images.shape == (2 * PAIRS, 3, settings["image_size"], settings["image_size"])
     assert len(set(batch.labels.tolist())) == 2 * PAIRS
     test = dataset.splits["test"]
@@ -114,7 +116,7 @@ def test_every_column_has_the_same_pairs_and_the_policys_own_lam(here):
 def test_lam_is_the_one_that_the_policy_returns(here):
     grid = load_grid("smoke")
     dataset = load_dataset(grid, CUTMIX)
-    batch = choose_pairs(dataset, DATA)
+    batch = choose_pairs(dataset, DATA, Unchanged(), PAIRS)
     run = build(grid, CUTMIX, dataset, RUNS)
     recipe = grid.runs[CUTMIX].settings["recipe"]
     pictures = mix_pairs(run, batch, recipe, 0.37)
@@ -217,7 +219,7 @@ def test_the_share_is_a_count_over_pixels(here, policy):
     grid = load_grid("smoke")
     name = CUTMIX.replace("cutmix", policy)
     dataset = load_dataset(grid, name)
-    batch = choose_pairs(dataset, DATA)
+    batch = choose_pairs(dataset, DATA, Unchanged(), PAIRS)
     run = build(grid, name, dataset, RUNS)
     pictures = mix_pairs(run, batch, grid.runs[name].settings["recipe"], 0.6)
     draws = Draws(PairedDraws(SEED, 0.6), torch.Generator().manual_seed(SEED))
@@ -239,7 +241,7 @@ def test_the_share_is_a_count_over_pixels(here, policy):
         assert picture.share == pytest.approx(visible[0] / sum(visible), rel=1e-4)
 
 
-def leaf(batch: Batch) -> torch.Tensor:
+def leaf(batch: Rows) -> torch.Tensor:
     return (torch.from_numpy(batch.images) / 255).requires_grad_()
 
 
@@ -307,6 +309,24 @@ def test_cover_is_known_for_the_procedural_set_alone(here):
     assert object_cover(load_dataset(grid, CUTMIX.replace("cifar100", "cifar10")), "test", 16, DATA) is None
     real = Dataset(dataset.name, "real", dataset.classes, dataset.splits)
     assert object_cover(real, "test", 16, DATA) is None
+
+
+def test_image_files_are_shown_through_the_runs_view_with_their_boxes(embedded_data, tmp_path):
+    """CUB is files of many sizes; Mixup shows lam of the own box and 1 - lam of the partner's."""
+    found = gallery(real_grid("embedded"), "cub", 0.6, tmp_path, embedded_data, pairs=2)
+    assert found.batch.known == "box"
+    assert found.batch.images.shape == (4, 3, 32, 32)
+    assert "its bounding box" in figure.draw(found).get_supxlabel()
+    titles = [column.title for column in found.columns]
+    assert titles[:2] == ["Mixup", "CutMix"]
+    assert "AutoMix\n(untrained)" in titles
+    size = found.batch.cover.sum((1, 2))
+    for pair, picture in enumerate(found.columns[0].pictures):
+        own, partner = 0.6 * size[2 * pair], 0.4 * size[2 * pair + 1]
+        assert picture.share == pytest.approx(own / (own + partner), rel=1e-4)
+    for column in found.columns:
+        for picture in column.pictures:
+            assert (math.isnan(picture.share) and picture.stage > 0) or 0 <= picture.share <= 1
 
 
 # The verb

@@ -60,7 +60,8 @@ def _caption(gallery: Gallery) -> str:
     text = f"{gallery.subject}. λ: weight of the own class in the mixed label."
     if gallery.batch.cover is None:
         return text
-    return f"{text} Red: true share of the own object among the visible objects."
+    box = " (its bounding box)" if gallery.batch.known == "box" else ""
+    return f"{text} Red: true share of the own object{box} among the visible objects."
 
 
 def _mixed(axis: Axes, picture: Picture) -> None:

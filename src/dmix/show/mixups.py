@@ -14,31 +14,20 @@ import torch
 from torch import Tensor
 
 from dmix.data.loading.loader import Normaliser
-from dmix.data.sets.dataset import Dataset, Split
+from dmix.data.sets.dataset import Dataset
+from dmix.data.views.contract import View
 from dmix.engine.device import choose_device
-from dmix.engine.parts import load_dataset
+from dmix.engine.parts import load_dataset, load_part
 from dmix.errors import DmixError
 from dmix.grid.expand import Grid
 from dmix.policies.policy import Draws, Mixed
-from dmix.show.draws import PairedDraws
-from dmix.show.objects import NumpySeesConstants, object_cover, own_share
+from dmix.show.draws import PairedDraws, require_neighbours
+from dmix.show.objects import NumpySeesConstants, own_share
 from dmix.show.policies import Built, build, choose_run
+from dmix.show.rows import SPLIT, Rows, read_rows
 
 PAIRS = 5
 SEED = 0
-SPLIT = "test"
-
-
-@dataclass(frozen=True, eq=False)
-class Batch:
-    """The images of all pairs: own image, its partner, the next own image, and so on; no class twice.
-
-    images: uint8 (2P, 3, H, W). labels: int64 (2P,). cover: float32 (2P, H, W), where objects are known.
-    """
-
-    images: npt.NDArray[np.uint8]
-    labels: npt.NDArray[np.int64]
-    cover: npt.NDArray[np.float32] | None
 
 
 @dataclass(frozen=True)
@@ -71,17 +60,26 @@ class Column:
 class Gallery:
     """One column of pictures for each policy that can be shown, of the same pairs.
 
-    `left_out` has the title of each other policy and the reason. `subject` names the data set, its edition
-    and the tier.
+    `batch` has the images of all pairs: own image, its partner, the next own image, and so on; no class
+    twice. `left_out` has the title of each other policy and the reason. `subject` names the data set, its
+    edition and the tier.
     """
 
     subject: str
-    batch: Batch
+    batch: Rows
     columns: tuple[Column, ...]
     left_out: tuple[str, ...]
 
 
-def gallery(grid: Grid, dataset_name: str, lam: float, runs_root: Path, data_root: Path) -> Gallery:
+def gallery(
+    grid: Grid,
+    dataset_name: str,
+    lam: float,
+    runs_root: Path,
+    data_root: Path,
+    *,
+    pairs: int = PAIRS,
+) -> Gallery:
     """Mix the same pairs of test images by every policy of `params.yaml` that mixes.
 
     Every policy is given the same pairs and, if it draws lam, the same lam; all its other draws are seeded.
@@ -90,6 +88,7 @@ def gallery(grid: Grid, dataset_name: str, lam: float, runs_root: Path, data_roo
     Parameters
     ----------
     lam: in [0, 1]. runs_root: results/<tier>/runs. data_root: the folder that holds the editions.
+    pairs: how many at most.
 
     Raises
     ------
@@ -108,7 +107,8 @@ def gallery(grid: Grid, dataset_name: str, lam: float, runs_root: Path, data_roo
         raise DmixError(f"no grid of params.yaml mixes the images of {dataset_name}")
     choose_device("cpu")
     dataset = load_dataset(grid.runs[some], data_root)
-    batch = choose_pairs(dataset, data_root)
+    view = load_part("view", grid.runs[some].settings["view"])
+    batch = choose_pairs(dataset, data_root, view, pairs)
     columns: list[Column] = []
     left_out: list[str] = []
     for key, name in runs.items():
@@ -124,7 +124,7 @@ def gallery(grid: Grid, dataset_name: str, lam: float, runs_root: Path, data_roo
     return Gallery(subject, batch, tuple(columns), tuple(left_out))
 
 
-def _column(grid: Grid, name: str, dataset: Dataset, batch: Batch, lam: float, runs_root: Path) -> Column:
+def _column(grid: Grid, name: str, dataset: Dataset, batch: Rows, lam: float, runs_root: Path) -> Column:
     """Return the column of the policy of run `name`.
 
     Raises
@@ -140,24 +140,19 @@ def _column(grid: Grid, name: str, dataset: Dataset, batch: Batch, lam: float, r
     return Column(f"{policy.title}\n(untrained)" if untrained else policy.title, pictures)
 
 
-def choose_pairs(dataset: Dataset, data_root: Path) -> Batch:
-    """Return up to five pairs: the first test image of each of the first classes that occur.
+def choose_pairs(dataset: Dataset, data_root: Path, view: View, pairs: int) -> Rows:
+    """Return up to `pairs` pairs: the first test image of each of the first classes that occur.
 
     Raises
     ------
-    DmixError: the images are files, which have no one size, or the masks are missing or damaged.
+    DmixError: an image, its mask or its box is missing or damaged.
     """
-    split = dataset.splits[SPLIT]
-    if not isinstance(split, Split):
-        raise DmixError(f"the images of {dataset.name} are files; only data sets in memory can be shown")
-    _, first = np.unique(split.labels, return_index=True)
-    pairs = min(PAIRS, len(first) // 2)
-    chosen = np.sort(first)[: 2 * pairs]
-    cover = object_cover(dataset, SPLIT, split.images.shape[-1], data_root)
-    return Batch(split.images[chosen], split.labels[chosen], None if cover is None else cover[chosen])
+    _, first = np.unique(dataset.splits[SPLIT].labels, return_index=True)
+    chosen = np.sort(first)[: 2 * min(pairs, len(first) // 2)]
+    return read_rows(dataset, chosen, view, data_root)
 
 
-def mix_pairs(built: Built, batch: Batch, recipe: Mapping[str, Any], lam: float) -> tuple[Picture, ...]:
+def mix_pairs(built: Built, batch: Rows, recipe: Mapping[str, Any], lam: float) -> tuple[Picture, ...]:
     """Mix the pairs as in training.
 
     Parameters
@@ -174,13 +169,11 @@ def mix_pairs(built: Built, batch: Batch, recipe: Mapping[str, Any], lam: float)
     draws = Draws(PairedDraws(SEED, lam), torch.Generator().manual_seed(SEED))
     with NumpySeesConstants():
         mixed = built.policy.mix(images, labels, draws, built.context)
-    partner = torch.arange(len(labels)) ^ 1
-    if not ((mixed.y_b == labels[partner]) | (mixed.lam == 1)).all():
-        raise DmixError("it takes its partners from elsewhere than draws.host.permutation")
+    require_neighbours(mixed, labels)
     return tuple(_picture(built, batch, images, mixed, row) for row in range(0, len(labels), 2))
 
 
-def _picture(built: Built, batch: Batch, images: Tensor, mixed: Mixed, row: int) -> Picture:
+def _picture(built: Built, batch: Rows, images: Tensor, mixed: Mixed, row: int) -> Picture:
     """Return the picture and the label that the network is trained with in `row`."""
     stage = mixed.hidden.layer if mixed.hidden else 0
     fed = mixed.hidden.apply(mixed.images) if mixed.hidden and stage == 0 else mixed.images
