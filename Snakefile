@@ -14,11 +14,13 @@ from dmix.grid.artefact import figure_digest, frame_digest, table_digest
 from dmix.grid.damage import refuse_damaged
 from dmix.grid.expand import folder as folder_of
 from dmix.grid.expand import load_grid
+from dmix.grid.mixed import MIXED, can_be_evaluated, mixed_digest
 from dmix.grid.needs import cores, memory_mb, minutes
 from dmix.grid.paths import WORK, class_relations_folder, runs_folder
 from dmix.grid.promise import promise
 from dmix.job.driver import announce
 from dmix.job.workflow_log import ShortFailures
+from dmix.mixed.record import is_of_record
 
 min_version("9.0")
 
@@ -65,4 +67,5 @@ include: "workflows/rules/train.smk"
 include: "workflows/rules/relate.smk"
 include: "workflows/rules/collect.smk"
 include: "workflows/rules/tables.smk"
+include: "workflows/rules/evaluate.smk"
 include: "workflows/rules/figures.smk"

@@ -8,12 +8,13 @@ from pathlib import Path
 
 from dmix.grid.code import NUMERIC_ROOMS, closure_in
 from dmix.grid.expand import Grid
-from dmix.grid.paths import FAILURE, RESULTS, WORK
+from dmix.grid.paths import FAILURE, WORK, runs_folder
 from dmix.grid.spec import RunSpec, digest_of
 
 METHOD = "supervised"
 MIXED = "mixed"
-# The run's own code is in its folder. The rest is what mixes and counts: this package, and the common policies.
+PRODUCT = "mixed.json"
+# The run's own code is in its folder. The rest is what mixes and counts: this package and common policies.
 CODE = ("dmix.mixed.accuracy", "dmix.mixed.pairs")
 SHARED_CODE = ("dmix.engine.mixed_accuracy", "dmix.policies.mixup", "dmix.policies.cutmix")
 
@@ -40,7 +41,7 @@ class MixedPaths:
     @property
     def product(self) -> Path:
         """The accuracies (`dmix.mixed.record`), the declared output."""
-        return mixed_folder(self.tier) / self.folder / "mixed.json"
+        return product_of(runs_folder(self.tier), self.run)
 
     @property
     def work(self) -> Path:
@@ -53,9 +54,9 @@ class MixedPaths:
         return self.work / FAILURE
 
 
-def mixed_folder(tier: str) -> Path:
-    """Return the folder of a tier's evaluations on mixed images."""
-    return RESULTS / tier / MIXED
+def product_of(runs_root: Path, run: str) -> Path:
+    """Return the file of the accuracies of the run in folder `run` of `runs_root`, results/<tier>/runs."""
+    return runs_root.parent / MIXED / f"{run}-{mixed_digest()}" / PRODUCT
 
 
 def can_be_evaluated(spec: RunSpec) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from typing import cast
 
 import safetensors.torch
 
@@ -126,7 +125,8 @@ def _evaluate(grid: Grid, name: str, record: Record, weights: bytes, options: Op
             "dmix data verify checks them against their source",
         )
     how = read_options(options, device)
-    method = cast(Supervised, assemble(one_group(spec), dataset, device, how).method)
+    method = assemble(one_group(spec), dataset, device, how).method
+    assert isinstance(method, Supervised)
     method.load_state_dict(safetensors.torch.load(weights))
     split = dataset.splits[SPLIT]
     pairs = draw_pairs(split.labels, host_generator(SEED, "pairs"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -11,12 +11,13 @@ from torch import Tensor
 
 from dmix.data.send import to_device
 from dmix.data.views.contract import View
+from dmix.engine.assemble import EVALUATION_PIXELS
 from dmix.engine.evaluate import Batches
 from dmix.engine.mixed_accuracy import mixed_hits
 from dmix.engine.seeding import derive, device_generator
 from dmix.errors import DmixError
 from dmix.methods.supervised import Supervised
-from dmix.mixed.draws import PlannedDraws
+from dmix.mixed.draws import Beta, PlannedDraws
 from dmix.mixed.mixings import Series
 from dmix.mixed.record import AtLam, Counts, Mixing
 from dmix.policies.draw import Ints
@@ -51,33 +52,65 @@ def measure(
     """
     method.eval()
     context = Context(method.model, method.objective, 0, 1, method.pixels)
+    # Mixup as a run's own policy is the same as the common one, and is measured once.
+    distinct = {one.use: one for one in series.values()}
     sums: dict[str, Tensor] = {}
     for block, (images, labels) in enumerate(batches):
-        expected = labels[to_device(partners[block], labels.device)]
-        for name, one in series.items():
-            rows = []
-            for beta in one.plans(probabilities[block]):
-                draws = Draws(
-                    PlannedDraws(derive(SEED, "mix", one.use, block), partners[block], beta),
-                    device_generator(images.device, SEED, "noise", one.use, block),
+        for use, one in distinct.items():
+            mixed = (
+                one.policy.mix(
+                    images, labels, _draws(use, block, partners[block], beta, images.device), context
                 )
-                mixed = one.policy.mix(images, labels, draws, context)
-                rows.append(sums_of(mixed, logits_of(method, batches.view, mixed), expected))
-            table = torch.stack(rows)
-            sums[name] = sums[name] + table if name in sums else table
-    return {name: _mixing(one, sums[name].tolist()) for name, one in series.items()}
+                for beta in one.plans(probabilities[block])
+            )
+            expected = labels[to_device(partners[block], labels.device)]
+            found = [
+                sums_of(each, logits, expected)
+                for together in _groups(mixed, images)
+                for each, logits in zip(together, logits_of(method, batches.view, together), strict=True)
+            ]
+            sums[use] = torch.stack(found) + sums.get(use, 0)
+    done = {use: _mixing(one, sums[use].tolist()) for use, one in distinct.items()}
+    return {name: done[one.use] for name, one in series.items()}
 
 
-def logits_of(method: Supervised, view: View, mixed: Mixed) -> Tensor:
-    """Return the logits (N, classes) of mixed images that tables are made of, summed over the view's crops."""
-    return torch.stack([_logits(method, crop, mixed) for crop in view.crops(mixed.images)]).sum(0)
+def _draws(use: str, block: int, partner: Ints, beta: Beta, device: torch.device) -> Draws:
+    host = PlannedDraws(derive(SEED, "mix", use, block), partner, beta)
+    return Draws(host, device_generator(device, SEED, "noise", use, block))
 
 
-def _logits(method: Supervised, images: Tensor, mixed: Mixed) -> Tensor:
-    if mixed.hidden is not None:
-        hidden: Tensor = method.model(images, mixed.hidden)
-        return hidden
-    return next(iter(method.predict(images).values()))
+def _groups(mixed: Iterable[Mixed], images: Tensor) -> Iterator[list[Mixed]]:
+    """Yield the mixed batches, as many at a time as one forward pass may have pixels, at least one.
+
+    Hidden states are mixed in a forward pass of their own.
+    """
+    together: list[Mixed] = []
+    for each in mixed:
+        if together and (each.hidden or (len(together) + 1) * images[:, 0].numel() > EVALUATION_PIXELS):
+            yield together
+            together = []
+        together.append(each)
+        if each.hidden:
+            yield together
+            together = []
+    if together:
+        yield together
+
+
+def logits_of(method: Supervised, view: View, mixed: Sequence[Mixed]) -> tuple[Tensor, ...]:
+    """Return the logits (n, classes) that tables report of each mixed batch, summed over the view's crops.
+
+    They are computed in one forward pass. A batch with hidden states to mix has to be the only one.
+    """
+    hidden = mixed[0].hidden
+    images = torch.cat([each.images for each in mixed])
+    logits = torch.stack(
+        [
+            next(iter(method.predict(crop).values())) if hidden is None else method.model(crop, hidden)
+            for crop in view.crops(images)
+        ]
+    ).sum(0)
+    return torch.split(logits, [len(each.images) for each in mixed])
 
 
 def sums_of(mixed: Mixed, logits: Tensor, expected: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import scipy.stats
+from scipy.special import betaincinv  # type: ignore[import-untyped]
 
 from dmix.policies.draw import Ints
 
@@ -44,12 +44,17 @@ class PlannedDraws(np.random.Generator):
 
 def exactly(value: float) -> Beta:
     """Return the plan to draw `value`, whatever the distribution."""
-    return lambda a, b: value
+
+    def planned(a: float, b: float) -> float:
+        del a, b
+        return value
+
+    return planned
 
 
 def at_quantile(probability: float) -> Beta:
     """Return the plan to draw the value below which the distribution has this probability."""
-    return lambda a, b: float(scipy.stats.beta.ppf(probability, a, b))
+    return lambda a, b: float(betaincinv(a, b, probability))
 
 
 def stratified(count: int, rng: np.random.Generator) -> npt.NDArray[np.float64]:

@@ -60,6 +60,9 @@ def series_of(spec: RunSpec, own: Policy) -> Mapping[str, Series]:
     settings = spec.settings["policy"]
     found = {} if isinstance(own, Vanilla) else {OWN: Series(settings["use"], own, trained=True)}
     for use, policy in COMMON.items():
+        if settings["use"] == use:
+            found[use] = found[OWN]
+            continue
         alpha = alpha_of(settings, use)
         found[use] = Series(use, policy(alpha=alpha or ALPHA_OF_NONE), trained=alpha is not None)
     return found

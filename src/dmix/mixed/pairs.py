@@ -1,4 +1,4 @@
-"""Draws the pairs of test images that are mixed: once for each data set, the same for every run and policy."""
+"""Draws the pairs of test images that are mixed: the same for every run and policy on a data set."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dmix.policies.draw import Ints
 
 MOST_IMAGES = 64
 """Largest number of images that are mixed with each other, by one lam."""
-FEWEST_BLOCKS = 16
+FEWEST_BLOCKS = 8
 """Number of blocks, and so of draws of lam, even of few images, as long as a block keeps four of them."""
 MOST_REDRAWS = 1000
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from dmix.errors import DmixError
 from dmix.files import write_text
 from dmix.reading import SEAL, as_model, first_problem, read_json, seal
-from dmix.record import Hardware
+from dmix.record import Hardware, read_record
 
 OWN = "own"
 WAY_OUT = "delete it; the workflow, or dmix evaluate NAME --mixed, makes it again"
@@ -125,3 +125,11 @@ def check_weights(found: MixedAccuracy, path: Path, weights_sha256: str) -> None
     """
     if found.weights_sha256 != weights_sha256:
         raise DmixError(f"{path} is of other weights than those in the run's record", WAY_OUT, exit_code=1)
+
+
+def is_of_record(product: Path, record: Path) -> bool:
+    """Return whether `product` holds accuracies of the weights that a run's `record` names."""
+    try:
+        return product.exists() and read_mixed(product).weights_sha256 == read_record(record).weights_sha256
+    except DmixError:
+        return False  # the job, or whoever reads it, says what is wrong
