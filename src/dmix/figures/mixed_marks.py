@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from matplotlib.figure import Figure
@@ -12,6 +12,7 @@ from dmix.plot.source import Source
 from dmix.plot.style import GREY
 
 PLAIN = ("ce", "mce")
+CLEAN = "clean"
 
 
 def fill_of(objective: str, color: str) -> str:
@@ -29,9 +30,20 @@ def symbol(color: str, marker: str, fill: str, label: str) -> Line2D:
     return Line2D([], [], color=color, marker=marker, linestyle="", markerfacecolor=fill, label=label)
 
 
-def entry(source: Source, objective: str) -> Line2D:
-    """Return the legend entry of an objective, a grey diamond."""
-    return symbol(GREY, "D", fill_of(objective, GREY), source.title("objective", objective))
+def entries(source: Source, objectives: Iterable[str]) -> list[Line2D]:
+    """Return the legend entries of objectives of mixed labels, grey diamonds, as ordered in `params.yaml`."""
+    return [
+        symbol(GREY, "D", fill_of(name, GREY), source.title("objective", name))
+        for name in ordered(source, objectives)
+    ]
+
+
+def ordered(source: Source, objectives: Iterable[str]) -> list[str]:
+    """Return those of the objectives that are losses of mixed labels, each once, as in `params.yaml`."""
+    there = set(objectives)
+    return [
+        name for name, entry in source.params.objectives.items() if name in there and entry.group != CLEAN
+    ]
 
 
 def titled(source: Source, keys: Sequence[object]) -> str:

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from dmix.figures.mixed_frame import in_training, over_lam, policies_of, seeds_and_gaps
-from dmix.figures.mixed_marks import entry, fill_of, legend, titled
+from dmix.figures.mixed_marks import entries, fill_of, legend, titled
 from dmix.mixed.record import OWN
 from dmix.part import part
 from dmix.plot.source import Drawn, Source
@@ -39,9 +39,9 @@ def mixed_objectives(source: Source, *, row: float = 0.2) -> Drawn:
         axis.set_title(f"mixed by {title}")
     axes[0].set_yticks(range(len(policies)), [source.title("policy", name) for name in policies])
     axes[0].set_ylim(len(policies) - 0.5, -0.5)
-    axes[0].set_xlim(0, 100)
+    axes[0].set_xlim(left=0)
     axes[1].set_xlabel("top-1 of mixed images (%)")
-    legend(figure, [entry(source, name) for name in dict.fromkeys(data["objective"])])
+    legend(figure, entries(source, data["objective"]))
     return Drawn(figure, data, alt=_alt(source, data), says=seeds_and_gaps(source, data))
 
 
@@ -79,7 +79,7 @@ def _panel(axis: Axes, source: Source, data: pd.DataFrame, policies: list[str]) 
 
 def _alt(source: Source, data: pd.DataFrame) -> str:
     told = (
-        f"{titled(source, keys[1:])}, mixed by {PANELS[keys[0]]}, {fixed(runs['top1'].mean())}"
+        f"{titled(source, keys[1:])}, mixed by {PANELS[str(keys[0])]}, {fixed(runs['top1'].mean())}"
         for keys, runs in data.groupby(["mixing", "policy", "objective"], sort=False)
     )
     return f"Dot plots of Top-1 accuracy on mixed images, in percent. {'; '.join(told) or 'Nothing yet'}."

@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from dmix.figures.mixed_frame import in_training, policies_of, seeds_and_gaps
-from dmix.figures.mixed_marks import entry, fill_of, legend, symbol, titled
+from dmix.figures.mixed_marks import entries, fill_of, legend, ordered, symbol, titled
 from dmix.mixed.record import OWN
 from dmix.part import part
 from dmix.plot.source import Drawn, Source
@@ -31,7 +31,7 @@ def mixed_policies(source: Source, *, row: float = 0.27) -> Drawn:
     policies = policies_of(source, data)
     figure = source.canvas(row * max(len(policies), 1) + 0.75)
     axis = figure.subplots()
-    objectives = list(dict.fromkeys(data["objective"]))
+    objectives = ordered(source, data["objective"])
     for (policy, objective), runs in data.groupby(["policy", "objective"], sort=False):
         among = 2 * objectives.index(str(objective)) + 1 - len(objectives)
         color = look_of(source.params.policies[str(policy)]).color
@@ -39,10 +39,12 @@ def mixed_policies(source: Source, *, row: float = 0.27) -> Drawn:
     axis.set_yticks(range(len(policies)), [source.title("policy", name) for name in policies])
     axis.set_ylim(len(policies) - 0.5, -0.5)
     axis.grid(visible=False, axis="y")
-    axis.set_xlim(0, 100)
+    axis.set_xlim(left=0)
     axis.set_xlabel("accuracy on mixed images (%)")
-    fills = [entry(source, name) for name in objectives]
-    legend(figure, [*(symbol(GREY, marker, GREY, label) for marker, label in SHAPES), *fills])
+    legend(
+        figure,
+        [*(symbol(GREY, marker, GREY, label) for marker, label in SHAPES), *entries(source, objectives)],
+    )
     return Drawn(figure, data, alt=_alt(source, data), says=seeds_and_gaps(source, data, OWN))
 
 

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from dmix.figures.mixed_frame import over_lam, policies_of, seeds_and_gaps
-from dmix.figures.mixed_marks import fill_of, legend, line_of, titled
+from dmix.figures.mixed_marks import fill_of, legend, line_of, ordered, titled
 from dmix.part import part
 from dmix.plot.source import Drawn, Source
 from dmix.plot.style import GREY, look_of
@@ -48,10 +48,10 @@ def mixed_sweep(
     for axis in axes[len(policies) :]:
         axis.set_visible(False)
     axes[0].set_xlim(0, 1)
-    axes[0].set_ylim(0, 100)
+    axes[0].set_ylim(bottom=0)
     figure.supxlabel("share of the own image", fontsize=8)
     figure.supylabel(f"top-{measure[-1]} of mixed images (%)", fontsize=8)
-    objectives = list(dict.fromkeys(data["objective"]))
+    objectives = ordered(source, data["objective"])
     legend(
         figure,
         [

@@ -11,9 +11,10 @@ import numpy.typing as npt
 from dmix.policies.draw import Ints
 
 MOST_IMAGES = 64
-"""Largest number of images that are mixed with each other, by one lam."""
+"""Largest number of images that are mixed with each other, by one lam; a few more if one would be left over."""
 FEWEST_BLOCKS = 8
-"""Number of blocks, and so of draws of lam, even of few images, as long as a block keeps four of them."""
+SMALLEST_BLOCK = 8
+"""Few images are also cut into 8 blocks, and so mixed by 8 draws of lam, as long as a block keeps 8 of them."""
 MOST_REDRAWS = 1000
 
 Labels = npt.NDArray[np.int64]
@@ -52,7 +53,7 @@ def draw_pairs(labels: Labels, rng: np.random.Generator) -> Pairs:
 
 def block_size(images: int) -> int:
     """Return how many images a block has; of the last block that is left at least half."""
-    blocks = max(math.ceil(images / MOST_IMAGES), min(FEWEST_BLOCKS, images // 4), 1)
+    blocks = max(math.ceil(images / MOST_IMAGES), min(FEWEST_BLOCKS, images // SMALLEST_BLOCK), 1)
     smallest = max(1, math.ceil(images / blocks))
     sizes = range(smallest, max(images, smallest) + 1)
     return next(size for size in sizes if images % size == 0 or 2 * (images % size) >= size)
