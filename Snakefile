@@ -20,6 +20,7 @@ from dmix.grid.artefact import (
 from dmix.grid.damage import refuse_damaged
 from dmix.grid.expand import folder as folder_of
 from dmix.grid.expand import load_grid
+from dmix.grid.mixed import MIXED, can_be_evaluated, mixed_digest
 from dmix.grid.needs import cores, memory_mb, minutes
 from dmix.grid.paths import WORK, class_relations_folder, runs_folder
 from dmix.grid.promise import promise
@@ -27,6 +28,7 @@ from dmix.grid.spec import digest_of
 from dmix.job.driver import announce
 from dmix.job.workflow_log import ShortFailures
 from dmix.page.digest import page_digest
+from dmix.mixed.record import is_of_record
 
 min_version("9.0")
 
@@ -87,5 +89,6 @@ include: "workflows/rules/train.smk"
 include: "workflows/rules/relate.smk"
 include: "workflows/rules/collect.smk"
 include: "workflows/rules/tables.smk"
+include: "workflows/rules/evaluate.smk"
 include: "workflows/rules/figures.smk"
 include: "workflows/rules/page.smk"

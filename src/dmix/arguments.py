@@ -62,6 +62,27 @@ def parser() -> argparse.ArgumentParser:
     relate.add_argument("--promise", help="what the workflow submitted this job for; refused if it changed")
     relate.add_argument("--attempt", **attempt)
 
+    evaluate = add(
+        "evaluate", "measure the accuracy of a finished run on mixed test images, from its weights"
+    )
+    evaluate.add_argument("name", help="a supervised run that is finished")
+    evaluate.add_argument(
+        "--mixed",
+        action="store_true",
+        required=True,
+        help="on mixed images (Figures 2 and 6); unmixed ones are evaluated in training",
+    )
+    evaluate.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
+    evaluate.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="processes that decode image files (default: 0 on a CPU; all cores, at most 16, on a GPU)",
+    )
+    evaluate.add_argument("--promise", help="what the workflow submitted this job for; refused if it changed")
+    evaluate.add_argument("--attempt", **attempt)
+    evaluate.add_argument("--preload", action="store_true", help="fork from a helper that has torch imported")
+
     resolve = add("resolve", "print a run's settings, and which line of which file set each")
     resolve.add_argument("name")
 

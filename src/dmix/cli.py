@@ -58,7 +58,7 @@ def _told(error: Exception, options: argparse.Namespace) -> str:
     from dmix.grid.paths import LOG
     from dmix.job.recorded import work_folder
 
-    work = work_folder(options) if options.verb in ("train", "relate") else None
+    work = work_folder(options) if options.verb in ("train", "relate", "evaluate") else None
     failure = failure_of(error, Path() if work is None else work / LOG)
     return f"{failure}\n  for the traceback, add --debug" if work is None else str(failure)
 

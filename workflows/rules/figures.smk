@@ -12,6 +12,7 @@ for figure, digest in FIGURES.items():
                 for run in GRID.figure_runs(GRID.figures[figure])
                 if run in GRID.folders
             ],
+            mixed_of(figure),
         output:
             [f"{folder}/{product}" for product in products],
         retries: 0

@@ -11,6 +11,7 @@ from dmix.grid.axes import AXIS
 from dmix.grid.code import NUMERIC_ROOMS, closure_in, module_digest
 from dmix.grid.expand import Grid
 from dmix.grid.figure import form_of
+from dmix.grid.mixed import MIXED, mixed_digest
 from dmix.grid.spec import digest_of
 
 REFERENCE = Path("reference")
@@ -71,6 +72,7 @@ def figure_digest(grid: Grid, figure: str) -> str:
             policies,
             list(code.items()),
             sha256(STYLE),
+            mixed_digest() if definition.reads == MIXED else "",
             [sha256(path) for path in sorted(REFERENCE.glob("*.csv"))],
         ]
     )

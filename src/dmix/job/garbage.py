@@ -10,6 +10,7 @@ from pathlib import Path
 
 from dmix.files import leftovers
 from dmix.grid.expand import Grid, folder
+from dmix.grid.mixed import MIXED, mixed_digest
 from dmix.grid.paths import DATA, RECORD, RESULTS, WORK, class_relations_folder, runs_folder
 from dmix.holder import holder_of
 from dmix.lock import attempt
@@ -32,6 +33,7 @@ def garbage(grid: Grid, paper: Path) -> Iterator[Found]:
     """Yield what the tier no longer needs; `paper` is the folder of the rendered tables."""
     relations = (grid.runs[name].relation for name in grid.places)
     known = {*grid.places.values(), *(folder(spec) for spec in relations if spec is not None)}
+    known |= {f"{MIXED}/{place}-{mixed_digest()}" for place in grid.places.values()}
     yield from _unused(grid, known)
     yield from _debris(grid.tier, known, paper)
 
@@ -67,12 +69,11 @@ def _delete(found: Found) -> bool:
 
 
 def _unused(grid: Grid, known: Set[str]) -> Iterator[Found]:
-    """Yield folders of runs and class relations that are not `known`."""
+    """Yield folders of runs, class relations and evaluations on mixed images that are not `known`."""
     work = WORK / grid.tier
-    # Resume state last: it shows whether the run of a folder of results was stopped.
-    for root in (runs_folder(grid.tier), class_relations_folder(grid.tier), work):
+    for root, base in _roots(grid.tier):
         for leaf in sorted(root.glob(LEAF)):
-            name = leaf.relative_to(root)
+            name = leaf.relative_to(base)
             if str(name) in known:
                 continue
             finished = (runs_folder(grid.tier) / name / RECORD).exists() or (
@@ -82,12 +83,25 @@ def _unused(grid: Grid, known: Set[str]) -> Iterator[Found]:
             yield Found(leaf, "stopped" if stopped else "unused", work / name / "lock")
 
 
+def _roots(tier: str) -> tuple[tuple[Path, Path], ...]:
+    """Return where folders are, each with the folder below which they have the name of their resume state.
+
+    Resume state comes last: it shows whether the run of a folder of results was stopped.
+    """
+    named = (runs_folder(tier), class_relations_folder(tier))
+    return (
+        *((root, root) for root in named),
+        (RESULTS / tier / MIXED, RESULTS / tier),
+        (WORK / tier, WORK / tier),
+    )
+
+
 def _debris(tier: str, known: Set[str], paper: Path) -> Iterator[Found]:
     """Yield temporary files and locks of processes that were killed, where folders are `known`."""
     work = WORK / tier
-    for root in (runs_folder(tier), class_relations_folder(tier), work):
+    for root, base in _roots(tier):
         for leaf in sorted(root.glob(LEAF)):
-            name = leaf.relative_to(root)
+            name = leaf.relative_to(base)
             if str(name) not in known:
                 continue
             lock = work / name / "lock"

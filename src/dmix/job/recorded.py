@@ -16,6 +16,7 @@ from dmix.errors import DmixError
 from dmix.files import write_text
 from dmix.grid.expand import folder, load_grid
 from dmix.grid.failure import failure_of, read_failure
+from dmix.grid.mixed import MixedPaths
 from dmix.grid.paths import FAILURE, LOG, WORK
 from dmix.grid.spec import digest_of
 from dmix.job.say import say
@@ -34,7 +35,7 @@ def recorded(options: argparse.Namespace) -> Iterator[None]:
 
     Parameters
     ----------
-    options: of `dmix train` or `dmix relate`.
+    options: of `dmix train`, `dmix relate` or `dmix evaluate`.
 
     Raises
     ------
@@ -60,7 +61,7 @@ def work_folder(options: argparse.Namespace) -> Path | None:
             leaf = f"{name}-{digest_of(promise['spec'])}-{promise['code']}"
         except (DmixError, TypeError, KeyError):
             return None  # a promise that cannot be read names no folder
-        return WORK / tier / leaf
+        return MixedPaths(tier, leaf).work if options.verb == "evaluate" else WORK / tier / leaf
     try:
         grid = load_grid(tier)
     except DmixError:
@@ -68,7 +69,9 @@ def work_folder(options: argparse.Namespace) -> Path | None:
     if name in grid.class_relations:
         return WORK / tier / folder(grid.class_relations[name])
     known = grid.places.get(name)
-    return None if known is None else WORK / tier / known
+    if known is None:
+        return None
+    return MixedPaths(tier, known).work if options.verb == "evaluate" else WORK / tier / known
 
 
 def forget(path: Path) -> None:

@@ -12,8 +12,8 @@ from pathlib import Path
 from dmix.grid.failure import Failure, read_failure
 from dmix.grid.paths import FAILURE, LOG
 
-RULES = ("train", "relate")
-_DIGESTS = re.compile(r"-[0-9a-f]{8}-[0-9a-f]{8}$")
+RULES = ("train", "relate", "evaluate")
+_DIGESTS = re.compile(r"(-[0-9a-f]{8}){2,3}$")
 _TAIL_BYTES = 4000
 
 

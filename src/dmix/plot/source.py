@@ -14,10 +14,13 @@ from matplotlib.figure import Figure
 from dmix.errors import DmixError
 from dmix.grid.expand import Grid
 from dmix.grid.figure import FigureEntry
-from dmix.grid.paths import DATA, HISTORY
+from dmix.grid.mixed import product_of
+from dmix.grid.paths import DATA, HISTORY, RECORD
 from dmix.grid.schema import Params
+from dmix.mixed.record import MixedAccuracy, check_weights, read_mixed
 from dmix.plot.style import INCHES
 from dmix.report.build import REFERENCE
+from dmix.record import read_record
 from dmix.report.frame import DONE, load_frame
 from dmix.report.levels import named_by, settings_of
 from dmix.report.reported import read_reported
@@ -84,6 +87,21 @@ class Source:
     def history(self, name: str) -> pd.DataFrame:
         """Return losses and accuracies of a finished run, one row per evaluation."""
         return pd.read_csv(self.runs_root / self.grid.folders[name] / HISTORY)
+
+    def mixed(self, name: str) -> MixedAccuracy | None:
+        """Return the accuracies of a finished run on mixed test images; None if it was not evaluated.
+
+        Raises
+        ------
+        DmixError: the file is damaged, or of other weights than the run's record.
+        """
+        folder = self.grid.folders[name]
+        path = product_of(self.runs_root, folder)
+        if not path.exists():
+            return None
+        found = read_mixed(path)
+        check_weights(found, path, read_record(self.runs_root / folder / RECORD).weights_sha256)
+        return found
 
     def title(self, axis: str, entry: str) -> str:
         """Return the title of an entry, such as "Mixup" of policy mixup."""
