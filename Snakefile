@@ -1,6 +1,7 @@
 # Entry point of the workflow. params.yaml and params/ say what runs and with which settings,
 # workflows/profiles where and how many at a time.
 import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -15,9 +16,12 @@ from dmix.grid.damage import refuse_damaged
 from dmix.grid.expand import folder as folder_of
 from dmix.grid.expand import load_grid
 from dmix.grid.needs import cores, memory_mb, minutes
+from dmix.grid.order import ranks
 from dmix.grid.paths import WORK, class_relations_folder, runs_folder
 from dmix.grid.promise import promise
+from dmix.grid.status import blocked_runs
 from dmix.job.driver import announce
+from dmix.job.finished_lines import FinishedLines
 from dmix.job.workflow_log import ShortFailures
 
 min_version("9.0")
@@ -28,14 +32,21 @@ os.environ["PATH"] = os.pathsep.join(
     [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
 )
 
+
+def tell(line):
+    print(f"dmix: {line}", file=sys.stderr, flush=True)
+
+
 TIER = config.get("tier", "embedded")
 try:
     if workflow.is_main_process:
-        announce(lambda line: print(f"dmix: {line}", file=sys.stderr, flush=True))
+        announce(tell)
     GRID = load_grid(TIER)
     # The workflow takes a run with a record for done. Jobs on a cluster read this file too, and need not check.
     if workflow.is_main_process:
         refuse_damaged(GRID)
+        for way_out, count in blocked_runs(GRID).most_common():
+            tell(f"{count} runs of tier {TIER} are blocked: {way_out}")
 except DmixError as error:
     raise WorkflowError(str(error)) from None
 
@@ -48,6 +59,8 @@ PUBLISHED = f"{BUILD}/published"
 
 # A failed run is told by its name and reason, once, also where output is quiet.
 logger.addFilter(ShortFailures(WORK / TIER))
+# A finished one by its name and score.
+logger.addFilter(FinishedLines(logger.info))
 
 
 rule all:
