@@ -14,10 +14,10 @@ from dmix.engine.parts import load_labels
 from dmix.engine.score import scores
 from dmix.files import atomic_write, write_text
 from dmix.grid.code import accepted, code_digest, code_modules, code_parts
+from dmix.grid.history import ACCURACY, accuracies, history_csv
 from dmix.grid.paths import RunPaths
 from dmix.grid.spec import RunSpec
 from dmix.job import facts
-from dmix.job.history import ACCURACY, accuracies, history_csv
 from dmix.job.session import Session
 from dmix.record import Labels, Record
 

@@ -14,10 +14,10 @@ from dmix.engine.trainer import Trainer
 from dmix.errors import DmixError
 from dmix.files import CannotWrite
 from dmix.grid.failure import read_failure
+from dmix.grid.history import history_csv
 from dmix.grid.paths import RunPaths
 from dmix.job import checkpoint
 from dmix.job.board import Board
-from dmix.job.history import history_csv
 from dmix.job.live import LiveFile
 from dmix.job.options import Options
 from dmix.job.patience import patiently

@@ -17,8 +17,8 @@ from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bar
 
 from dmix.engine.trainer import Trainer
+from dmix.grid.history import last_accuracy
 from dmix.grid.progress import Progress
-from dmix.job.history import last_accuracy
 from dmix.job.live import LiveFile
 from dmix.job.say import say
 
