@@ -16,12 +16,14 @@ from dmix.grid.paths import RECORD
 from dmix.reading import read_json
 
 TRAIN = "train"
+SELECTS = "Select jobs to execute..."
 
 
 class FinishedLines(logging.Filter):
     """A filter for Snakemake's logger, which tells a line for each finished job whose rule has a message.
 
-    Where output is quiet about rules, Snakemake's own two lines about such a job are left out.
+    Where output is quiet about rules, Snakemake's own lines about such a job, and those that say how many jobs
+    are started, are left out.
 
     Parameters
     ----------
@@ -49,7 +51,8 @@ class FinishedLines(logging.Filter):
             self._told = job in self._messages
             if self._told:
                 self._tell(self._line(job))
-        if event in ("job_finished", "progress") and self._told:
+        of_it = event in ("job_finished", "progress") and self._told
+        if of_it or event == "job_started" or record.msg == SELECTS:
             record.quietness = Quietness.RULES
         return True
 

@@ -41,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
         for line in draw(drawn, console.width):
             console.print(line, soft_wrap=True)
     if missing := len(names) - len(drawn.curves):
-        print(f"{missing} of the {len(names)} runs have no curve yet")
+        print(f"without a curve so far: {missing} of {len(names)} runs")
     return 0
 
 
