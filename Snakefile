@@ -7,6 +7,7 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
+from snakemake.settings.enums import Quietness
 from snakemake.utils import min_version
 
 from dmix.environment import settle
@@ -60,7 +61,7 @@ PUBLISHED = f"{BUILD}/published"
 # A failed run is told by its name and reason, once, also where output is quiet.
 logger.addFilter(ShortFailures(WORK / TIER))
 # A finished one by its name and score.
-logger.addFilter(FinishedLines(logger.info))
+logger.addFilter(FinishedLines(logger.info, Quietness.RULES))
 
 
 rule all:

@@ -34,7 +34,8 @@ def paths(tmp_path, monkeypatch) -> RunPaths:
 
 
 def trainer(**more):
-    return SimpleNamespace(step=1, total=100, label=NAME, history=[], last_loss=None, **more)
+    course = SimpleNamespace(epoch=10)
+    return SimpleNamespace(step=1, total=100, label=NAME, history=[], last_loss=None, course=course, **more)
 
 
 def test_a_checkpoint_that_cannot_be_written_is_tried_again_at_the_next_interval(paths, monkeypatch, capsys):

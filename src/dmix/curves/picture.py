@@ -24,7 +24,7 @@ DASHES = ("-", "--", ":")
 def check_format(path: Path) -> None:
     """Raise DmixError where the name of the picture ends in no format that is written."""
     if path.suffix[1:] not in METADATA:
-        raise DmixError(f"cannot draw {path}: its name must end in .{' or .'.join(METADATA)}")
+        raise DmixError(f"cannot draw {path}", f"give it a name that ends in .{' or .'.join(METADATA)}")
 
 
 def save(chart: Chart, path: Path) -> None:

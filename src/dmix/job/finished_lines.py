@@ -9,8 +9,6 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
-from snakemake.settings.enums import Quietness
-
 from dmix.errors import DmixError
 from dmix.grid.paths import RECORD
 from dmix.reading import read_json
@@ -22,17 +20,18 @@ SELECTS = "Select jobs to execute..."
 class FinishedLines(logging.Filter):
     """A filter for Snakemake's logger, which tells a line for each finished job whose rule has a message.
 
-    Where output is quiet about rules, Snakemake's own lines about such a job, and those that say how many jobs
-    are started, are left out.
+    Where output is quiet about rules, Snakemake's own lines about such a job are left out, and those that say
+    how many jobs are started.
 
     Parameters
     ----------
-    tell: prints a line, by the same logger.
+    tell: prints a line, by the same logger. rules: Snakemake's value for output that is quiet about rules.
     """
 
-    def __init__(self, tell: Callable[[str], None]) -> None:
+    def __init__(self, tell: Callable[[str], None], rules: object) -> None:
         super().__init__()
         self._tell = tell
+        self._rules = rules
         self._messages: dict[int, str] = {}
         self._records: dict[int, Path] = {}
         self._done = 0
@@ -53,7 +52,7 @@ class FinishedLines(logging.Filter):
                 self._tell(self._line(job))
         of_it = event in ("job_finished", "progress") and self._told
         if of_it or event == "job_started" or record.msg == SELECTS:
-            record.quietness = Quietness.RULES
+            record.quietness = self._rules
         return True
 
     def _note(self, record: logging.LogRecord) -> None:

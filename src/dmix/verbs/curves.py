@@ -49,6 +49,8 @@ def _note(grid: Grid, name: str) -> str:
     """Return what is to be said of a run that has not finished."""
     status = run_status(grid, name)
     progress = status.progress
+    if status.state in ("missing", "stopped"):
+        return "interrupted"
     if progress is None or progress.seconds_left is None:
         return status.state
     return f"{status.state}, {duration(progress.seconds_left)} left"
