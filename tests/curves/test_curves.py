@@ -39,9 +39,8 @@ def test_the_metric_is_each_runs_primary_accuracy_over_epochs():
 
 
 def test_a_run_that_counts_steps_puts_all_over_steps_and_one_without_the_metric_is_left_out():
-    by_steps = History(
-        f"{OTHER}/s0", ({"step": 5, "loss": 1.0}, {"step": 9, "loss": 2.0, "top1_b": 7.0}), True
-    )
+    rows = ({"step": 5, "loss": 1.0}, {"step": 9, "loss": 2.0, "top1_b": 7.0})
+    by_steps = History(f"{OTHER}/s0", rows, True)
     drawn = chart([*seeds(), by_steps], None, {})
     assert drawn.x_label == "step"
     assert [c.x for c in drawn.curves] == [(4, 8, 12), (4, 8), (9,)]
@@ -66,9 +65,8 @@ def dots(lines):
 
 
 def test_a_straight_line_is_drawn_from_corner_to_corner():
-    plot = [
-        str(line) for line in terminal.draw(chart([history(f"{CELL}/s0", (0.0, 50.0, 100.0))], None, {}), 80)
-    ]
+    drawn = chart([history(f"{CELL}/s0", (0.0, 50.0, 100.0))], None, {})
+    plot = [str(line) for line in terminal.draw(drawn, 80)]
     assert plot[0] == f"top-1 accuracy (%)  {CELL}/s0"
     rows = plot[1 : 1 + terminal.ROWS]
     assert [rows[0].split()[0], rows[8].split()[0], rows[15].split()[0]] == ["100", "50", "0"]
@@ -141,7 +139,7 @@ def test_the_command_tells_runs_in_progress_and_those_without_a_curve(laid, caps
     assert cli.main(["curves", CELL]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[-3:] == [
-        "A s0: 4 at epoch 3, missing",
+        "A s0: 4 at epoch 3, interrupted",
         "B s1: 4 at epoch 2, running, about 2 hours left",
         "without a curve so far: 1 of 3 runs",
     ]
@@ -162,12 +160,12 @@ def test_the_command_writes_equal_pictures_for_equal_curves(laid, suffix, capsys
         ((f"{OTHER}/s0",), f"there is no curve yet: {OTHER}/s0 has no history"),
         ((OTHER,), "there is no curve yet: none of the 3 runs that are named has a history"),
         (("supervised/cifar11",), "no run of tier embedded is named by 'supervised/cifar11'"),
-        ((CELL, "--out", "curves.gif"), "cannot draw curves.gif: its name must end in .pdf or .png"),
+        ((CELL, "--out", "curves.gif"), "cannot draw curves.gif\n  give it a name that ends in .pdf or .png"),
         ((CELL, "--metric", "mass"), "no run has mass yet"),
     ],
 )
 def test_what_cannot_be_drawn_is_one_message(laid, capsys, arguments, message):
     assert cli.main(["curves", *arguments]) == 2
     told = capsys.readouterr().err
-    assert told.startswith(f"dmix: {message}\n  ")
+    assert told.startswith(f"dmix: {message}\n")
     assert len(told.splitlines()) == 2

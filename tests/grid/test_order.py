@@ -1,4 +1,4 @@
-"""The order in which a workflow starts its runs: seeds in turn, cheap before dear, sources before all of it."""
+"""The order in which a workflow starts its runs: by seed, cheap before dear, sources before all of it."""
 
 from __future__ import annotations
 
