@@ -47,7 +47,7 @@ try:
     if workflow.is_main_process:
         refuse_damaged(GRID)
         for way_out, count in blocked_runs(GRID).most_common():
-            tell(f"{count} runs of tier {TIER} are blocked: {way_out}")
+            tell(f"blocked: {count} of {len(GRID.runs)} runs of tier {TIER}: {way_out}")
 except DmixError as error:
     raise WorkflowError(str(error)) from None
 
