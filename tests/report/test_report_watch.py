@@ -26,7 +26,7 @@ def lay(grid, name: str, text: str = "{}") -> Path:
 
 
 class Drawn:
-    """Two products, one of the first two runs and one of the third, that count how often they are rendered."""
+    """Two products, one of the first two runs and one of the third; counts how often each is rendered."""
 
     def __init__(self, grid, digest: str = "0") -> None:
         self.times = {"first": 0, "second": 0}
@@ -119,11 +119,8 @@ def interrupt(drawn) -> None:
 
 def test_without_watch_it_renders_once(command, capsys):
     assert command(False).times == {"first": 1, "second": 1}
-    assert (
-        capsys.readouterr()
-        .out.splitlines()[-1]
-        .startswith("paper_tables/toy: 2 tables and figures, from 0 of")
-    )
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("paper_tables/toy: 2 tables and figures, from 0 of")
 
 
 def test_it_renders_as_records_arrive_until_interrupted(command, here):
