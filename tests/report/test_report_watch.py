@@ -10,6 +10,7 @@ from dmix.errors import DmixError
 from dmix.grid.paths import RunPaths
 from dmix.verbs import report
 from dmix.verbs.report import Product, Rendered
+from project import ROOT, real_grid
 
 
 @pytest.fixture
@@ -133,7 +134,15 @@ def test_it_ends_by_itself_when_every_run_has_its_record(command, here):
     assert drawn.times == {"first": 2, "second": 2}
 
 
-def test_all_kinds_name_their_runs_and_files(here, monkeypatch):
-    found = {product.name: product for kind in report.PRODUCTS for product in kind(here)}
-    assert found.keys() == {*here.tables, *here.figures}
-    assert found["toy"].runs == here.table_runs(here.tables["toy"])
+def test_every_table_and_figure_is_a_product_with_its_files(tmp_path, monkeypatch):
+    (tmp_path / "reference").symlink_to(ROOT / "reference")
+    monkeypatch.chdir(tmp_path)
+    grid = real_grid("embedded")
+    found = {product.name: product for kind in report.PRODUCTS for product in kind(grid)}
+    assert found.keys() >= {*grid.tables, *grid.figures}
+    assert len({product.digest for product in found.values()}) == len(found)
+    table = found["tableS1"]
+    assert table.runs == grid.table_runs(grid.tables["tableS1"])
+    paths = table.render()
+    assert Path("paper_tables/embedded/tableS1.tex") in paths
+    assert all(path.is_file() for path in paths)

@@ -14,12 +14,12 @@ from project import Project, small_params
 pytestmark = pytest.mark.slow
 QUIET = ("snakemake", "--profile", "workflows/profiles/local", "--cores", "1", "--quiet", "rules")
 SMOKE = ("--config", "tier=smoke")
-BLOCKED = "dmix: 1 runs of tier smoke are blocked: put resnet18.pth into data/real/weights"
+BLOCKED = "dmix: blocked: 1 of 13 runs of tier smoke: put resnet18.pth into data/real/weights"
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory, embedded_data) -> Project:
-    """Five runs on CIFAR-10 with two seeds, of which one run (vanilla, seed 0) lacks its initial weights."""
+    """Five cells of CIFAR-10 with two seeds; vanilla has one and lacks its initial weights."""
     params = yaml.safe_load(small_params())
     smoke = params["tiers"]["smoke"]
     smoke |= {"seeds": [0, 1], "omit": ["cifar100", "cifar100_vanilla"]}
