@@ -1,11 +1,13 @@
 # Entry point of the workflow. params.yaml and params/ say what runs and with which settings,
 # workflows/profiles where and how many at a time.
 import os
+import shlex
 import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
+from snakemake.settings.enums import Quietness
 from snakemake.utils import min_version
 
 from dmix.environment import settle
@@ -22,10 +24,13 @@ from dmix.grid.expand import folder as folder_of
 from dmix.grid.expand import load_grid
 from dmix.grid.mixed import MIXED, can_be_evaluated, mixed_digest
 from dmix.grid.needs import cores, memory_mb, minutes
+from dmix.grid.order import ranks
 from dmix.grid.paths import WORK, class_relations_folder, runs_folder
 from dmix.grid.promise import promise
 from dmix.grid.spec import digest_of
+from dmix.grid.status import blocked_runs
 from dmix.job.driver import announce
+from dmix.job.finished_lines import FinishedLines
 from dmix.job.workflow_log import ShortFailures
 from dmix.page.digest import page_digest
 from dmix.mixed.record import is_of_record
@@ -38,14 +43,21 @@ os.environ["PATH"] = os.pathsep.join(
     [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
 )
 
+
+def tell(line):
+    print(f"dmix: {line}", file=sys.stderr, flush=True)
+
+
 TIER = config.get("tier", "embedded")
 try:
     if workflow.is_main_process:
-        announce(lambda line: print(f"dmix: {line}", file=sys.stderr, flush=True))
+        announce(tell)
     GRID = load_grid(TIER)
     # The workflow takes a run with a record for done. Jobs on a cluster read this file too, and need not check.
     if workflow.is_main_process:
         refuse_damaged(GRID)
+        for way_out, count in blocked_runs(GRID).most_common():
+            tell(f"blocked: {count} of {len(GRID.runs)} runs of tier {TIER}: {way_out}")
 except DmixError as error:
     raise WorkflowError(str(error)) from None
 
@@ -62,6 +74,8 @@ PUBLISHED = f"{BUILD}/published"
 
 # A failed run is told by its name and reason, once, also where output is quiet.
 logger.addFilter(ShortFailures(WORK / TIER))
+# A finished one by its name and score.
+logger.addFilter(FinishedLines(logger.info, Quietness.RULES))
 
 report: "workflows/report/workflow.rst"
 

@@ -95,6 +95,21 @@ def parser() -> argparse.ArgumentParser:
     status = add("status", "show what is done, running, failed and missing, by table")
     status.add_argument("--json", action="store_true", help="for scripts")
 
+    curves = add("curves", "draw the learning curves of runs, finished or in progress")
+    curves.add_argument(
+        "names",
+        nargs="+",
+        metavar="NAME",
+        help="a run, the beginning of names up to a slash (a cell, for its seeds), or a pattern such as "
+        "'*/cutmix/*'",
+    )
+    curves.add_argument(
+        "--metric", metavar="COLUMN", help="a column of history.csv, such as loss (default: top-1 accuracy)"
+    )
+    curves.add_argument(
+        "--out", type=Path, metavar="FILE", help="a .png or .pdf (default: draw on the terminal)"
+    )
+
     text = "get data sets and pretrained weights, and check them"
     data = verb.add_parser("data", help=text, description=f"{text[0].upper()}{text[1:]}. See docs/data.md.")
     action = data.add_subparsers(title="actions", metavar="ACTION", required=True)
@@ -134,6 +149,9 @@ def parser() -> argparse.ArgumentParser:
 
     page = add("page", "write the page of a tier, one file: tables, figures, and the curves of every run")
     page.add_argument("--out", type=Path, metavar="FOLDER", help="(default: results/<tier>/report)")
+
+    report = add("report", "render all tables and figures from the records that exist")
+    report.add_argument("--watch", action="store_true", help="go on as records arrive, until Ctrl-C")
 
     show = add("show", "draw the same pairs of images mixed by every policy")
     show.add_argument("what", choices=["mixups"], help="mixups: a grid of pictures, a column for each policy")

@@ -40,6 +40,9 @@ def print_status(
     for way_out, runs in Counter(s.detail for s in everything if s.state == "blocked").items():
         console.print(f"{runs} blocked: {way_out}", markup=False, soft_wrap=True)
     for state in ("running", "hangs", "stopped", "damaged", "failed"):
-        for run in (each for each in everything if each.state == state):
+        here = [each for each in everything if each.state == state]
+        for run in here:
             told = run.failure if state == "failed" else run.detail
             console.print(f"{state}: {run.name}: {told}", markup=False, soft_wrap=True)
+        if here and state == "running":
+            console.print(f"their curves: dmix curves NAME --tier {tier}", markup=False, soft_wrap=True)

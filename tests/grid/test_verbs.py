@@ -78,7 +78,10 @@ def test_status_tells_the_states_apart(here, capsys):
     assert states[f"{ROW}/cutmix/mce/s0"] == "failed"
     assert states[f"{ROW}/cutmix/mce/s1"] == "missing"
     assert states[f"{ROW}/ghost/mce/s0"] == "not yet implemented"
-    assert found[f"{ROW}/mixup/mce/s1"]["detail"] == "step 7/100, loss 1.250, 12 s left on node1"
+    assert (
+        found[f"{ROW}/mixup/mce/s1"]["detail"]
+        == "step 7 of 100, loss 1.250, less than a minute left, on node1"
+    )
     assert found[f"{ROW}/cutmix/mce/s0"]["detail"] == "it broke"
     assert cli.main(["status"]) == 1
     plain = capsys.readouterr().out

@@ -106,8 +106,7 @@ class Project:
         """Return the names of the runs that the workflow would train, by a dry run."""
         done = self.snakemake("-n", tier=tier)
         assert done.returncode == 0, done.stdout + done.stderr
-        folders = re.findall(rf"output: results/{tier}/runs/(\S+)/record\.json", done.stdout + done.stderr)
-        return {re.sub(r"-[0-9a-f]{8}-[0-9a-f]{8}$", "", folder) for folder in folders}
+        return set(re.findall(r"(?m)^Job \d+: Train (\S+)$", done.stdout + done.stderr))
 
     def edit(self, file: str, old: str, new: str) -> None:
         path = self.path / file

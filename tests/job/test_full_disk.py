@@ -34,7 +34,8 @@ def paths(tmp_path, monkeypatch) -> RunPaths:
 
 
 def trainer(**more):
-    return SimpleNamespace(step=1, total=100, label=NAME, history=[], last_loss=None, **more)
+    course = SimpleNamespace(epoch=10)
+    return SimpleNamespace(step=1, total=100, label=NAME, history=[], last_loss=None, course=course, **more)
 
 
 def test_a_checkpoint_that_cannot_be_written_is_tried_again_at_the_next_interval(paths, monkeypatch, capsys):
@@ -95,6 +96,26 @@ def test_progress_and_heartbeat_may_fail(paths, monkeypatch, capsys):
     stop = SimpleNamespace(wait=lambda seconds: len(beats) == 3, is_set=lambda: False)
     lock._beat(paths.lock, content, stop)
     assert len(beats) == 3
+
+
+def show(session: Session, step: int) -> None:
+    """Let the trainer of a session end a row."""
+    session.trainer.step = step
+    session.trainer.history.append({"step": step, "loss": 0.5})
+    assert session.after_step(Stop(), None)
+
+
+def test_a_history_that_cannot_be_shown_is_told_once_and_comes_whole_later(paths, monkeypatch, capsys):
+    paths.work.mkdir(parents=True)
+    here = Session(trainer(), paths, Options(), World(0, 1), {})
+    with monkeypatch.context() as full:
+        full.setattr("pathlib.Path.write_text", lambda *_: (_ for _ in ()).throw(FULL))
+        for step in (1, 2):
+            show(here, step)
+    assert capsys.readouterr().out.count("No space left on device; the run goes on") == 1
+    assert not list(paths.work.iterdir())
+    show(here, 3)
+    assert paths.live_history.read_text() == "step,loss\n1,0.5\n2,0.5\n3,0.5\n"
 
 
 def test_a_line_that_cannot_be_printed_ends_no_run():

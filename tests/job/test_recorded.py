@@ -152,11 +152,11 @@ def test_a_running_run_tells_its_earlier_failure_and_one_without_steps_is_said_t
     state = {"step": 7, "total": 100, "loss": None, "seconds_left": None, "host": "node1", "pid": 1}
     paths.progress.write_text(json.dumps(state))
     found = run_status(grid, NAME)
-    assert (found.state, found.detail) == ("running", "step 7/100 on node1; it failed before: it broke")
+    assert (found.state, found.detail) == ("running", "step 7 of 100, on node1; it failed before: it broke")
     os.utime(paths.progress, (now, now - HANGS_SECONDS - 60))
     found = run_status(grid, NAME)
     assert found.state == "hangs"
-    assert found.detail.startswith("no step for 31 minutes; step 7/100")
+    assert found.detail.startswith("no step for 31 minutes; step 7 of 100")
 
 
 def test_a_refused_job_is_refused_at_once_by_later_attempts_and_tried_by_the_next_workflow(

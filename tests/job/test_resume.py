@@ -10,6 +10,7 @@ import signal
 import subprocess
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import torch
@@ -69,6 +70,21 @@ def assert_same(record: Record, reference: Reference) -> None:
     assert record.scores == reference.record.scores
 
 
+def live_history(project: Project) -> Path:
+    return project.path / "work/smoke" / project.folder(NAME) / "history.csv"
+
+
+def assert_begins(path: Path, reference: Reference, saved: int) -> None:
+    """Check that a killed run shows the reference's first rows, at least those up to the last step saved."""
+    rows = reference.history.splitlines()
+    shown = path.read_text().splitlines() if path.exists() else [rows[0]]
+    # The column of accuracies comes late, in the row of the first evaluation.
+    missing = "," * (rows[0].count(",") - shown[0].count(","))
+    assert rows[0].startswith(shown[0])
+    assert [f"{row}{missing}" for row in shown[1:]] == rows[1 : len(shown)]
+    assert len(shown) - 1 >= sum(int(row.split(",")[1]) <= saved for row in rows[1:])
+
+
 def test_killed_at_five_random_steps(long_project: Project, reference):
     seed = int(os.environ.get("DMIX_TEST_SEED", time.time_ns() % 2**32))
     steps = sorted(random.Random(seed).sample(range(1, 225), 5))
@@ -81,6 +97,7 @@ def test_killed_at_five_random_steps(long_project: Project, reference):
         process.send_signal(signal.SIGKILL)
         process.communicate()
         saved = wait_for_step(long_project, process, 1)
+        assert_begins(live_history(long_project), reference, saved)
         killed += 1
     done = long_project.run(*TRAIN)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -88,6 +105,7 @@ def test_killed_at_five_random_steps(long_project: Project, reference):
     assert record.resumes == killed
     assert_same(record, reference)
     assert history_of(long_project) == reference.history
+    assert not live_history(long_project).exists()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])

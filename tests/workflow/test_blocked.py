@@ -38,7 +38,9 @@ def test_the_others_are_trained_and_the_blocked_when_their_data_are_there(tmp_pa
     params["tiers"]["smoke"]["overrides"].append(rule({"dataset": "cub"}, genuine))
     project = create(tmp_path / "project", embedded_data, params)
     assert project.planned() == {SOURCE, *CIFAR10}
-    output(project.snakemake("--quiet", "all"))
+    told = project.snakemake("--quiet", "all")
+    output(told)
+    assert f"dmix: blocked: 2 of 6 runs of tier smoke: {WAY_OUT}\n" in told.stderr
     done = dict.fromkeys((SOURCE, *CIFAR10), ("done", ""))
     assert statuses(project) == {**done, **dict.fromkeys(DEPENDANTS, ("blocked", WAY_OUT))}
     assert all(note(project, ending) for ending in ("txt", "md", "tex"))

@@ -27,6 +27,7 @@ rule relate:
         f"work/{TIER}/{{folder}}/log.txt",
     wildcard_constraints:
         folder="relation/.+/s[0-9]+-[0-9a-f]{8}-[0-9a-f]{8}",
+    priority: lambda wc: -RANKS[relation_name(wc)]
     threads: lambda wc: cores(relation_spec(wc))
     resources:
         mem_mb=lambda wc: memory_mb(relation_spec(wc)),
@@ -36,6 +37,8 @@ rule relate:
     params:
         name=relation_name,
         promise=lambda wc: promise(relation_spec(wc)),
+    message:
+        "Learn {params.name}"
     shell:
         "exec dmix relate {params.name} --tier {TIER} --attempt {resources.attempt}"
         " --promise {params.promise:q} >>{log} 2>&1"

@@ -54,6 +54,16 @@ def trainer(wildcards):
     return f"torchrun --standalone --nproc-per-node {count} -m dmix.cli train"
 
 
+# The place of a run or class relation in the order of starts (dmix.grid.order). Its priority is minus that: what is
+# rendered from records has Snakemake's default, 0, and goes first as soon as it can.
+RANKS = ranks(GRID)
+
+
+# A folder for event files: a setting of the profile (docs/watching.md).
+def board(folder):
+    return f"--tensorboard {shlex.quote(str(folder))}" if folder else ""
+
+
 rule train:
     input:
         source_record,
@@ -65,6 +75,7 @@ rule train:
         f"work/{TIER}/{{folder}}/log.txt",
     wildcard_constraints:
         folder="[a-z]+/.+/s[0-9]+-[0-9a-f]{8}-[0-9a-f]{8}",
+    priority: lambda wc: -RANKS[run_name(wc)]
     threads: lambda wc: cores(run_spec(wc)) * processes(wc)
     resources:
         mem_mb=lambda wc: memory_mb(run_spec(wc)) * processes(wc),
@@ -76,11 +87,14 @@ rule train:
         promise=lambda wc: promise(run_spec(wc)),
         trainer=trainer,
         preload="--preload" if config.get("preload") else "",
+        board=board(config.get("tensorboard")),
+    message:
+        "Train {params.name}"
     # exec: SLURM's SIGTERM would kill a shell in between, Snakemake would exit, and SLURM would kill the trainer
     # before it has saved.
     shell:
         "exec {params.trainer} {params.name} --tier {TIER} --attempt {resources.attempt}"
-        " --promise {params.promise:q} {params.preload}"
+        " --promise {params.promise:q} {params.preload} {params.board}"
         " >>{log} 2>&1"
 
 

@@ -39,7 +39,11 @@ def estimated_seconds(grid: Grid, name: str, tflops: float = ASSUMED_TFLOPS) -> 
     tier = grid.params.tiers[grid.tier]
     if tier.estimate_seconds is not None:
         return tier.estimate_seconds
-    spec = grid.runs[name]
+    return computed_seconds(grid, grid.runs[name], tflops)
+
+
+def computed_seconds(grid: Grid, spec: RunSpec, tflops: float = ASSUMED_TFLOPS) -> float:
+    """Return images x passes x operations / rate: what tells cheap runs from dear ones at every tier."""
     recipe = spec.settings["recipe"]
     images = (
         recipe["steps"] * recipe["batch_size"] or recipe["epochs"] * spec.settings["dataset"]["train_size"]

@@ -73,14 +73,24 @@ class RunPaths:
         return self.work / "checkpoint.pt"
 
     @property
+    def resume_state(self) -> tuple[Path, ...]:
+        """Files that a run in progress keeps across restarts, and a finished one has no more."""
+        return self.checkpoint, self.live_history
+
+    @property
     def lock(self) -> Path:
         """Lock of the process that trains the run."""
         return self.work / "lock"
 
     @property
     def progress(self) -> Path:
-        """Current step, loss and time left, for `dmix status`."""
+        """Current step, accuracy and time left, for `dmix status` (`dmix.grid.progress`)."""
         return self.work / "progress.json"
+
+    @property
+    def live_history(self) -> Path:
+        """`history` of a run in progress, up to now; gone when the run is finished."""
+        return self.work / HISTORY
 
     @property
     def failure(self) -> Path:

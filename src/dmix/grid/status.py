@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from dmix.grid.damage import Digest, damage, way_out
 from dmix.grid.expand import Grid, folder
 from dmix.grid.failure import Failure, read_failure
 from dmix.grid.paths import RECORD, ClassRelationPaths, RunPaths, runs_folder
+from dmix.grid.progress import Progress, read_progress
 from dmix.grid.promise import differences
 from dmix.holder import age, holder_of
 from dmix.reading import read_json
@@ -29,12 +31,16 @@ HANGS_SECONDS = 1800.0
 
 @dataclass(frozen=True)
 class RunStatus:
-    """State of one run, details of it for people, and its last failure, unless it got further since."""
+    """State of one run, and details of it for people.
+
+    `failure` is its last one, unless it got further since; `progress` that of a process at work on it.
+    """
 
     name: str
     state: State
     detail: str = ""
     failure: Failure | None = None
+    progress: Progress | None = None
 
 
 def run_status(grid: Grid, name: str, digest: Digest = sha256) -> RunStatus:
@@ -64,6 +70,11 @@ def run_status(grid: Grid, name: str, digest: Digest = sha256) -> RunStatus:
     if paths.checkpoint.exists():
         return RunStatus(name, "stopped", "its resume state is kept")
     return RunStatus(name, "missing")
+
+
+def blocked_runs(grid: Grid) -> Counter[str]:
+    """Return way out -> number of runs of the tier that it unblocks."""
+    return Counter(way_out for name in grid.places if (way_out := grid.blocked(name)))
 
 
 def relation_status(grid: Grid, name: str) -> RunStatus:
@@ -107,10 +118,11 @@ def why_stale(grid: Grid, name: str) -> str:
 
 def _running(paths: RunPaths, name: str, failure: Failure | None) -> RunStatus:
     before = f"; it failed before: {failure.reason}" if failure is not None else ""
-    detail = _progress(paths.progress) + before
+    progress = read_progress(paths.progress)
+    detail = (f"{progress}, on {progress.host}" if progress else "starting") + before
     if (idle := _idle_seconds(paths.progress)) >= HANGS_SECONDS:
-        return RunStatus(name, "hangs", f"no step for {idle / 60:.0f} minutes; {detail}", failure)
-    return RunStatus(name, "running", detail, failure)
+        return RunStatus(name, "hangs", f"no step for {idle / 60:.0f} minutes; {detail}", failure, progress)
+    return RunStatus(name, "running", detail, failure, progress)
 
 
 def _idle_seconds(progress: Path) -> float:
@@ -119,16 +131,3 @@ def _idle_seconds(progress: Path) -> float:
         return age(progress)
     except OSError:
         return 0.0
-
-
-def _progress(path: Path) -> str:
-    try:
-        state = read_json(path)
-        left, loss = (
-            state[key] if state[key] is None else float(state[key]) for key in ("seconds_left", "loss")
-        )
-        where = f"{state['step']}/{state['total']}", state["host"]
-    except (DmixError, KeyError, TypeError, ValueError):
-        return "starting"  # the file is written anew every second
-    eta = "" if left is None else f", {left:.0f} s left"
-    return f"step {where[0]}{'' if loss is None else f', loss {loss:.3f}'}{eta} on {where[1]}"

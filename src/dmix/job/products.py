@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 from datetime import UTC, datetime
 
 import safetensors.torch
@@ -14,9 +12,9 @@ from dmix.data.labels.label_split import LabelSplit
 from dmix.data.sets.dataset import Dataset
 from dmix.engine.parts import load_labels
 from dmix.engine.score import scores
-from dmix.engine.trainer import Row
 from dmix.files import atomic_write, write_text
 from dmix.grid.code import accepted, code_digest, code_modules, code_parts
+from dmix.grid.history import ACCURACY, accuracies, history_csv
 from dmix.grid.paths import RunPaths
 from dmix.grid.spec import RunSpec
 from dmix.job import facts
@@ -27,27 +25,26 @@ from dmix.record import Labels, Record
 def write_products(
     spec: RunSpec, paths: RunPaths, dataset: Dataset, session: Session, device: torch.device
 ) -> Record:
-    """Write weights, history and, last, the record; before it, delete the checkpoint.
+    """Write weights, history and, last, the record; before it, delete the resume state.
 
     The copies of record and history that are kept in the work folder come first: a job that is killed before
-    the record is written leaves no checkpoint behind, and the next one restores the record from the copy.
+    the record is written leaves no resume state behind, and the next one restores the record from the copy.
     """
     trainer, labels = session.trainer, load_labels(spec, dataset)
     weights = {name: value.contiguous() for name, value in trainer.evaluated_state().items()}
     blob = safetensors.torch.save(weights)
     recipe = spec.settings["recipe"]
-    columns = dict.fromkeys(key for row in trainer.history for key in row if key.startswith("top1_"))
     found = {
-        column.removeprefix("top1_"): scores(
+        column.removeprefix(ACCURACY): scores(
             [row[column] for row in trainer.history if column in row], recipe
         )
-        for column in columns
+        for column in accuracies(trainer.history)
     }
     primary = next(iter(found))
     seconds = session.seconds
     images = trainer.total * trainer.loader.images_per_step
     commit, dirty = facts.git_state()
-    history = _history_csv(trainer.history)
+    history = history_csv(trainer.history)
     record = Record(
         name=spec.name,
         spec_digest=spec.digest(),
@@ -89,7 +86,8 @@ def write_products(
     write_text(kept / "history.csv", history)
     record.write(kept / "record.json")
     write_text(paths.history, history)
-    paths.checkpoint.unlink(missing_ok=True)
+    for left in paths.resume_state:
+        left.unlink(missing_ok=True)
     record.write(paths.record)
     return record
 
@@ -98,12 +96,3 @@ def _labels(split: LabelSplit | None) -> Labels | None:
     if split is None:
         return None
     return Labels(labelled=len(split.labelled), unlabelled=len(split.unlabelled), sha256=split.digest)
-
-
-def _history_csv(history: list[Row]) -> str:
-    text = io.StringIO()
-    names = dict.fromkeys(name for row in history for name in row)
-    writer = csv.DictWriter(text, fieldnames=list(names), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(history)
-    return text.getvalue()

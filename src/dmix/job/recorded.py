@@ -75,7 +75,7 @@ def work_folder(options: argparse.Namespace) -> Path | None:
 
 
 def forget(path: Path) -> None:
-    """Remove a `failure.txt`, after the run got further or was finished."""
+    """Remove a file that says where a run stood, after the run got further or was finished."""
     try:
         path.unlink(missing_ok=True)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Keeps time, checkpoints and event files of a run over all the processes that trained it."""
+"""Keeps time, checkpoints and the history so far of a run, over all the processes that trained it."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import signal
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -16,8 +14,11 @@ from dmix.engine.trainer import Trainer
 from dmix.errors import DmixError
 from dmix.files import CannotWrite
 from dmix.grid.failure import read_failure
+from dmix.grid.history import history_csv
 from dmix.grid.paths import RunPaths
 from dmix.job import checkpoint
+from dmix.job.board import Board
+from dmix.job.live import LiveFile
 from dmix.job.options import Options
 from dmix.job.patience import patiently
 from dmix.job.recorded import forget
@@ -51,14 +52,20 @@ class Session:
         self._told = False
         failure = read_failure(paths.failure) if world.leads else None
         self._failed_at = None if failure is None else failure.step
-        self._board = _open_board(options.tensorboard, trainer.label) if world.leads else None
+        self._live = LiveFile(paths.live_history, trainer.label) if world.leads else None
+        self._board: Board | None = None
 
     def __enter__(self) -> Session:
+        """Show the history as far as the checkpoint: rows that a killed process had after it come again."""
+        folder = self.options.tensorboard
+        if self.world.leads and folder is not None:
+            self._board = Board(folder, self.trainer.label, self.trainer.step)
+        self._show_history()
         return self
 
     def __exit__(self, *error: object) -> None:
         if self._board:
-            self._board.close()  # flushes
+            self._board.close()
 
     @property
     def seconds(self) -> float:
@@ -120,7 +127,7 @@ class Session:
         return problem
 
     def after_step(self, stop: Stop, watch: Watch | None) -> bool:
-        """Report progress, save if a checkpoint is due, and return whether to go on.
+        """Report progress, show a new row, save if a checkpoint is due, and return whether to go on.
 
         Several processes agree on both by one small message per step, on the host: a signal may reach only
         one of them, and their clocks differ.
@@ -131,8 +138,10 @@ class Session:
         if self._failed_at is not None and trainer.step > self._failed_at:
             self._failed_at = None
             forget(self.paths.failure)
-        if self._board and trainer.history and trainer.history[-1]["step"] == trainer.step:
-            _to_board(self._board, trainer.history[-1])
+        if trainer.history and trainer.history[-1]["step"] == trainer.step:
+            self._show_history()
+            if self._board:
+                self._board.add(trainer.history[-1])
         due = time.monotonic() - self._saved >= self.options.checkpoint_seconds
         number, save = self.world.agree(stop.signal or 0, due)
         if number:
@@ -142,6 +151,13 @@ class Session:
             self._save_or_go_on(stop)
         return True
 
+    def _show_history(self) -> None:
+        # All rows, because a column may come late; a few hundred lines at most, once an epoch or evaluation.
+        if self._live and self.trainer.history:
+            self._live.write(history_csv(self.trainer.history))
+        elif self._live:
+            self._live.remove()
+
     def _save_or_go_on(self, stop: Stop) -> None:
         """Save; where that fails, say so once and go on, because the next save may succeed."""
         with stop.saving():
@@ -149,21 +165,3 @@ class Session:
         if problem is not None and not self._told:
             say(f"{self.trainer.label}: {problem.message}; the run goes on, and saves when it can")
         self._told = problem is not None
-
-
-def _open_board(folder: Path | None, label: str) -> Any:
-    if folder is None:
-        return None
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise DmixError(
-            "--tensorboard needs the tensorboard package", "run: pip install 'dmix[tensorboard]'"
-        ) from error
-    return SummaryWriter(str(folder / label))
-
-
-def _to_board(board: Any, row: Mapping[str, float | int]) -> None:
-    for name, value in row.items():
-        if name not in ("epoch", "step"):
-            board.add_scalar(name, value, row["step"])

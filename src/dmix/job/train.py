@@ -74,7 +74,8 @@ def _claim(spec: RunSpec, paths: RunPaths, held: ExitStack) -> bool:
     for folder in (paths.work, paths.work / "finished", paths.results):
         sweep(folder)
     if _finished(spec, paths):
-        forget(paths.failure)
+        for left in (paths.failure, *paths.resume_state):  # of a job that was killed between two files
+            forget(left)
         return False
     return True
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+from typing import Any
 
 from dmix.grid.damage import remembered
 from dmix.grid.expand import load_grid
 from dmix.grid.paths import runs_folder
-from dmix.grid.status import relation_status, run_status
+from dmix.grid.status import RunStatus, relation_status, run_status
 
 
 def run(options: argparse.Namespace) -> int:
@@ -24,10 +25,7 @@ def run(options: argparse.Namespace) -> int:
     everything |= {name: relation_status(grid, name) for name in grid.class_relations}
     failed = {name: s.failure for name, s in everything.items() if s.failure and s.state == "failed"}
     if options.json:
-        tables = {
-            table: {s.name: {"state": s.state, "detail": s.detail} for s in here}
-            for table, here in by_table.items()
-        }
+        tables = {table: {s.name: _entry(s) for s in here} for table, here in by_table.items()}
         listed = {name: dataclasses.asdict(failure) for name, failure in failed.items()}
         print(json.dumps({"tier": grid.tier, "tables": tables, "failed": listed}))
     else:
@@ -35,3 +33,10 @@ def run(options: argparse.Namespace) -> int:
 
         print_status(grid.tier, by_table, everything.values())
     return int(bool(failed))
+
+
+def _entry(status: RunStatus) -> dict[str, Any]:
+    entry: dict[str, Any] = {"state": status.state, "detail": status.detail}
+    if status.progress is not None:
+        entry["progress"] = status.progress.model_dump()
+    return entry

@@ -1,0 +1,142 @@
+"""`dmix report`: renders all tables and figures, once or as records arrive."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dmix.errors import DmixError
+from dmix.files import write_text
+from dmix.grid.artefact import figure_digest, table_digest
+from dmix.grid.damage import Digest, remembered
+from dmix.grid.expand import Grid, load_grid
+from dmix.grid.paths import PAPER, WORK, RunPaths, runs_folder
+from dmix.grid.spec import digest_of
+from dmix.reading import read_json
+from dmix.verbs.common import tell
+
+POLL_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Product:
+    """What is rendered from records.
+
+    Attributes
+    ----------
+    runs: names of the runs whose records it reads. digest: over all else that it depends on.
+    render: writes its files and returns their paths.
+    """
+
+    name: str
+    runs: tuple[str, ...]
+    digest: str
+    render: Callable[[], Sequence[Path]]
+
+
+def tables(grid: Grid) -> Iterator[Product]:
+    """Yield the tables of the tier."""
+    from dmix.report.build import render
+
+    for name, table in grid.tables.items():
+
+        def draw(name: str = name) -> Sequence[Path]:
+            return render(grid, name, runs_folder(grid.tier), PAPER / grid.tier)
+
+        yield Product(name, grid.table_runs(table), table_digest(grid, name), draw)
+
+
+def figures(grid: Grid) -> Iterator[Product]:
+    """Yield the figures of the tier."""
+    from dmix.plot.render import render
+
+    for name, figure in grid.figures.items():
+
+        def draw(name: str = name) -> Sequence[Path]:
+            return render(grid, name, runs_folder(grid.tier), PAPER / grid.tier)
+
+        yield Product(name, grid.figure_runs(figure), figure_digest(grid, name), draw)
+
+
+PRODUCTS: tuple[Callable[[Grid], Iterable[Product]], ...] = (tables, figures)
+"""All that is rendered, in this order: what reads the files of others comes after them."""
+
+
+def run(options: argparse.Namespace) -> int:
+    """Render what is not rendered from today's records, or as they arrive; return 1 if something failed."""
+    grid = load_grid(options.tier)
+    rendered = Rendered(grid, [product for kind in PRODUCTS for product in kind(grid)])
+    try:
+        rendered.renew()
+        while options.watch and not rendered.complete():
+            time.sleep(POLL_SECONDS)
+            rendered.renew()
+    except KeyboardInterrupt:
+        if not options.watch:
+            raise
+    tell(f"{PAPER / grid.tier}: {rendered.summary()}")
+    return int(bool(rendered.failed))
+
+
+class Rendered:
+    """The products of a tier, and from what each was rendered last: `work/<tier>/rendered.json`."""
+
+    def __init__(self, grid: Grid, products: Sequence[Product]) -> None:
+        self.failed: dict[str, str] = {}
+        self._grid = grid
+        self._products = products
+        self._file = WORK / grid.tier / "rendered.json"
+        try:
+            self._from = read_json(self._file) if self._file.exists() else {}
+        except DmixError:
+            self._from = {}  # all is rendered once more
+
+    def renew(self) -> None:
+        """Render each product whose records or definition changed since, and tell so."""
+        with remembered(runs_folder(self._grid.tier)) as digest:
+            states = {product.name: self._state(product, digest) for product in self._products}
+        for product in self._products:
+            state = states[product.name]
+            if self.failed.get(product.name) == state or self._is_current(product.name, state):
+                continue
+            self.failed.pop(product.name, None)
+            try:
+                paths = product.render()
+            except DmixError as error:
+                self.failed[product.name] = state
+                tell(f"{product.name} cannot be rendered: {error}")
+                continue
+            self._from[product.name] = {"state": state, "files": [str(path) for path in paths]}
+            write_text(self._file, json.dumps(self._from, indent=1))
+            done = sum(self._has_record(name) for name in product.runs)
+            tell(f"{time.strftime('%H:%M:%S')} {product.name}: {done} of {len(product.runs)} runs")
+
+    def complete(self) -> bool:
+        """Return whether every run that can be trained here has its record."""
+        return all(map(self._has_record, self._grid.folders))
+
+    def summary(self) -> str:
+        """Return how many products there are, and of how many runs."""
+        done = sum(map(self._has_record, self._grid.folders))
+        failed = f", {len(self.failed)} of them failed" if self.failed else ""
+        return f"{len(self._products)} tables and figures{failed}, from {done} of {len(self._grid.runs)} runs"
+
+    def _has_record(self, name: str) -> bool:
+        folder = self._grid.folders.get(name)
+        return folder is not None and RunPaths(self._grid.tier, folder).record.exists()
+
+    def _state(self, product: Product, digest: Digest) -> str:
+        """Return a digest of the records of a product, and of all else that it depends on."""
+        folders = (self._grid.folders.get(name) for name in product.runs)
+        paths = [RunPaths(self._grid.tier, folder).record for folder in folders if folder is not None]
+        return digest_of([product.digest, [digest(path) if path.exists() else "" for path in paths]])
+
+    def _is_current(self, name: str, state: str) -> bool:
+        last = self._from.get(name)
+        if not isinstance(last, dict) or last.get("state") != state:
+            return False
+        return all(Path(path).exists() for path in last.get("files", ()))
