@@ -17,10 +17,11 @@ class _Closed(BaseModel):
 
 
 class Gain(_Closed):
-    """Show, beside each cell of `of`, its difference from `over`, two entries of `Table.compared`."""
+    """Compare each cell of `of` with that of `over`, two entries of `Table.compared`, seed by seed."""
 
     of: str
     over: str
+    rows: bool = Field(False, description="in rows by method: show the gains as a row below each of `of`")
 
 
 def _template(text: str) -> str:
@@ -124,6 +125,8 @@ class Table(_Closed):
         levels = _levels(info)
         if not value or not levels:
             return value
+        if isinstance(value, Gain) and value.rows and not (_pairs_addons(levels) and levels[0] == METHOD):
+            raise PydanticCustomError("useless", "only rows by method with add-on can have rows of gains")
         pairs, objective = _pairs_addons(levels), OBJECTIVE in levels
         useful, otherwise = {
             "losses": (pairs and levels[0] == METHOD, "only rows by method with add-on have losses"),

@@ -3,42 +3,76 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 
 from dmix.report.cells import State, TableCell
 from dmix.report.layout import column_labels, spans
+from dmix.report.reported import LETTERS, SOURCES, TRIALS
 from dmix.report.table import TableData
 
 NAMED = 5
 GAPS: Mapping[State, str] = {"not yet implemented": "not yet implemented", "missing": "without a record"}
 
 
-def caption(data: TableData, best: str) -> str:
-    """Return the caption without the number; `best` is how the format marks the best mean."""
-    return " ".join(_sentences(data, best))
+@dataclass(frozen=True)
+class Note:
+    """A line below a table; that of a deviation begins with its letter in the ledger of deviations."""
+
+    text: str
+    letter: str = ""
 
 
-def _sentences(data: TableData, best: str) -> Iterator[str]:
-    yield f"{data.title}."
-    if data.expected > 1:
-        yield f"Mean ± standard deviation over {data.expected} seeds."
+def paper_sentences(data: TableData) -> Iterator[str]:
+    """Yield what the caption says after the title, where the cells have our numbers alone."""
+    yield _spread(data, "")
+    yield from _common(data)
+
+
+def beside_sentences(data: TableData) -> Iterator[str]:
+    """Yield what the caption says after the title, where published numbers stand below ours."""
+    shown = {number.source for line in data.published for numbers in line for number in numbers[:1]}
+    if not shown:
+        yield _spread(data, "")
+        yield "No source prints numbers of this table."
     else:
-        yield "One seed."
-    if data.gain:
-        yield f"In parentheses, the gain of {data.gain[0]} over {data.gain[1]}, paired by seed."
-    yield f"The best mean of {data.best_of} is {best}."
+        yield _spread(data, "Ours: ")
+        letters = "; ".join(f"{LETTERS[source]}: {source}" for source in SOURCES if source in shown)
+        yield f"Below, where a source prints one, the published number ({letters})."
+    yield from _common(data)
+
+
+def _spread(data: TableData, ours: str) -> str:
+    if data.expected == 1:
+        return f"{ours}one seed." if ours else "One seed."
+    fewer = f", fewer than the paper's {TRIALS}" if data.expected < TRIALS else ""
+    mean = f"{ours}mean" if ours else "Mean"
+    return f"{mean} ± standard deviation over {data.expected} seeds{fewer}."
+
+
+def _common(data: TableData) -> Iterator[str]:
+    if data.gain and data.gain_rows:
+        yield f"Gain: of {data.gain[0]} over {data.gain[1]}, paired by seed, ± standard error."
     if "embedded" in data.editions:
         yield f"Data: {' and '.join(sorted(data.editions))}."
     if data.tier_note:
         yield data.tier_note
 
 
-def notes(data: TableData) -> tuple[str, ...]:
-    """Return the lines below the table: what is incomplete, what is not used, what deviates."""
-    return tuple(_notes(data))
+def notes(data: TableData) -> tuple[Note, ...]:
+    """Return the lines below the table: what is incomplete, what is not used, what sets it apart."""
+    found = [*map(Note, _incomplete(data))]
+    told = [Note(item.short, item.id) for item in data.deviations if item.short]
+    return (*found, *told, *map(Note, _untold(len(data.deviations) - len(told), bool(told))))
 
 
-def _notes(data: TableData) -> Iterator[str]:
-    if any(cell.state == "partial" for row in data.cells for cell in row):
+def _untold(count: int, more: bool) -> Iterator[str]:
+    if count:
+        what = f"{'further ' if more else ''}deviation{'' if count == 1 else 's'} from the paper"
+        yield f"{count} {what}: see the ledger (reference/deviations.csv)."
+
+
+def _incomplete(data: TableData) -> Iterator[str]:
+    if any(cell.mean is not None and cell.n < data.expected for row in data.cells for cell in row):
         yield f"[n=k]: k of the {data.expected} seeds are complete."
     for state, what in GAPS.items():
         for _, count, which in _places(data, state):
@@ -50,8 +84,6 @@ def _notes(data: TableData) -> Iterator[str]:
         names = ", ".join(data.invalid[:NAMED]) + (f" and {more} more" if more > 0 else "")
         what = "record is" if len(data.invalid) == 1 else "records are"
         yield f"{len(data.invalid)} {what} invalid and not used: {names}."
-    if data.deviations:
-        yield f"Deviations: {', '.join(data.deviations)} (reference/deviations.csv)."
 
 
 def _cells(count: int) -> str:

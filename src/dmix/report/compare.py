@@ -1,24 +1,21 @@
-"""Our numbers beside those that the paper or another source prints."""
+"""Puts our numbers beside those that the paper or another source prints, with gains and verdicts."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from dmix.grid.axes import METHOD
+from dmix.grid.axes import AXIS, METHOD
 from dmix.grid.schema import Params
-from dmix.grid.table import Labels
 from dmix.report.cells import TableCell
-from dmix.report.columns import Column
-from dmix.report.levels import named_by
-from dmix.report.numbers import shortest
-from dmix.report.reported import Published
-from dmix.report.rows import Row
+from dmix.report.levels import Key, named_by
+from dmix.report.paired import Paired
+from dmix.report.published import Numbers
+from dmix.report.reported import TRIALS, Published
 from dmix.report.table import TableData
 
-REPORTED_TRIALS = 3  # the paper, section 4: mean of three trials
 Verdict = Literal[
     "within 2 standard errors",
     "above",
@@ -37,16 +34,18 @@ class Comparison:
     Attributes
     ----------
     row: title of the policy, or of the method with what its objective adds, wherever it is in the table.
-    labels: share or number of labels of our runs, as sources write it; "" where the table has no labels.
+    settings: level -> key and title, of the settings and recipes that are rows or columns.
     difference: ours minus theirs.
     z: the difference in standard errors of the two means; None where it has none.
+    gain: ours over the cell that the table compares with, paired by seed.
+    reported_gain: of the same source as `reported`.
     """
 
     dataset: str
     backbone: str
     row: str
     objective: str
-    labels: str
+    settings: Mapping[str, tuple[Key, str]]
     mean: float | None
     std: float | None
     n: int
@@ -56,46 +55,40 @@ class Comparison:
     difference: float | None
     z: float | None
     verdict: Verdict
+    gain: Paired | None
+    reported_gain: float | None
 
 
-def compare(data: TableData, params: Params, labels: Labels | None = None) -> tuple[Comparison, ...]:
-    """Return one comparison for each cell and published number, and one for each cell without any.
-
-    Parameters
-    ----------
-    labels: which setting of the table says the labels, and how sources write it; None: the table has none.
-    """
-    return tuple(_compare(data, params, labels))
+def compare(data: TableData, params: Params) -> tuple[Comparison, ...]:
+    """Return one comparison for each cell and published number, and one for each cell without any."""
+    return tuple(_compare(data, params))
 
 
-def _compare(data: TableData, params: Params, labels: Labels | None) -> Iterator[Comparison]:
+def _compare(data: TableData, params: Params) -> Iterator[Comparison]:
     name = named_by((data.rows_by, *data.levels))
-    for row, cells, numbers in zip(data.rows, data.cells, data.published, strict=True):
-        for column, cell, found in zip(data.columns, cells, numbers, strict=True):
+    for i, row in enumerate(data.rows):
+        for j, column in enumerate(data.columns):
+            cell, gains = data.cells[i][j], data.published_gains[i][j]
             if cell.state == "absent":
                 continue
-            objective = params.objectives[cell.objective]
+            headers = data.headers(row, column)
             titles = (
                 params.datasets[cell.dataset].title,
                 params.backbones[cell.backbone].title,
-                data.headers(row, column)[METHOD][1]
-                if name == METHOD
-                else params.policies[cell.policy].title,
+                headers[METHOD][1] if name == METHOD else params.policies[cell.policy].title,
+                params.objectives[cell.objective].title,
             )
-            written = _written(labels, data, row, column)
-            for published in found or (None,):
-                yield _beside((*titles, objective.title, written), cell, published)
-
-
-def _written(labels: Labels | None, data: TableData, row: Row, column: Column) -> str:
-    """Return the labels of a cell as sources write them, "" where the table has none."""
-    if labels is None:
-        return ""
-    return labels.format.replace("{}", shortest(data.headers(row, column)[labels.setting][0]))
+            others = {level: header for level, header in headers.items() if level not in AXIS}
+            for published in data.published[i][j] or (None,):
+                yield _beside(titles, others, cell, published, gains)
 
 
 def _beside(
-    shown: tuple[str, str, str, str, str], cell: TableCell, published: Published | None
+    titles: tuple[str, str, str, str],
+    settings: Mapping[str, tuple[Key, str]],
+    cell: TableCell,
+    published: Published | None,
+    gains: Numbers,
 ) -> Comparison:
     difference = error = z = None
     # Embedded data are not the source's data, so that a difference would mean nothing.
@@ -104,7 +97,8 @@ def _beside(
         error = standard_error(cell, published)
         z = difference / error if error else None
     return Comparison(
-        *shown,
+        *titles,
+        settings=settings,
         mean=cell.mean,
         std=cell.std,
         n=cell.n,
@@ -114,6 +108,10 @@ def _beside(
         difference=difference,
         z=z,
         verdict=_verdict(cell, difference, error),
+        gain=cell.gain,
+        reported_gain=next(
+            (gain.value for gain in gains if published and gain.source == published.source), None
+        ),
     )
 
 
@@ -125,7 +123,7 @@ def standard_error(cell: TableCell, published: Published) -> float | None:
     """
     if cell.std is None:
         return None
-    return math.sqrt(cell.std**2 / cell.n + (published.std or 0.0) ** 2 / REPORTED_TRIALS)
+    return math.sqrt(cell.std**2 / cell.n + (published.std or 0.0) ** 2 / TRIALS)
 
 
 def _verdict(cell: TableCell, difference: float | None, error: float | None) -> Verdict:

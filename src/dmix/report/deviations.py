@@ -14,7 +14,7 @@ from dmix.grid.axes import AXIS
 from dmix.reading import read_csv
 from dmix.report.frame import UNIMPLEMENTED
 
-HEADER = ("id", "scope", "paper", "ours", "reason", "where")
+HEADER = ("id", "scope", "paper", "ours", "reason", "where", "short")
 ALL = "all"
 AND = " & "
 CLAUSE = re.compile(r"(\w+)=([\w-]+(?:\|[\w-]+)*)")
@@ -24,7 +24,12 @@ Scope = Mapping[str, tuple[str, ...]]
 
 @dataclass(frozen=True)
 class Deviation:
-    """One line of reference/deviations.csv."""
+    """One line of reference/deviations.csv.
+
+    Attributes
+    ----------
+    short: a line for below the tables that it concerns, of one that sets few tables apart; else "".
+    """
 
     id: str
     scope: Scope
@@ -32,6 +37,7 @@ class Deviation:
     ours: str
     reason: str
     where: str
+    short: str
 
 
 def read_deviations(path: Path) -> tuple[Deviation, ...]:
@@ -53,12 +59,12 @@ def read_deviations(path: Path) -> tuple[Deviation, ...]:
     return tuple(found.values())
 
 
-def concerning(deviations: Iterable[Deviation], frame: pd.DataFrame) -> tuple[str, ...]:
-    """Return the ids of the deviations that concern an implemented run of `frame`, in the file's order."""
+def concerning(deviations: Iterable[Deviation], frame: pd.DataFrame) -> tuple[Deviation, ...]:
+    """Return the deviations that concern an implemented run of `frame`, in the file's order."""
     there = frame[frame["state"] != UNIMPLEMENTED]
     runs = there[list(AXIS)].drop_duplicates().to_dict("records")
     axes = [{str(key): str(value) for key, value in run.items()} for run in runs]
-    return tuple(item.id for item in deviations if any(in_scope(item.scope, run) for run in axes))
+    return tuple(item for item in deviations if any(in_scope(item.scope, run) for run in axes))
 
 
 def parse_scope(text: str) -> Scope:

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
-from typing import Literal
+from typing import Literal, Protocol
 
+from dmix.report.columns import Column
 from dmix.report.levels import heading
 from dmix.report.rows import Row
 from dmix.report.table import TableData
 
 LOSSES = "Losses"
 Rule = Literal["", "single", "double"]
+
+
+class Columned(Protocol):
+    """Whatever has the columns of a table."""
+
+    @property
+    def columns(self) -> Sequence[Column]:
+        """From left to right."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +43,7 @@ def left_texts(data: TableData, row: Row) -> tuple[str, ...]:
     return (row.title, *((row.losses,) if data.losses else ()))
 
 
-def spans(data: TableData, level: int) -> tuple[Span, ...]:
+def spans(data: Columned, level: int) -> tuple[Span, ...]:
     """Return the titles of one header line; neighbours of equal keys, also in lines above, share one."""
     found: list[Span] = []
     start = 0

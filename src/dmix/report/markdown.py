@@ -4,53 +4,48 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dmix.report.caption import caption, notes
-from dmix.report.cells import TableCell
 from dmix.report.escape import markdown as escape
-from dmix.report.layout import left_headings, left_texts, rules
-from dmix.report.numbers import GAP, fixed, signed
-from dmix.report.table import TableData
+from dmix.report.sheet import Line, Number, Sheet
 
 
-def to_markdown(data: TableData) -> str:
+def to_markdown(sheet: Sheet) -> str:
     """Return caption, table and notes.
 
     Markdown has a single header row, in which the header lines are broken by <br>, and no rules: a row with
     the kind of the policies below it stands for a rule, and rows of methods and settings have none.
     """
-    return "\n".join(_lines(data)) + "\n"
+    return "\n".join(_lines(sheet)) + "\n"
 
 
-def _lines(data: TableData) -> Iterator[str]:
-    yield f"**Table {escape(data.number)}.** {escape(caption(data, 'bold'))}"
+def _lines(sheet: Sheet) -> Iterator[str]:
+    yield f"**Table {escape(sheet.number)}.** {escape(sheet.caption('bold'))}"
     yield ""
-    titles = ["<br>".join(map(escape, column.titles)) for column in data.columns]
-    left = left_headings(data)
-    yield _row((*map(escape, left), *titles))
-    yield _row((*("---" for _ in left), *("--:" for _ in data.columns)))
-    for row, cells, rule in zip(data.rows, data.cells, rules(data), strict=True):
-        if rule and row.kind:
-            yield _row((f"*{row.kind}*", *("" for _ in (*left[1:], *cells))))
-        yield _row((*map(escape, left_texts(data, row)), *map(cell_markdown, cells)))
-    for line in notes(data):
+    titles = ["<br>".join(map(escape, column.titles)) for column in sheet.columns]
+    yield _row((*map(escape, sheet.headings), *titles))
+    yield _row((*("---" for _ in sheet.headings), *("--:" for _ in sheet.columns)))
+    for line in sheet.lines:
+        if line.rule and line.section:
+            yield _row((f"*{line.section}*", *("" for _ in (*line.titles[1:], *line.numbers))))
+        yield _row(tuple(_cells(line)))
+    for note in sheet.notes:
         yield ""
-        yield escape(line)
+        yield f"<sup>{note.letter}</sup> {escape(note.text)}" if note.letter else escape(note.text)
 
 
 def _row(cells: tuple[str, ...]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def cell_markdown(cell: TableCell) -> str:
-    """Return one cell: mean, spread, gain, and n where seeds are missing."""
-    if cell.mean is None:
-        return GAP
-    mean = fixed(cell.mean)
-    parts = [f"**{mean}**" if cell.best else mean]
-    if cell.std is not None:
-        parts.append(f"± {fixed(cell.std)}")
-    if cell.gain is not None:
-        parts.append(f"({signed(cell.gain.mean)})")
-    if cell.state == "partial":
-        parts.append(escape(f"[n={cell.n}]"))
-    return " ".join(parts)
+def _cells(line: Line) -> Iterator[str]:
+    """Yield the cells of a line; published numbers and gains are small."""
+    for cell in (*map(escape, line.titles), *map(_number, line.numbers)):
+        yield f"<sub>{cell}</sub>" if cell and line.kind != "ours" else cell
+
+
+def _number(number: Number) -> str:
+    parts = [f"**{number.value}**" if number.best else number.value]
+    if number.spread:
+        parts.append(f"± {number.spread}")
+    if number.n:
+        parts.append(escape(f"[n={number.n}]"))
+    return " ".join((*parts, number.source)).rstrip()

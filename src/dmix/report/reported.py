@@ -16,7 +16,10 @@ HEADER = (
     *("table", "dataset", "backbone", "setting", "method", "objective", "labels"),
     *("metric", "value", "std", "source", "detail"),
 )
-SOURCES = ("paper", "OpenMixup benchmark", "TorchSSL", "leaderboard archive")
+LETTERS = {"paper": "p", "OpenMixup benchmark": "o", "TorchSSL": "t", "leaderboard archive": "l"}
+"""The sources, the one that a table shows first, with the letters that stand for them there."""
+SOURCES = tuple(LETTERS)
+TRIALS = 3  # the paper, section 4: mean of three trials
 TOP1 = re.compile(r"top1(_best|_median_last[0-9]+)?")  # an accuracy in percent
 QUOTED = re.compile(r"text_\w+")  # a gain or factor, never put beside a cell
 NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")

@@ -8,22 +8,19 @@ from typing import Any
 
 import pandas as pd
 
-from dmix.errors import DmixError
-from dmix.grid.addons import with_base
-from dmix.grid.axes import ADDON, OBJECTIVE, POLICY
+from dmix.grid.axes import ADDON
 from dmix.grid.schema import Params
 from dmix.grid.table import Table
-from dmix.report.cells import Runs, TableCell, build_cell, mark_best
-from dmix.report.columns import Column, Keys, build_columns, column_keys
-from dmix.report.frame import NO_SETTING
-from dmix.report.levels import Key, Run, addon_title, heading, key_of
+from dmix.report.cells import TableCell, build_cell, mark_best
+from dmix.report.columns import Column, build_columns
+from dmix.report.deviations import Deviation
+from dmix.report.levels import Key, addon_title, heading
+from dmix.report.pool import build_pool, compared_with
 from dmix.report.published import Numbers, published_cells, published_gain
 from dmix.report.reported import ReportedKey
 from dmix.report.rows import Row, build_rows
 
 BARE = "the bare method"
-# Keys of the row and of each header line -> seed -> run.
-Pool = Mapping[Keys, Runs]
 
 
 @dataclass(frozen=True)
@@ -41,7 +38,8 @@ class TableData:
     published: published[row][column], the published numbers of a cell by precedence of their source.
     published_gains: published_gains[row][column], the gain by each source that prints both numbers.
     invalid: names of runs whose record is not used.
-    deviations: ids of the deviations from the paper that concern this table.
+    gain_rows: whether the gains are rows of the table.
+    deviations: those from the paper that concern this table.
     losses: whether a column beside the row titles has the loss terms.
     """
 
@@ -59,8 +57,9 @@ class TableData:
     published_gains: tuple[tuple[Numbers, ...], ...]
     gain: tuple[str, str] | None
     invalid: tuple[str, ...]
-    deviations: tuple[str, ...] = ()
+    deviations: tuple[Deviation, ...] = ()
     losses: bool = False
+    gain_rows: bool = False
 
     @property
     def editions(self) -> frozenset[str]:
@@ -93,7 +92,7 @@ def build_table(
     table: Table,
     params: Params,
     tier: str,
-    deviations: tuple[str, ...] = (),
+    deviations: tuple[Deviation, ...] = (),
     reported: Mapping[ReportedKey, Numbers] | None = None,
 ) -> TableData:
     """Lay `frame` out as `table` says.
@@ -112,9 +111,9 @@ def build_table(
     ]
     rows = build_rows(name, runs, table, params)
     columns = build_columns(name, runs, table, params)
-    pool = _pool(name, runs, table)
+    pool = build_pool(name, runs, table)
     keys = [[(row.key, *column.keys) for column in columns] for row in rows]
-    over = {cell: _over(pool, cell, table, params) for line in keys for cell in line}
+    over = {cell: compared_with(pool, cell, table, params) for line in keys for cell in line}
     cells = [[build_cell(pool.get(cell, {}), pool.get(over[cell], {})) for cell in line] for line in keys]
     published = published_cells(rows, columns, cells, table, params, reported or {})
     by_keys = {
@@ -140,6 +139,7 @@ def build_table(
         invalid=tuple(run["name"] for run in runs if run["state"] == "invalid"),
         deviations=deviations,
         losses=table.losses,
+        gain_rows=table.gain is not None and table.gain.rows,
     )
 
 
@@ -171,62 +171,3 @@ def _gain(table: Table, params: Params) -> tuple[str, str] | None:
         return params.objectives[compared].title
 
     return called(table.gain.of), called(table.gain.over)
-
-
-def _pool(name: str, runs: Sequence[Run], table: Table) -> Pool:
-    """Return the runs by cell and seed, refusing runs of one cell that differ in more than the seed."""
-    pool: dict[Keys, dict[int, Run]] = {}
-    for run in runs:
-        seeds = pool.setdefault((key_of(run, table.rows, table), *column_keys(run, table)), {})
-        for other in seeds.values():
-            if _without_seed(other) != _without_seed(run):
-                raise DmixError(
-                    f"table {name}: {other['name']} and {run['name']} would stand in one cell",
-                    f"give tables.{name} other grids, or more axes and settings as columns",
-                )
-        seeds[int(run["seed"])] = run
-    return pool
-
-
-def _without_seed(run: Run) -> str:
-    return str(run["name"]).rpartition("/")[0]
-
-
-def _over(pool: Pool, keys: Keys, table: Table, params: Params) -> Keys:
-    """Return the cell that the gain of the cell `keys` is over, () where it has none."""
-    runs = pool.get(keys, {})
-    gain = table.gain
-    if gain is None or {run[table.compared] for run in runs.values()} != {gain.of}:
-        return ()
-    beside = _entries_with(gain.over, table, params)
-    wanted = tuple(
-        (key[0], gain.over) if isinstance(key, tuple) else beside.get(level, key)
-        for level, key in zip(table.levels, keys, strict=True)
-    )
-    return _nearest(pool, wanted, gain.over, table.compared)
-
-
-def _entries_with(over: str, table: Table, params: Params) -> Mapping[str, str]:
-    """Return axis -> key, of the axes on which the runs that a gain is over differ from those it is of."""
-    if table.compared == OBJECTIVE:
-        return {OBJECTIVE: table.place.get(over, over)}
-    addon = with_base(params, over)
-    objective = table.place.get(addon.objective, addon.objective)
-    return {ADDON: over, POLICY: addon.policy, OBJECTIVE: objective}
-
-
-def _nearest(pool: Pool, wanted: Keys, over: str, axis: str) -> Keys:
-    """Return the cell at `wanted` whose runs have `over` on `axis`, or else the one nearest to it; or ().
-
-    Nearest is a cell that differs only by settings that its runs do not have (MCE has no eta), and by as few
-    as possible. A cell may hold another objective, one that `place` put there.
-    """
-    found = [
-        keys
-        for keys, runs in pool.items()
-        if all(key in (NO_SETTING, other) for key, other in zip(keys, wanted, strict=True))
-        and {run[axis] for run in runs.values()} == {over}
-    ]
-    return min(
-        found, key=lambda keys: sum(key != other for key, other in zip(keys, wanted, strict=True)), default=()
-    )

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 
-from dmix.report.caption import caption, notes
-from dmix.report.cells import TableCell
-from dmix.report.layout import Rule, Span, left_headings, left_texts, rules, spans
-from dmix.report.numbers import GAP, fixed, signed
-from dmix.report.table import TableData
+from dmix.report.caption import Note
+from dmix.report.layout import Rule, spans
+from dmix.report.panels import panels
+from dmix.report.sheet import Line, Number, Sheet
 
 BETWEEN = "   "
 RULES: dict[Rule, str] = {"single": "─", "double": "═"}
@@ -18,86 +16,64 @@ LEAST_WIDTH = 72
 MOST_WIDTH = 120
 
 
-def to_text(data: TableData) -> str:
+def to_text(sheet: Sheet) -> str:
     """Return caption, table and notes; the best mean of a column is followed by *.
 
     A table that is too wide for a terminal is broken into panels, each with the row titles.
     """
-    return "\n".join(line.rstrip() for line in _lines(data)) + "\n"
+    return "\n".join(line.rstrip() for line in _lines(sheet)) + "\n"
 
 
-def _lines(data: TableData) -> Iterator[str]:
-    parts = panels(data, _total, MOST_WIDTH)
+def _lines(sheet: Sheet) -> Iterator[str]:
+    parts = panels(sheet, _total, MOST_WIDTH)
     room = max(LEAST_WIDTH, *map(_total, parts))
-    yield from textwrap.wrap(f"Table {data.number}. {caption(data, 'marked *')}", room)
+    yield from textwrap.wrap(f"Table {sheet.number}. {sheet.caption('marked *')}", room)
     for part in parts:
         yield ""
         yield from _panel(part)
-    for line in notes(data):
-        yield from textwrap.wrap(line, room, subsequent_indent="  ", break_on_hyphens=False)
+    for note in sheet.notes:
+        yield from textwrap.wrap(_noted(note), room, subsequent_indent="  ", break_on_hyphens=False)
 
 
-def panels(data: TableData, width: Callable[[TableData], int], room: int) -> tuple[TableData, ...]:
-    """Split the columns of `data` into tables no wider than `room`, each with all rows.
-
-    They are split between titles of the outermost header line whose columns fit, into as few tables as
-    possible. Where not even single columns fit, each has a table of its own.
-    """
-    if not data.columns:
-        return (data,)
-    by_level = [spans(data, level) for level in range(len(data.levels))]
-    fitting = (pieces for pieces in by_level if all(width(_part(data, piece)) <= room for piece in pieces))
-    first, *others = next(fitting, by_level[-1])
-    found = [first]
-    for piece in others:
-        joined = replace(found[-1], width=found[-1].width + piece.width)
-        if width(_part(data, joined)) <= room:
-            found[-1] = joined
-        else:
-            found.append(piece)
-    return tuple(_part(data, piece) for piece in found)
+def _noted(note: Note) -> str:
+    return f"{note.letter}: {note.text}" if note.letter else note.text
 
 
-def _part(data: TableData, span: Span) -> TableData:
-    there = slice(span.start, span.start + span.width)
-    return replace(data, columns=data.columns[there], cells=tuple(row[there] for row in data.cells))
-
-
-def _panel(data: TableData) -> Iterator[str]:
-    columns = _columns(data)
-    widths = _widths(data, columns)
-    headings, *left = _left(data)
-    total = _total(data)
-    yield from _header(data, widths, headings)
+def _panel(sheet: Sheet) -> Iterator[str]:
+    columns = _columns(sheet)
+    widths = _widths(sheet, columns)
+    headings, *left = _left(sheet)
+    total = _total(sheet)
+    yield from _header(sheet, widths, headings)
     yield "─" * total
-    for index, (texts, rule) in enumerate(zip(left, rules(data), strict=True)):
-        if rule:
-            yield RULES[rule] * total
+    for index, (texts, line) in enumerate(zip(left, sheet.lines, strict=True)):
+        if line.rule:
+            yield RULES[line.rule] * total
         cells = [column[index].ljust(width) for column, width in zip(columns, widths, strict=True)]
         yield BETWEEN.join((texts, *cells))
     yield "─" * total
 
 
-def _left(data: TableData) -> list[str]:
-    """Return the texts on the left padded to one width: the headings, then one for each row."""
-    lines = [left_headings(data), *(left_texts(data, row) for row in data.rows)]
+def _left(sheet: Sheet) -> list[str]:
+    """Return the texts on the left padded to one width: the headings, then one for each line."""
+    lines = [sheet.headings, *(line.titles for line in sheet.lines)]
     widths = [max(map(len, texts)) for texts in zip(*lines, strict=True)]
     return [
         BETWEEN.join(text.ljust(width) for text, width in zip(line, widths, strict=True)) for line in lines
     ]
 
 
-def _total(data: TableData) -> int:
+def _total(sheet: Sheet) -> int:
     """Return the width of the table in one piece."""
-    return len(_left(data)[0]) + sum(len(BETWEEN) + width for width in _widths(data, _columns(data)))
+    return len(_left(sheet)[0]) + sum(len(BETWEEN) + width for width in _widths(sheet, _columns(sheet)))
 
 
-def _header(data: TableData, widths: Sequence[int], headings: str) -> Iterator[str]:
-    last = len(data.levels) - 1
+def _header(sheet: Sheet, widths: Sequence[int], headings: str) -> Iterator[str]:
+    last = len(sheet.levels) - 1
     nothing = " " * len(headings)
-    for level in range(len(data.levels)):
+    for level in range(len(sheet.levels)):
         titles, lines = [], []
-        for span in spans(data, level):
+        for span in spans(sheet, level):
             width = _span_width(widths, span.start, span.width)
             titles.append(span.title.center(width) if level < last else span.title.ljust(width))
             lines.append("─" * width)
@@ -106,14 +82,14 @@ def _header(data: TableData, widths: Sequence[int], headings: str) -> Iterator[s
             yield BETWEEN.join((nothing, *lines))
 
 
-def _widths(data: TableData, columns: Sequence[Sequence[str]]) -> list[int]:
+def _widths(sheet: Sheet, columns: Sequence[Sequence[str]]) -> list[int]:
     """Return the width of each column.
 
     Where a header title is longer than its columns, the last of them is widened; inner header lines first.
     """
     widths = [max(map(len, column), default=0) for column in columns]
-    for level in reversed(range(len(data.levels))):
-        for span in spans(data, level):
+    for level in reversed(range(len(sheet.levels))):
+        for span in spans(sheet, level):
             lacking = len(span.title) - _span_width(widths, span.start, span.width)
             widths[span.start + span.width - 1] += max(0, lacking)
     return widths
@@ -123,17 +99,17 @@ def _span_width(widths: Sequence[int], start: int, width: int) -> int:
     return sum(widths[start : start + width]) + len(BETWEEN) * (width - 1)
 
 
-def _columns(data: TableData) -> list[list[str]]:
-    return [_column([row[index] for row in data.cells]) for index in range(len(data.columns))]
+def _columns(sheet: Sheet) -> list[list[str]]:
+    return [_column(sheet.lines, index) for index in range(len(sheet.columns))]
 
 
-def _column(cells: Sequence[TableCell]) -> list[str]:
-    """Return the cells of one column as texts in which mean, spread, gain and n are aligned."""
-    parts = [_parts(cell) for cell in cells]
+def _column(lines: Sequence[Line], index: int) -> list[str]:
+    """Return the cells of one column as texts in which value, spread, and n or source are aligned."""
+    parts = [_parts(line.numbers[index]) for line in lines]
     widths = [max((len(part) for part in kind), default=0) for kind in zip(*parts, strict=True)]
     return [
         " ".join(
-            # Means are aligned at their decimals, all that follows at its start.
+            # Values are aligned at their decimals, all that follows at its start.
             part.rjust(width) if position == 0 else part.ljust(width)
             for position, (part, width) in enumerate(zip(row, widths, strict=True))
             if width
@@ -142,12 +118,9 @@ def _column(cells: Sequence[TableCell]) -> list[str]:
     ]
 
 
-def _parts(cell: TableCell) -> tuple[str, str, str, str]:
-    if cell.mean is None:
-        return f"{GAP} ", "", "", ""
+def _parts(number: Number) -> tuple[str, str, str]:
     return (
-        fixed(cell.mean) + ("*" if cell.best else " "),
-        "" if cell.std is None else f"± {fixed(cell.std)}",
-        "" if cell.gain is None else f"({signed(cell.gain.mean)})",
-        f"[n={cell.n}]" if cell.state == "partial" else "",
+        number.value and number.value + ("*" if number.best else " "),
+        number.spread and f"± {number.spread}",
+        f"[n={number.n}]" if number.n else number.source,
     )
