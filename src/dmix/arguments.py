@@ -98,9 +98,14 @@ def parser() -> argparse.ArgumentParser:
     doctor = add("doctor", "show what is on this machine and the command for what is missing", tier=False)
     doctor.add_argument("--json", action="store_true", help="for scripts")
 
-    table = add("table", "render a table from the records that exist; gaps are shown as gaps")
+    table = add(
+        "table", "render a table from the records that exist, gaps as gaps; print it beside published numbers"
+    )
     table.add_argument("name", help="a table of params.yaml, such as table1")
     table.add_argument("--out", type=Path, help="folder to write to (default: paper_tables/<tier>)")
+
+    ledger = add("ledger", "write the ledger of deviations from the paper as LaTeX")
+    ledger.add_argument("--out", type=Path, help="folder to write to (default: paper_tables/<tier>)")
 
     figure = add("figure", "draw a figure from what exists: PDF, PNG, the numbers behind it, a LaTeX float")
     figure.add_argument("name", help="a figure of params.yaml, such as figure2_right")

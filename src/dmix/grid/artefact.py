@@ -37,6 +37,24 @@ def table_digest(grid: Grid, table: str) -> str:
     )
 
 
+def settings_digest(grid: Grid, table: str) -> str:
+    """Return 8 hexadecimal digits over all that a table of settings depends on; it reads no record."""
+    definition = grid.params.settings_tables[table]
+    names = [name for key in definition.grids for name in grid.grids.get(key, ())]
+    settings = [[name, grid.runs[name].digest()] for name in names]
+    return digest_of([settings, definition.model_dump(mode="json"), _printed(grid), _report_code()])
+
+
+def ledger_digest(grid: Grid) -> str:
+    """Return 8 hexadecimal digits over all that the ledger of deviations depends on."""
+    tables = [
+        [table.number, sorted({(*grid.runs[name].axes.items(), grid.cells[name].recipe) for name in names})]
+        for table in grid.tables.values()
+        for names in (grid.table_runs(table),)
+    ]
+    return digest_of([tables, _report_code(), sha256(REFERENCE / "deviations.csv")])
+
+
 def figure_digest(grid: Grid, figure: str) -> str:
     """Return 8 hexadecimal digits over all that a figure depends on, the code of its form included."""
     definition = grid.params.figures[figure]

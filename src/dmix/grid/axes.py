@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from dmix.grid.spec import SECTIONS
 
-METHOD, POLICY, OBJECTIVE, ADDON = "method", "policy", "objective", "addon"
+METHOD, POLICY, OBJECTIVE, ADDON, RECIPE = "method", "policy", "objective", "addon", "recipe"
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ AXIS: Mapping[str, Axis] = {
     POLICY: Axis("policies", "Policy"),
     OBJECTIVE: Axis("objectives", "Objective"),
     ADDON: Axis("addons", "Add-on"),
-    "recipe": Axis("recipes", "Recipe"),
+    RECIPE: Axis("recipes", "Recipe"),
 }
 
 

@@ -22,6 +22,7 @@ from dmix.grid.presence import own_sets, way_to_get, with_edition
 from dmix.grid.references import check_possible, check_references
 from dmix.grid.resolve import Cell, Resolver, Setting, as_list
 from dmix.grid.schema import Params, validate
+from dmix.grid.settings_table import SettingsTable
 from dmix.grid.spec import RunSpec
 from dmix.grid.table import Table
 from dmix.grid.yaml_lines import Document
@@ -87,6 +88,12 @@ class Grid:
             for name, entry in self.params.figures.items()
             if not entry.grids or self.figure_runs(entry)
         }
+
+    @property
+    def settings_tables(self) -> Mapping[str, SettingsTable]:
+        """Name -> table of settings, of those with a grid that the tier does not omit."""
+        found = self.params.settings_tables.items()
+        return {name: table for name, table in found if any(self.grids.get(grid) for grid in table.grids)}
 
     @cached_property
     def class_relations(self) -> Mapping[str, RunSpec]:

@@ -74,6 +74,16 @@ def check_references(params: Params, document: Document, tier: str) -> None:
         if table.reported is not None:
             _check_reported(params, document, name, table)
 
+    for name, settings in params.settings_tables.items():
+        place = ("settings_tables", name)
+        for grid in settings.grids:
+            if grid not in params.grids:
+                raise DmixError(f"{document.where(*place, 'grids')}: no grid named {grid!r}")
+        for column in settings.columns:
+            if column not in params.recipes:
+                raise DmixError(f"{document.where(*place, 'columns')}: no recipe named {column!r}")
+        if name in params.tables:
+            raise DmixError(f"{document.where(*place)}: a table has this name already")
     for name, figure in params.figures.items():
         for index, grid in enumerate(figure.grids):
             if grid not in params.grids:

@@ -27,6 +27,7 @@ from dmix.errors import DmixError
 from dmix.grid.axes import AXIS
 from dmix.grid.figure import FigureEntry
 from dmix.grid.includes import natural
+from dmix.grid.settings_table import SettingsTable
 from dmix.grid.table import Table
 from dmix.grid.yaml_lines import Document, KeyPath
 from dmix.reading import as_model
@@ -253,7 +254,7 @@ class Tier(_Closed):
     )
 
 
-Numbered = TypeVar("Numbered", Table, FigureEntry)
+Numbered = TypeVar("Numbered", Table, SettingsTable, FigureEntry)
 
 
 def _by_number(entries: Mapping[str, Numbered]) -> Mapping[str, Numbered]:
@@ -276,6 +277,7 @@ class Params(_Closed):
     overrides: tuple[Override, ...] = ()
     grids: Mapping[str, Mapping[str, Any]] = Field(min_length=1)
     tables: Annotated[Mapping[str, Table], AfterValidator(_by_number)] = {}
+    settings_tables: Annotated[Mapping[str, SettingsTable], AfterValidator(_by_number)] = {}
     figures: Annotated[Mapping[str, FigureEntry], AfterValidator(_by_number)] = {}
 
     def entries(self, axis: str) -> Mapping[str, Any]:

@@ -16,7 +16,7 @@ from dmix.report.escape import latex_row
 from dmix.report.latex_macros import LETTER, MACROS, signed_latex
 from dmix.report.latex_width import MANY, points
 from dmix.report.layout import Rule, spans
-from dmix.report.levels import EQUALS
+from dmix.report.levels import EQUALS, SYMBOLS
 from dmix.report.numbers import GAP
 from dmix.report.panels import panels
 from dmix.report.sheet import Line, Number, Sheet
@@ -29,7 +29,6 @@ RULES: dict[Rule, tuple[str, ...]] = {
     "double": (r"\specialrule{.05em}{.4ex}{1.5pt}", r"\specialrule{.05em}{0pt}{.65ex}"),
 }
 CLOSER, AFTER = r" \\*[-2.4pt]", r" \\[1pt]"  # a line of published numbers clings to the one above
-SYMBOLS = {"eta": r"\eta", "xi": r"\xi", "alpha": r"\alpha", "beta": r"\beta", "lam": r"\lambda", "t": "t"}
 NUMBER = re.compile(r"-?[\d.]+(e[+-]\d+)?")
 
 

@@ -7,11 +7,11 @@ graphicx and xcolor; comparisons and the ledger need longtable as well.
 from __future__ import annotations
 
 MACROS = r"""% needs booktabs, graphicx and xcolor
-\providecommand{\dmixsd}[1]{{\fontsize{5.5}{6}\selectfont\,$\pm$\,#1}}% spread of a mean
-\providecommand{\dmixn}[1]{{\fontsize{5.5}{6}\selectfont\,[$n$=#1]}}% seeds, where some are missing
-\providecommand{\dmixpub}[1]{{\fontsize{6.5}{7}\selectfont\color[gray]{.35}#1}}% published number
-\providecommand{\dmixsrc}[1]{{\fontsize{5.5}{6}\selectfont\color[gray]{.35}\,#1}}% its spread and source
-\providecommand{\dmixgain}[1]{{\fontsize{6.5}{7}\selectfont\itshape #1}}
+\providecommand{\dmixsd}[1]{{\fontsize{6}{7}\selectfont\,$\pm$\,#1}}% spread of a mean
+\providecommand{\dmixn}[1]{{\fontsize{6}{7}\selectfont\,[$n$=#1]}}% seeds, where some are missing
+\providecommand{\dmixpub}[1]{{\fontsize{7}{8}\selectfont\color[gray]{.35}#1}}% published number
+\providecommand{\dmixsrc}[1]{{\fontsize{6}{7}\selectfont\color[gray]{.35}\,#1}}% its spread and source
+\providecommand{\dmixgain}[1]{{\fontsize{7}{8}\selectfont\itshape #1}}
 \providecommand{\dmixbest}[1]{\textbf{#1}}
 \providecommand{\dmixnone}{\multicolumn{2}{c}{--}}
 \providecommand{\dmixfit}[1]{\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{#1}}

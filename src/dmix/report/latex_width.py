@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from dmix.report.layout import spans
-from dmix.report.levels import EQUALS
+from dmix.report.levels import EQUALS, SYMBOLS
 from dmix.report.sheet import Line, Number, Sheet
 
 MANY = 6  # columns, above which they stand closer
-# Points of a digit or letter in 8, 6.5 and 5.5 pt; capitals and signs are wider, points narrower.
-MAIN, SMALL, TINY = 4.0, 3.3, 2.8
+# Points of a digit or letter in 8, 7 and 6 pt; capitals and signs are wider, points narrower.
+MAIN, SMALL, TINY = 4.0, 3.6, 3.1
 
 
 def points(sheet: Sheet) -> float:
@@ -50,6 +50,7 @@ def _rest(number: Number) -> float:
 
 
 def _title(title: str) -> float:
-    symbol = title.partition(EQUALS)
+    symbol, _, value = title.partition(EQUALS)
     # "eta" of "eta = 0.1" is set as one letter.
-    return MAIN * 1.15 * (len(symbol[2]) + 4.0 if symbol[1] else len(title))
+    letters = len(value) + 4.0 if symbol in SYMBOLS else len(title)
+    return MAIN * 1.15 * letters

@@ -18,6 +18,8 @@ from dmix.report.frame import NO_SETTING
 from dmix.report.numbers import GAP, shortest
 
 EQUALS = " = "
+# The paper's symbols of settings, as LaTeX.
+SYMBOLS = {"eta": r"\eta", "xi": r"\xi", "alpha": r"\alpha", "beta": r"\beta", "lam": r"\lambda", "t": "t"}
 KINDS = ("none", "recipe", "static", "dynamic")
 UNSET = "none"
 Run = Mapping[str, Any]

@@ -121,6 +121,6 @@ def _column(lines: Sequence[Line], index: int) -> list[str]:
 def _parts(number: Number) -> tuple[str, str, str]:
     return (
         number.value and number.value + ("*" if number.best else " "),
-        number.spread and f"± {number.spread}",
-        f"[n={number.n}]" if number.n else number.source,
+        f"± {number.spread}" if number.spread else number.source,
+        f"[n={number.n}]" if number.n else number.source if number.spread else "",
     )

@@ -10,13 +10,21 @@ from dmix.grid.paths import PAPER, runs_folder
 
 
 def run(options: argparse.Namespace) -> int:
-    """Render one table."""
+    """Render one table, and print it beside the published numbers."""
     grid = load_grid(options.tier)
-    if options.name not in grid.params.tables:
-        raise DmixError(f"there is no table {options.name!r}", f"choose of {', '.join(grid.params.tables)}")
-    from dmix.report.build import render
-
     out = options.out or PAPER / grid.tier
-    render(grid, options.name, runs_folder(grid.tier), out)
-    print((out / f"{options.name}.txt").read_text(encoding="utf-8"), end="")
+    if options.name in grid.params.settings_tables:
+        from dmix.report.settings_table import render_settings
+
+        render_settings(grid, options.name, out)
+        shown = f"{options.name}.txt"
+    elif options.name in grid.params.tables:
+        from dmix.report.build import render
+
+        render(grid, options.name, runs_folder(grid.tier), out)
+        shown = f"{options.name}_beside.txt"
+    else:
+        known = (*grid.params.tables, *grid.params.settings_tables)
+        raise DmixError(f"there is no table {options.name!r}", f"choose of {', '.join(known)}")
+    print((out / shown).read_text(encoding="utf-8"), end="")
     return 0
