@@ -44,11 +44,11 @@ lock: .venv/ready ## compile requirements.lock and constraints-cuda.txt from pyp
 	grep -vE '^(nvidia|cuda|triton)' .venv/pins.txt > requirements.lock
 	grep -E '^(nvidia|cuda|triton)' .venv/pins.txt > constraints-cuda.txt
 
-reproduce: .venv/ready ## run a tier (TIER=embedded) and print its tables
+reproduce: .venv/ready ## run a tier (TIER=embedded) and print its tables beside the published numbers
 	@display=$$(test -t 1 && echo "--logger rich" || echo "--quiet rules"); \
 	snakemake --profile workflows/profiles/local $$display --config tier=$(TIER) \
 	    || { echo "The failed runs again: dmix status --tier $(TIER)" >&2; exit 1; }
-	@for table in paper_tables/$(TIER)/table*[0-9].txt; do echo; cat "$$table"; done
+	@for table in paper_tables/$(TIER)/table*_beside.txt; do echo; cat "$$table"; done
 	@echo; echo "Files: paper_tables/$(TIER)/ (LaTeX, CSV, Markdown), results/$(TIER)/frame.csv (one line per run)"
 
 smoke: .venv/ready ## a few steps of every cell of the grid, and its tables

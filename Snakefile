@@ -10,13 +10,20 @@ from snakemake.utils import min_version
 
 from dmix.environment import settle
 from dmix.errors import DmixError
-from dmix.grid.artefact import figure_digest, frame_digest, table_digest
+from dmix.grid.artefact import (
+    figure_digest,
+    frame_digest,
+    ledger_digest,
+    settings_digest,
+    table_digest,
+)
 from dmix.grid.damage import refuse_damaged
 from dmix.grid.expand import folder as folder_of
 from dmix.grid.expand import load_grid
 from dmix.grid.needs import cores, memory_mb, minutes
 from dmix.grid.paths import WORK, class_relations_folder, runs_folder
 from dmix.grid.promise import promise
+from dmix.grid.spec import digest_of
 from dmix.job.driver import announce
 from dmix.job.workflow_log import ShortFailures
 
@@ -44,6 +51,9 @@ RELATIONS = class_relations_folder(TIER)
 BUILD = f"results/{TIER}/build"
 FIGURES = {name: figure_digest(GRID, name) for name in GRID.figures}
 TABLES = {name: table_digest(GRID, name) for name in GRID.tables}
+SETTINGS = {name: settings_digest(GRID, name) for name in GRID.settings_tables}
+NUMBERS = digest_of(TABLES)
+LEDGER = ledger_digest(GRID)
 PUBLISHED = f"{BUILD}/published"
 
 # A failed run is told by its name and reason, once, also where output is quiet.
@@ -54,8 +64,14 @@ rule all:
     input:
         f"results/{TIER}/frame.csv",
         f"{PUBLISHED}/frame-{frame_digest(GRID)}",
-        [f"{PUBLISHED}/{table}-{digest}" for table, digest in TABLES.items()],
-        [f"paper_tables/{TIER}/{table}.tex" for table in TABLES],
+        [
+            f"{PUBLISHED}/{table}-{digest}"
+            for table, digest in (TABLES | SETTINGS).items()
+        ],
+        [f"paper_tables/{TIER}/{table}.tex" for table in TABLES | SETTINGS],
+        f"{PUBLISHED}/numbers-{NUMBERS}",
+        f"{PUBLISHED}/ledger-{LEDGER}",
+        [f"paper_tables/{TIER}/{file}.tex" for file in ("numbers", "ledger")],
         [f"{PUBLISHED}/{figure}-{digest}" for figure, digest in FIGURES.items()],
         [f"paper_tables/{TIER}/{figure}.pdf" for figure in FIGURES],
 

@@ -24,7 +24,7 @@ Row = Callable[[Comparison], Iterator[str]]
 
 
 def to_latex(rows: Sequence[Comparison], data: TableData) -> str:
-    """Return up to two `longtable`s, numbered by the document, or a sentence where there is nothing.
+    """Return up to two `longtable`s, numbered by the document, or a comment where there is nothing.
 
     Cells without a published number are left out of the first, cells without a gain out of the second.
     """
@@ -32,7 +32,7 @@ def to_latex(rows: Sequence[Comparison], data: TableData) -> str:
     gains = list(_once(row for row in rows if row.gain is not None or row.reported_gain is not None))
     lines = [ORIGIN, MACROS.rstrip()]
     if not (beside or gains):
-        return "\n".join((*lines, NOTHING)) + "\n"
+        return "\n".join((*lines, f"% {NOTHING}")) + "\n"
     if beside:
         letters = "; ".join(f"{letter}: {source}" for source, letter in LETTERS.items())
         caption = (
