@@ -21,10 +21,8 @@ from dmix.grid.code import module_digest
 from dmix.grid.expand import Grid, load_grid
 from dmix.grid.paths import DATA, runs_folder
 from dmix.grid.spec import digest_of
-from dmix.report.deviations import concerning, read_deviations
-from dmix.report.frame import load_frame
-from dmix.report.levels import settings_of
-from dmix.report.table import build_table
+from dmix.report.build import load_table
+from dmix.report.sheet import beside
 from dmix.report.text import to_text
 from dmix.show import figure
 from dmix.show.mixups import gallery
@@ -48,13 +46,7 @@ class Picture(NamedTuple):
 
 def tables_text(grid: Grid, runs_root: Path) -> str:
     """Return Tables 1 and 5 as `make reproduce` prints them, with gaps where `runs_root` has no record."""
-    texts = []
-    for name in TABLES:
-        table = grid.params.tables[name]
-        frame = load_frame(grid, grid.table_runs(table), runs_root, settings_of(table))
-        notes = concerning(read_deviations(REFERENCE / "deviations.csv"), frame)
-        texts.append(to_text(build_table(name, frame, table, grid.params, grid.tier, notes)))
-    return "\n\n".join(texts)
+    return "\n\n".join(to_text(beside(load_table(grid, name, runs_root, REFERENCE))) for name in TABLES)
 
 
 def _of_tables(grid: Grid) -> list[str]:

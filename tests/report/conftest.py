@@ -210,10 +210,10 @@ def toy(tmp_path):
     def frame(grid, settings=()):
         return load_frame(grid, tuple(grid.runs), root, settings)
 
-    def table(grid, name="toy", **changes):
+    def table(grid, name="toy", published=None, **changes):
         entry = grid.params.tables[name].model_copy(update=changes)
         runs = frame(grid, settings_of(entry))
-        return build_table(name, runs, entry, grid.params, grid.tier)
+        return build_table(name, runs, entry, grid.params, grid.tier, reported=published)
 
     def sweep():
         grid = make_grid(sweep_specs())

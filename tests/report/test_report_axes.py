@@ -13,15 +13,15 @@ from dmix.grid.axes import AXIS
 from dmix.grid.expand import load_grid
 from dmix.grid.table import Table
 from dmix.report.build import render
-from dmix.report.caption import caption
 from dmix.report.compare import compare
 from dmix.report.layout import rules, spans
-from dmix.report.longform import to_csv
+from dmix.report.longform import paper_csv
 from dmix.report.reported import read_reported
+from dmix.report.sheet import paper
 from dmix.report.text import to_text
 from project import ROOT, small_params
 
-NUMBERS = ("mean", "std", "n", "expected", "state", "gain", "gain_n", "editions")
+NUMBERS = ("mean", "std", "n", "expected", "state", "gain", "editions")
 
 
 def lay(table, rows, *columns):
@@ -59,13 +59,13 @@ def real(toy):
 def test_every_order_of_axes_has_the_same_cells_gains_and_comparison(toy, real, levels):
     table = real.params.tables["toy"]
     published = read_reported(toy.reference / "reported.csv", table.reported)
-    usual = toy.table(real)
-    turned = toy.table(real, **dict(lay(table, *levels)))
+    usual = toy.table(real, published=published)
+    turned = toy.table(real, published=published, **dict(lay(table, *levels)))
     assert any(cell["gain"] for cell in cells(usual).values())
     assert cells(turned) == cells(usual)
-    comparison = compare(turned, real.params, published)
+    comparison = compare(turned, real.params)
     assert any(row.verdict == "above" for row in comparison)
-    assert sorted(map(repr, comparison)) == sorted(map(repr, compare(usual, real.params, published)))
+    assert sorted(map(repr, comparison)) == sorted(map(repr, compare(usual, real.params)))
 
 
 def test_rows_by_backbone_in_closed_form(toy, real):
@@ -80,7 +80,11 @@ def test_rows_by_backbone_in_closed_form(toy, real):
     assert rules(data) == ("", "")
     first, *_ = data.cells
     assert [cell.mean for cell in first][:3] == [71.0, pytest.approx(72.3), 74.0]
-    assert [cell.gain for cell in first][:3] == [None, None, pytest.approx((2.0 + 1.7 + 1.4) / 3)]
+    assert [cell.gain and cell.gain.mean for cell in first][:3] == [
+        None,
+        None,
+        pytest.approx((2.0 + 1.7 + 1.4) / 3),
+    ]
 
 
 def test_rows_by_objective_show_the_gain_in_the_row(toy, real):
@@ -90,7 +94,7 @@ def test_rows_by_objective_show_the_gain_in_the_row(toy, real):
     assert placed[0].objective == "ce"
     assert mixed[0].state == "absent"
     assert [cell.gain is None for cell in placed] == [True] * len(placed)
-    assert mixed[1].gain == pytest.approx((2.0 + 1.7 + 1.4) / 3)
+    assert mixed[1].gain.mean == pytest.approx((2.0 + 1.7 + 1.4) / 3)
 
 
 def test_the_best_is_of_what_competes(toy, real):
@@ -98,11 +102,11 @@ def test_the_best_is_of_what_competes(toy, real):
     turned = toy.table(real, **dict(lay(table, "backbone", "policy", "objective")))
     best = [[cell.mean for cell in row if cell.best] for row in turned.cells]
     assert best == [[74.0], [pytest.approx(77.1)]]
-    assert "The best mean of each row is bold." in caption(turned, "bold")
+    assert "The best mean of each row is bold." in paper(turned).caption("bold")
     both = toy.table(real, **dict(lay(table, "dataset", "backbone", "policy", "objective")))
     assert [cell.mean for cell in both.cells[0] if cell.best] == [74.0, pytest.approx(77.1)]
-    assert "The best mean of each row and backbone is bold." in caption(both, "bold")
-    assert "The best mean of each column is bold." in caption(toy.table(real), "bold")
+    assert "The best mean of each row and backbone is bold." in paper(both).caption("bold")
+    assert "The best mean of each column is bold." in paper(toy.table(real)).caption("bold")
 
 
 @pytest.mark.parametrize("levels", layouts(["policy", "objective.eta", "objective"]))
@@ -127,7 +131,7 @@ def test_gain_prefers_the_cell_of_the_same_value(toy):
         for levels in layouts(["objective.alpha", "objective"]):
             table = lay(grid.params.tables["sweep"], *levels)
             found = cells(toy.table(grid, "sweep", **dict(table)))
-            assert [cell["gain"] for cell in found.values() if cell["gain"] is not None] == [gain]
+            assert [cell["gain"].mean for cell in found.values() if cell["gain"] is not None] == [gain]
 
 
 def test_rows_by_recipe_are_called_by_its_name(toy, real):
@@ -135,8 +139,8 @@ def test_rows_by_recipe_are_called_by_its_name(toy, real):
         real, **dict(lay(real.params.tables["sweep"], "recipe", "policy", "backbone", "objective"))
     )
     assert [row.title for row in data.rows] == ["toy"]
-    assert "Recipe" in to_text(data)
-    (line, *_) = csv.DictReader(io.StringIO(to_csv(data)))
+    assert "Recipe" in to_text(paper(data))
+    (line, *_) = csv.DictReader(io.StringIO(paper_csv(data)))
     assert (line["recipe"], line["method"]) == ("toy", "supervised")
 
 

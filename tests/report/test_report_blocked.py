@@ -4,9 +4,14 @@ import itertools
 
 import pytest
 
-from dmix.report.caption import notes
+from dmix.report.caption import notes as notes_of
 from dmix.report.compare import compare
+from dmix.report.sheet import paper
 from dmix.report.text import to_text
+
+
+def notes(data):
+    return tuple(note.text for note in notes_of(data))
 
 
 def specs(toy, datasets, policies=("mix", "auto")):
@@ -36,7 +41,7 @@ def test_a_blocked_data_set_is_named_by_its_header(toy):
     assert notes(data) == ("8 cells blocked (dmix data fetch far): Far-5.",)
     assert {cell.mean for row in data.cells for cell in row[4:]} == {None}
     assert {(cell.state, cell.mean) for row in data.cells for cell in row[:4]} == {("done", 50.0)}
-    assert "8 cells blocked (dmix data fetch far): Far-5." in to_text(data)
+    assert "8 cells blocked (dmix data fetch far): Far-5." in to_text(paper(data))
 
 
 def test_rows_are_named_where_everything_is_blocked(toy):
@@ -91,4 +96,4 @@ def test_an_inner_header_is_named_with_those_around_it(toy, backbone):
 
 def test_a_blocked_cell_has_no_record_to_compare(toy):
     grid = toy.make_grid(specs(toy, ["far"]))
-    assert {row.verdict for row in compare(toy.table(grid), grid.params, {})} == {"no record"}
+    assert {row.verdict for row in compare(toy.table(grid), grid.params)} == {"no record"}

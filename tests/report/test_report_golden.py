@@ -4,7 +4,10 @@ import pytest
 
 from dmix.report.build import render
 
-SUFFIXES = (".tex", ".csv", ".md", ".txt", "_comparison.csv", "_comparison.md", "_comparison.tex")
+SUFFIXES = (
+    *(".tex", ".csv", ".md", ".txt", "_body.tex", "_beside.tex", "_beside.csv", "_beside.md", "_beside.txt"),
+    *("_comparison.csv", "_comparison.md", "_comparison.tex", "_numbers.tex"),
+)
 FILES = [f"toy{suffix}" for suffix in SUFFIXES]
 SWEEP_FILES = [f"sweep{suffix}" for suffix in SUFFIXES]
 

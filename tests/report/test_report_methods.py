@@ -19,7 +19,7 @@ from dmix.grid.spec import RunSpec
 from dmix.grid.table import Gain, Labels, Reported, Table
 from dmix.grid.yaml_lines import load
 from dmix.report.build import render
-from dmix.report.caption import caption, notes
+from dmix.report.caption import notes as notes_of
 from dmix.report.columns import Column
 from dmix.report.compare import compare
 from dmix.report.compare_files import to_csv as comparison_csv
@@ -27,10 +27,11 @@ from dmix.report.frame import load_frame
 from dmix.report.latex import title_latex, to_latex
 from dmix.report.layout import rules
 from dmix.report.levels import heading, settings_of
-from dmix.report.longform import to_csv
+from dmix.report.longform import paper_csv
 from dmix.report.markdown import to_markdown
 from dmix.report.numbers import GAP
 from dmix.report.reported import HEADER, read_reported
+from dmix.report.sheet import paper
 from dmix.report.table import build_table
 from dmix.report.text import to_text
 from paper import TABLES
@@ -96,7 +97,10 @@ Table M,Birds_200,ResNet-50,steps=9,BSS,none,,top1,2.00,,paper,
 Table M,Birds_200,ResNet-50,steps=7,BSS,none,15%,top1,3.00,,paper,
 Table M,Birds_200,ResNet-50,steps=9,Self-Tuning +Mixup,MCE,30%,top1,74.00,0.10,paper,
 """
-SUFFIXES = (".tex", ".csv", ".md", ".txt", "_comparison.csv", "_comparison.md", "_comparison.tex")
+SUFFIXES = (
+    *(".tex", ".csv", ".md", ".txt", "_body.tex", "_beside.tex", "_beside.csv", "_beside.md", "_beside.txt"),
+    *("_comparison.csv", "_comparison.md", "_comparison.tex", "_numbers.tex"),
+)
 ADDONS = {"ce": "none", "mce": "mix", "dm_ce": "dm"}
 OF_POLICY = {"ce": "vanilla", "mce": "mix", "dm_ce": "mix"}
 
@@ -158,7 +162,7 @@ def made(toy, tmp_path):
     reference = tmp_path / "reference"
     reference.mkdir()
     (reference / "reported.csv").write_text(f"{','.join(HEADER)}\n{REPORTED}")
-    (reference / "deviations.csv").write_text("id,scope,paper,ours,reason,where\nz,method=bss,,,,\n")
+    (reference / "deviations.csv").write_text("id,scope,paper,ours,reason,where,short\nz,method=bss,,,,,\n")
 
     def grid_of(specs):
         runs = {spec.name: spec for spec in specs}
@@ -176,10 +180,10 @@ def made(toy, tmp_path):
                 toy.write(grid, spec, score)
         return grid
 
-    def table(grid, name="methods", **changes):
+    def table(grid, name="methods", published=None, **changes):
         entry = grid.params.tables[name].model_copy(update=changes)
         frame = load_frame(grid, tuple(grid.runs), toy.root, settings_of(entry))
-        return build_table(name, frame, entry, grid.params, grid.tier)
+        return build_table(name, frame, entry, grid.params, grid.tier, reported=published)
 
     def rendered(grid, name):
         render(grid, name, toy.root, tmp_path / "out", reference)
@@ -198,6 +202,10 @@ def made(toy, tmp_path):
     )
 
 
+def notes(data):
+    return tuple(note.text for note in notes_of(data))
+
+
 def row_of(data, title):
     return data.cells[[row.title for row in data.rows].index(title)]
 
@@ -211,16 +219,18 @@ def test_golden(made, name):
 
 @pytest.fixture
 def told(made):
-    """The methods' grid, in which a table "losses" is theirs with the loss terms."""
+    """The methods' grid, in which a table "losses" is theirs with the loss terms and with rows of gains."""
     grid = made.methods()
-    tables = {"losses": grid.params.tables["methods"].model_copy(update={"losses": True})}
+    changes = {"losses": True, "gain": Gain(of="dm", over="none", rows=True)}
+    tables = {"losses": grid.params.tables["methods"].model_copy(update=changes)}
     return replace(grid, params=grid.params.model_copy(update={"tables": {**grid.params.tables, **tables}}))
 
 
 def test_golden_of_loss_terms(made, told):
     for suffix, text in made.rendered(told, "losses").items():
-        # a comparison has no such column
-        name = f"methods{suffix}" if "comparison" in suffix else f"losses{suffix}"
+        # A comparison has neither, and quotes the same.
+        name = f"methods{suffix}" if "comparison" in suffix or "numbers" in suffix else f"losses{suffix}"
+        text = text.replace("{losses/", "{methods/")
         assert text == (made.expected / name).read_text(), name
 
 
@@ -248,15 +258,14 @@ def test_loss_terms_stand_in_every_panel_of_a_wide_table(made, told):
     data = made.table(told, "losses")
     title = "a title of some forty characters or more"
     columns = tuple(Column(("birds", place), ("Birds_200", title)) for place in range(4))
-    wide = replace(data, columns=columns, cells=tuple(row[:1] * 4 for row in data.cells))
+    sheet = paper(data)
+    lines = tuple(replace(line, numbers=line.numbers[:1] * 4) for line in sheet.lines)
+    wide = replace(sheet, columns=columns, lines=lines)
     lines = [line.rstrip() for line in to_text(wide).splitlines()]
     headings = [line for line in lines if line.startswith("Method ")]
     assert len(headings) > 1
     assert all(line.split()[:2] == ["Method", "Losses"] for line in headings)
     assert sum("CE + PGC + MCE" in line for line in lines) == len(headings)
-    # a table of four columns and the terms is as wide as one of five
-    assert r"\resizebox" in to_latex(wide)
-    assert r"\resizebox" not in to_latex(replace(wide, losses=False))
 
 
 def test_a_table_follows_the_loss_terms(told):
@@ -286,23 +295,25 @@ def test_rows_by_method_in_the_order_of_params_the_bare_one_first(made):
 def test_gain_by_method_is_over_the_other_row_and_paired_by_seed(made):
     data = made.table(made.methods())
     fine, own = row_of(data, "Fine_Tuning +DM"), row_of(data, "Self-Tuning +DM")
-    assert [cell.gain for cell in fine] == [pytest.approx((5.0 + 5.25 + 4.25) / 3), pytest.approx(3.25 / 3)]
+    means = [pytest.approx((5.0 + 5.25 + 4.25) / 3), pytest.approx(3.25 / 3)]
+    assert [cell.gain.mean for cell in fine] == means
     # Seed 1 has no record with DM; the bare method's 70.0 is left out.
-    assert (own[1].gain, own[1].gain_n) == (pytest.approx((1.0 + 1.25) / 2), 2)
+    assert (own[1].gain.mean, own[1].gain.n) == (pytest.approx((1.0 + 1.25) / 2), 2)
     others = [row_of(data, title) for title in ("Fine_Tuning", "BSS", "Self-Tuning", "Self-Tuning +Mixup")]
     assert {cell.gain for row in others for cell in row} == {None}
 
 
 def test_gain_may_be_over_another_addition(made):
     data = made.table(made.methods(), gain=Gain(of="dm", over="mix"))
-    assert row_of(data, "Self-Tuning +DM")[0].gain == pytest.approx((3.0 + 4.0 + 4.75) / 3)
+    assert row_of(data, "Self-Tuning +DM")[0].gain.mean == pytest.approx((3.0 + 4.0 + 4.75) / 3)
     assert row_of(data, "Fine_Tuning +DM")[0].gain is None
-    assert "the gain of +DM over +Mixup, paired by seed." in caption(data, "bold")
+    assert data.gain == ("+DM", "+Mixup")
 
 
 def test_the_caption_names_the_bare_method(made):
-    words = caption(made.table(made.methods()), "bold")
-    assert "the gain of +DM over the bare method, paired by seed." in words
+    gain = Gain(of="dm", over="none", rows=True)
+    words = paper(made.table(made.methods(), gain=gain)).caption("bold")
+    assert "Gain: of +DM over the bare method, paired by seed, ± standard error." in words
 
 
 def test_rows_by_a_setting(made):
@@ -338,14 +349,14 @@ def test_rows_without_titles_are_in_the_order_of_their_values(made):
 
 def test_gain_by_setting_is_within_the_row(made):
     data = made.table(made.rules(), "rules")
-    gains = [[(cell.gain, cell.gain_n) for cell in row] for row in data.cells]
-    nothing = (None, 0)
+    gains = [[cell.gain and (cell.gain.mean, cell.gain.n) for cell in row] for row in data.cells]
+    nothing = None
     assert gains == [
         [nothing] * 4,
         [nothing, (0.0, 2), nothing, (0.0, 1)],
         [nothing, (3.5, 2), nothing, (3.0, 2)],
     ]
-    assert "the gain of DM(CE) over MCE, paired by seed." in caption(data, "bold")
+    assert data.gain == ("DM(CE)", "MCE")
 
 
 def test_no_gain_over_the_bare_host_that_stands_in_the_column(made):
@@ -363,6 +374,13 @@ def shown(data):
     )
 
 
+def told_apart(rows):
+    """Return comparisons in one order, each without the titles of its settings, which a header words."""
+    return sorted(
+        repr(replace(row, settings={level: key for level, (key, _) in row.settings.items()})) for row in rows
+    )
+
+
 @pytest.mark.parametrize("levels", [*itertools.permutations(["method", "dataset", "labels.percent"])])
 def test_every_order_of_levels_has_the_same_cells_gains_and_comparison(made, levels):
     grid, (rows, *columns) = made.methods(), levels
@@ -372,11 +390,14 @@ def test_every_order_of_levels_has_the_same_cells_gains_and_comparison(made, lev
     turned = Table.model_validate(
         {**entry.model_dump(), "rows": rows, "columns": columns, "column_titles": titles}
     )
-    usual, data = made.table(grid), made.table(grid, **dict(turned))
+    usual, data = (
+        made.table(grid, published=published),
+        made.table(grid, published=published, **dict(turned)),
+    )
     assert shown(data) == shown(usual)
-    comparisons = [compare(each, grid.params, published, wanted().labels) for each in (usual, data)]
+    comparisons = [compare(each, grid.params) for each in (usual, data)]
     assert sum(row.reported is not None for row in comparisons[1]) == 4
-    assert sorted(map(repr, comparisons[0])) == sorted(map(repr, comparisons[1]))
+    assert told_apart(comparisons[0]) == told_apart(comparisons[1])
     titles = [
         title
         for row in data.rows
@@ -384,7 +405,7 @@ def test_every_order_of_levels_has_the_same_cells_gains_and_comparison(made, lev
         for _, title in [data.headers(row, column)["method"]]
     ]
     assert titles[-1] == "Self-Tuning +DM"
-    assert "the gain of +DM over the bare method" in caption(data, "bold")
+    assert data.gain == ("+DM", "the bare method")
 
 
 @pytest.mark.parametrize("levels", [*itertools.permutations(["method", "objective", "labels.percent"])])
@@ -394,7 +415,7 @@ def test_methods_beside_their_objective(made, levels):
     entry = grid.params.tables["methods"].model_dump() | {"reported": None}
     data = made.table(grid, **dict(Table.model_validate({**entry, **changes})))
     assert shown(data) == shown(made.table(grid))
-    assert "the gain of DM(CE) over CE" in caption(data, "bold")
+    assert data.gain == ("DM(CE)", "CE")
     # A rule separates methods only where several rows are of one method.
     assert set(rules(data)) == {""}
 
@@ -412,7 +433,7 @@ def test_methods_beside_their_add_on(made, levels):
     entry = grid.params.tables["methods"].model_dump() | {"reported": None}
     data = made.table(grid, **dict(Table.model_validate({**entry, **changes})))
     assert shown(data) == shown(made.table(grid))
-    assert "the gain of +DM over the bare method" in caption(data, "bold")
+    assert data.gain == ("+DM", "the bare method")
     titles = [data.headers(row, column)["addon"] for row in data.rows for column in data.columns]
     assert set(titles) == {("none", "none"), ("mix", "+Mixup"), ("dm", "+DM")}
 
@@ -490,15 +511,15 @@ def test_headings_in_every_format(made):
         "Policy mask weight",
     ]
     for form in (to_latex, to_markdown, to_text):
-        assert "Method" in form(made.table(made.methods()))
-        assert "Addon rule" in form(made.table(made.rules(), "rules"))
+        assert "Method" in form(paper(made.table(made.methods())))
+        assert "Addon rule" in form(paper(made.table(made.rules(), "rules")))
 
 
 def test_titles_are_literal_in_latex(made):
-    text = to_latex(made.table(made.methods()))
-    assert r"Method & 15 \% & 30 \% \\" in text
+    text = to_latex(paper(made.table(made.methods())))
+    assert r"Method & \multicolumn{2}{c}{15 \%} & \multicolumn{2}{c}{30 \%} \\" in text
     assert "\nFine\\_Tuning +DM & " in text
-    text = to_latex(made.table(made.rules(), "rules", row_titles={"": "*_", "free": "50% & [x]"}))
+    text = to_latex(paper(made.table(made.rules(), "rules", row_titles={"": "*_", "free": "50% & [x]"})))
     assert "\n{}*\\_ & " in text
     assert "\n50\\% \\& [x] & " in text
 
@@ -517,7 +538,7 @@ def test_a_row_by_a_setting_has_its_symbol(made):
 @pytest.mark.parametrize("name", ["methods", "rules"])
 def test_long_form_names_every_run(made, name):
     grid = made.methods() if name == "methods" else made.rules()
-    lines = list(csv.DictReader(io.StringIO(to_csv(made.table(grid, name)))))
+    lines = list(csv.DictReader(io.StringIO(paper_csv(made.table(grid, name)))))
     keys = ("method", "dataset", "backbone", "policy", "objective")
     found = {
         (*(line[key] for key in keys), line["labels.percent"], line.get("addon.rule", "")) for line in lines
@@ -558,19 +579,22 @@ def test_numbers_of_a_part_of_the_labels_are_keyed_by_it(made):
 
 def test_each_number_stands_beside_its_cell(made):
     grid = made.methods()
-    found = compare(
-        made.table(grid), grid.params, read_reported(made.reported, wanted(), "method"), wanted().labels
-    )
+    data = made.table(grid, published=read_reported(made.reported, wanted(), "method"))
+    found = compare(data, grid.params)
     assert len(found) == 12
-    beside = {(row.row, row.labels): (row.mean, row.reported) for row in found if row.reported is not None}
-    assert beside == {
-        ("Fine_Tuning", "15%"): (45.25, 45.0),
-        ("Fine_Tuning +DM", "15%"): (pytest.approx(50.25 - 1 / 6), 50.0),
-        ("BSS", "30%"): (None, 60.0),
-        ("Self-Tuning +Mixup", "30%"): (74.25, 74.0),
+    beside = {
+        (row.row, row.settings["labels.percent"]): (row.mean, row.reported, row.reported_gain)
+        for row in found
+        if row.reported is not None
     }
-    assert comparison_csv(found, "method", True).startswith("dataset,backbone,method,objective,labels,mean,")
-    assert comparison_csv(found, "method").startswith("dataset,backbone,method,objective,mean,")
+    assert beside == {
+        ("Fine_Tuning", (15, "15 %")): (45.25, 45.0, None),
+        ("Fine_Tuning +DM", (15, "15 %")): (pytest.approx(50.25 - 1 / 6), 50.0, 5.0),
+        ("BSS", (30, "30 %")): (None, 60.0, None),
+        ("Self-Tuning +Mixup", (30, "30 %")): (74.25, 74.0, None),
+    }
+    heads = comparison_csv(found, data).splitlines()[0]
+    assert heads.startswith("dataset,backbone,method,objective,labels.percent,mean,")
 
 
 @pytest.mark.parametrize(
@@ -619,6 +643,7 @@ def test_the_parameters_of_these_tests_are_right(tmp_path):
         ("{setting: labels.percent", "{setting: labels.count", "methods.reported", "no reported number"),
         ("[dataset, labels.percent]", "[dataset]", "methods.column_titles", "the columns have no setting"),
         ("place: {ce: mce}", "reported: {table: T, settings: [a]}", "rules.reported", "no reported number"),
+        ("{of: dm_ce, over: mce}", "{of: dm_ce, over: mce, rows: true}", "rules.gain", "only rows by method"),
         ("{of: dm, over: none}", "{of: dm_ce, over: none}", "methods.gain", "no addon 'dm_ce'"),
         ("{of: dm_ce, over: mce}", "{of: dm, over: mce}", "rules.gain", "no objective 'dm'"),
     ],

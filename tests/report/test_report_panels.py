@@ -4,8 +4,10 @@ import itertools
 
 import pytest
 
-from dmix.report.latex import FITTING, SHRUNK, to_latex
-from dmix.report.text import MOST_WIDTH, panels, to_text
+from dmix.report.latex import to_latex
+from dmix.report.panels import panels
+from dmix.report.sheet import paper
+from dmix.report.text import MOST_WIDTH, to_text
 
 
 @pytest.fixture
@@ -20,7 +22,7 @@ def wide(toy):
     grid = toy.make_grid(specs)
     for index, spec in enumerate(specs):
         toy.write(grid, spec, 60.0 + index / 8)
-    return toy.table(grid)
+    return paper(toy.table(grid))
 
 
 def test_golden(toy, wide):
@@ -48,15 +50,15 @@ def test_it_is_broken_between_the_outermost_titles_that_fit(wide, room, widths):
 
 
 def test_neighbours_stand_together_where_they_fit(toy):
-    data = toy.table(toy.sweep(), "sweep")
+    data = paper(toy.table(toy.sweep(), "sweep"))
     assert columns_of(data, 30) == [3, 2]
 
 
 def test_parts_hold_every_column_once_and_in_order(wide):
     parts = panels(wide, lambda part: 10 * len(part.columns), 50)
     assert [column for part in parts for column in part.columns] == list(wide.columns)
-    for row, cells in enumerate(wide.cells):
-        assert [cell for part in parts for cell in part.cells[row]] == list(cells)
+    for row, line in enumerate(wide.lines):
+        assert [number for part in parts for number in part.lines[row].numbers] == list(line.numbers)
 
 
 def test_no_line_is_wider_than_a_terminal(wide):
@@ -66,9 +68,17 @@ def test_no_line_is_wider_than_a_terminal(wide):
     assert text.count("±") == 3 * 8 + 1  # and once in the caption
 
 
-def test_only_a_wide_table_is_shrunk(toy, wide):
-    assert SHRUNK in to_latex(wide)
-    assert "\\end{tabular}}\n" in to_latex(wide)
-    narrow = toy.table(toy.grid)
-    assert len(narrow.columns) == FITTING
-    assert "resizebox" not in to_latex(narrow)
+def test_a_wide_table_is_one_tabular_with_a_header_for_each_part(toy):
+    cells = itertools.product((1.0, 2.0, 3.0), (0.1, 0.2, 0.3, 0.4, 0.5, 0.6), range(3))
+    specs = [
+        toy.spec_of("mix", "r18", "dm_ce", seed, [("objective.t", t), ("objective.eta", eta)])
+        for t, eta, seed in cells
+    ]
+    grid = toy.make_grid(specs)
+    for index, spec in enumerate(specs):
+        toy.write(grid, spec, 60.0 + index / 8)
+    text = to_latex(paper(toy.table(grid, columns=("objective.t", "objective.eta"))))
+    assert text.count(r"\begin{tabular}{@{}l*{6}{r@{}l}@{}}") == text.count(r"\end{tabular}") == 1
+    assert (text.count(r"\toprule"), text.count(r"\midrule[\heavyrulewidth]")) == (1, 2)
+    assert (text.count("Policy &"), text.count("Mix\\_up")) == (3, 3)
+    assert text.count(r"& \dmixsd{") == 18

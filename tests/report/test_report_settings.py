@@ -12,6 +12,7 @@ from dmix.report.latex import title_latex, to_latex
 from dmix.report.layout import spans
 from dmix.report.markdown import to_markdown
 from dmix.report.numbers import shortest
+from dmix.report.sheet import paper
 from dmix.report.text import to_text
 
 
@@ -31,7 +32,7 @@ def test_columns_are_sorted_as_numbers_and_share_the_usual_run(toy):
 
 def test_gain_is_over_the_objective_that_has_no_such_setting(toy):
     first, *_ = toy.table(toy.sweep(), "sweep").cells
-    assert [cell.gain for cell in first] == [None, 1.0, 1.5, 1.25, -0.25]
+    assert [cell.gain and cell.gain.mean for cell in first] == [None, 1.0, 1.5, 1.25, -0.25]
 
 
 def test_gain_is_over_the_column_of_the_same_value(toy):
@@ -45,12 +46,14 @@ def test_gain_is_over_the_column_of_the_same_value(toy):
         toy.write(grid, spec, score)
     columns = ("objective.alpha", "objective")
     (row,) = toy.table(grid, columns=columns).cells
-    assert [(cell.mean, cell.gain) for cell in row] == [(50.0, None), (52.0, 2.0), (60.0, None), (65.0, 5.0)]
+    gains = [(cell.mean, cell.gain and cell.gain.mean) for cell in row]
+    assert gains == [(50.0, None), (52.0, 2.0), (60.0, None), (65.0, 5.0)]
 
 
 def test_titles_in_every_format(toy):
-    data = toy.table(toy.sweep(), "sweep")
-    assert r"Policy & -- & $\eta = 0.1$ & $\eta = 0.5$ & $\eta = 1$ & $\eta = 10$ \\" in to_latex(data)
+    data = paper(toy.table(toy.sweep(), "sweep"))
+    header = " & ".join(rf"\multicolumn{{2}}{{c}}{{$\eta = {eta}$}}" for eta in ("0.1", "0.5", "1", "10"))
+    assert rf"Policy & \multicolumn{{2}}{{c}}{{--}} & {header} \\" in to_latex(data)
     assert "| MCE<br>– | DM(CE)<br>eta = 0.1 |" in to_markdown(data)  # noqa: RUF001
     assert "eta = 0.5  " in to_text(data)
 

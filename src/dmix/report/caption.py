@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from dmix.report.cells import State, TableCell
 from dmix.report.layout import column_labels, spans
-from dmix.report.reported import LETTERS, SOURCES, TRIALS
+from dmix.report.reported import TRIALS, said_letters
 from dmix.report.table import TableData
 
 NAMED = 5
@@ -36,12 +36,13 @@ def beside_sentences(data: TableData) -> Iterator[str]:
         yield "No source prints numbers of this table."
     else:
         yield _spread(data, "Ours: ")
-        letters = "; ".join(f"{LETTERS[source]}: {source}" for source in SOURCES if source in shown)
-        yield f"Below, where a source prints one, the published number ({letters})."
+        yield f"Below, where a source prints one, the published number ({said_letters(shown)})."
     yield from _common(data)
 
 
 def _spread(data: TableData, ours: str) -> str:
+    if not data.expected:
+        return f"{ours}no run." if ours else "No run."
     if data.expected == 1:
         return f"{ours}one seed." if ours else "One seed."
     fewer = f", fewer than the paper's {TRIALS}" if data.expected < TRIALS else ""

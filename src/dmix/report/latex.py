@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import zip_longest
 
 from dmix.grid.axes import is_setting
 from dmix.report.caption import Note
@@ -89,8 +90,8 @@ def _tabular(sheet: Sheet) -> Iterator[str]:
 
 
 def _lines(sheet: Sheet) -> Iterator[str]:
-    below = [*(line.kind == "published" for line in sheet.lines[1:]), False]
-    for line, followed in zip(sheet.lines, below, strict=True):
+    for line, below in zip_longest(sheet.lines, sheet.lines[1:]):
+        followed = below is not None and below.kind == "published"
         yield from RULES[line.rule]
         title, *others = line.titles
         shown = title_latex(sheet.rows_by, title)

@@ -34,7 +34,7 @@ def published_cells(
     labels = table.reported.labels if table.reported else None
 
     def found(row: Row, column: Column, cell: TableCell) -> Numbers:
-        if cell.state == "absent":
+        if cell.state == "absent" or not reported:
             return ()
         headers = {table.rows: (row.key, row.title)}
         headers |= zip(table.columns, zip(column.keys, column.titles, strict=True), strict=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,6 +75,11 @@ def read_reported(
         )
         found.setdefault(key, []).append(published)
     return {key: tuple(sorted(values, key=_precedence)) for key, values in found.items()}
+
+
+def said_letters(sources: Iterable[str]) -> str:
+    """Return what the letters of `sources` stand for, as captions say it."""
+    return "; ".join(f"{LETTERS[source]}: {source}" for source in sorted(set(sources), key=SOURCES.index))
 
 
 def _precedence(number: Published) -> int:
