@@ -34,6 +34,8 @@ from dmix.job.finished_lines import FinishedLines
 from dmix.job.workflow_log import ShortFailures
 from dmix.page.digest import page_digest
 from dmix.mixed.record import is_of_record
+from dmix.paper.digest import paper_digest
+from dmix.paper.typeset import latex_is_here
 
 min_version("9.0")
 
@@ -70,12 +72,16 @@ SETTINGS = {name: settings_digest(GRID, name) for name in GRID.settings_tables}
 NUMBERS = digest_of(TABLES)
 LEDGER = ledger_digest(GRID)
 PAGE = page_digest(GRID, [frame_digest(GRID), *TABLES.values(), *FIGURES.values()])
+LATEX = latex_is_here()
+PAPER = paper_digest(GRID, LATEX)
+PAPER_FILES = ["main.tex", *(["paper.pdf"] if LATEX else [])]
 PUBLISHED = f"{BUILD}/published"
 
 # A failed run is told by its name and reason, once, also where output is quiet.
 logger.addFilter(ShortFailures(WORK / TIER))
 # A finished one by its name and score.
 logger.addFilter(FinishedLines(logger.info, Quietness.RULES))
+
 
 report: "workflows/report/workflow.rst"
 
@@ -96,6 +102,8 @@ rule all:
         [f"paper_tables/{TIER}/{figure}.pdf" for figure in FIGURES],
         f"{PUBLISHED}/page-{PAGE}",
         f"results/{TIER}/report/index.html",
+        f"{PUBLISHED}/paper-{PAPER}",
+        [f"paper_tables/{TIER}/{file}" for file in PAPER_FILES],
 
 
 include: "workflows/rules/data.smk"
@@ -106,3 +114,4 @@ include: "workflows/rules/tables.smk"
 include: "workflows/rules/evaluate.smk"
 include: "workflows/rules/figures.smk"
 include: "workflows/rules/page.smk"
+include: "workflows/rules/paper.smk"

@@ -6,8 +6,8 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from dmix.grid.expand import Grid
 from dmix.grid.axes import AXIS, METHOD
+from dmix.grid.expand import Grid
 from dmix.grid.origins import Told, told
 from dmix.grid.spec import AXES, RunSpec, canonical_json
 from dmix.page.runs import Run

@@ -113,13 +113,22 @@ def _facts(records: Sequence[Any]) -> Iterable[tuple[str, str]]:
     if not records:
         return
     commits = Counter(record.git_commit[:10] if record.git_commit else "unknown" for record in records)
-    yield "Commits", ", ".join(f"{commit} ({count})" for commit, count in commits.most_common(4)) + _more(commits, 4)
+    yield (
+        "Commits",
+        ", ".join(f"{commit} ({count})" for commit, count in commits.most_common(4)) + _more(commits, 4),
+    )
     for name in ("dmix", "torch"):
         found = Counter(record.versions.get(name, "unknown") for record in records)
         yield f"{name} version", ", ".join(version for version, _ in found.most_common(4)) + _more(found, 4)
     devices = Counter(record.hardware.device for record in records)
-    yield "Devices", ", ".join(f"{device} ({count})" for device, count in devices.most_common(4)) + _more(devices, 4)
-    yield "First and last", f"{min(r.started for r in records)[:10]} to {max(r.finished for r in records)[:10]}"
+    yield (
+        "Devices",
+        ", ".join(f"{device} ({count})" for device, count in devices.most_common(4)) + _more(devices, 4),
+    )
+    yield (
+        "First and last",
+        f"{min(r.started for r in records)[:10]} to {max(r.finished for r in records)[:10]}",
+    )
 
 
 def _more(counts: Counter[str], shown: int) -> str:

@@ -164,4 +164,3 @@ def _tail(path: Path, most: int) -> str:
     # The first line is cut, unless it is the only one.
     whole = lines[1:] if start and len(lines) > 2 else lines
     return CONTROL.sub("", "\n".join(whole)).strip("\n")
-

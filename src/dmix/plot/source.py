@@ -19,8 +19,8 @@ from dmix.grid.paths import DATA, HISTORY, RECORD
 from dmix.grid.schema import Params
 from dmix.mixed.record import MixedAccuracy, check_weights, read_mixed
 from dmix.plot.style import INCHES
-from dmix.report.build import REFERENCE
 from dmix.record import read_record
+from dmix.report.build import REFERENCE
 from dmix.report.frame import DONE, load_frame
 from dmix.report.levels import named_by, settings_of
 from dmix.report.reported import read_reported
