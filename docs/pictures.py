@@ -1,26 +1,37 @@
 """Draw the pictures of README.md and docs/ anew where what they show has changed (make docs).
 
-They show results of the embedded tier, from results/embedded: `make reproduce` comes first. A picture carries
-the digest of what it shows (`stated`), by which `make docs` tells whether it is stale.
+They show results of the embedded tier, from results/embedded and paper_tables/embedded: `make reproduce`
+comes first. A picture carries the digest of what it shows (`stated`), by which `make docs` tells whether it is
+stale. The page needs Chromium, the page of the document LaTeX and pdftoppm (Debian's poppler-utils).
 """
 
 from __future__ import annotations
 
+import io
+import shutil
+import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from matplotlib.figure import Figure
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+from screenshot import screenshot
 
 from dmix import PACKAGE
 from dmix.errors import DmixError
 from dmix.files import atomic_write
+from dmix.grid.artefact import figure_digest, frame_digest, table_digest
 from dmix.grid.code import module_digest
 from dmix.grid.expand import Grid, load_grid
-from dmix.grid.paths import DATA, runs_folder
+from dmix.grid.paths import DATA, PAPER, RESULTS, runs_folder
 from dmix.grid.spec import digest_of
+from dmix.page.digest import page_digest
+from dmix.paper.digest import paper_digest
 from dmix.report.build import load_table
 from dmix.report.sheet import beside
 from dmix.report.text import to_text
@@ -34,14 +45,22 @@ TIER = "embedded"
 DIGEST = "Shows"  # key of the digest in a PNG file
 TABLES = ("table1", "table5")
 DATASET, LAM = "cifar100", 0.6
+CELL = "table1/cifar100/resnet18/mixup/dm_ce"  # whose curves the picture of the page shows
+WORDS = "Table 1: Top-1 accuracy"  # on the page of the document that is shown
 
 
 class Picture(NamedTuple):
-    """The runs that a picture shows, the digest of it and its runs, and how it is drawn."""
+    """The runs that a picture shows, the digest of it and its runs, and how it is drawn, as a PNG."""
 
     runs: Callable[[Grid], list[str]]
     digest: Callable[[Grid], str]
-    draw: Callable[[Grid, Path], Figure]
+    draw: Callable[[Grid, Path], bytes]
+
+
+def _png(drawn: Figure) -> bytes:
+    stream = io.BytesIO()
+    drawn.savefig(stream, format="png", dpi=figure.DPI, bbox_inches="tight")
+    return stream.getvalue()
 
 
 def tables_text(grid: Grid, runs_root: Path) -> str:
@@ -57,10 +76,10 @@ def _digest_of_tables(grid: Grid) -> str:
     return digest_of([tables_text(grid, Path("none")), *_folders(grid, _of_tables(grid))])
 
 
-def _draw_tables(grid: Grid, runs_root: Path) -> Figure:
+def _draw_tables(grid: Grid, runs_root: Path) -> bytes:
     drawn = Figure()
     drawn.text(0, 0, tables_text(grid, runs_root), family="monospace", fontsize=7, linespacing=1.1)
-    return drawn
+    return _png(drawn)
 
 
 def _mixing(grid: Grid) -> list[str]:
@@ -79,16 +98,68 @@ def _digest_of_mixups(grid: Grid) -> str:
     return digest_of([LAM, code, *_folders(grid, _mixing(grid))])
 
 
-def _draw_mixups(grid: Grid, runs_root: Path) -> Figure:
+def _draw_mixups(grid: Grid, runs_root: Path) -> bytes:
     found = gallery(grid, DATASET, LAM, runs_root, DATA)
     for line in found.left_out:
         print(f"left out: {line}")
-    return figure.draw(found)
+    return _png(figure.draw(found))
+
+
+def _everything(grid: Grid) -> list[str]:
+    return list(grid.folders)
+
+
+def _digest_of_page(grid: Grid) -> str:
+    tables = [table_digest(grid, name) for name in grid.tables]
+    figures = [figure_digest(grid, name) for name in grid.figures]
+    return page_digest(grid, [frame_digest(grid), *tables, *figures])
+
+
+def _draw_page(grid: Grid, _: Path) -> bytes:
+    page = RESULTS / grid.tier / "report" / "index.html"
+    with tempfile.TemporaryDirectory() as place:
+        picture = Path(place) / "page.png"
+        screenshot(page, picture, address=CELL)
+        return picture.read_bytes()
+
+
+def _draw_document(grid: Grid, _: Path) -> bytes:
+    """Return the first page of the document that has Table 1."""
+    document = PAPER / grid.tier / "paper.pdf"
+    for program in ("pdftotext", "pdftoppm"):
+        if shutil.which(program) is None:
+            raise DmixError(f"there is no {program}", "apt-get install --no-install-recommends poppler-utils")
+    text = subprocess.run(["pdftotext", document, "-"], capture_output=True, check=True).stdout.decode()
+    pages = (" ".join(page.split()) for page in text.split("\f"))
+    number = next((n for n, page in enumerate(pages, start=1) if WORDS in page), 1)
+    which = ["-f", str(number), "-l", str(number), "-r", "100", "-png"]
+    return subprocess.run(["pdftoppm", *which, document], capture_output=True, check=True).stdout
+
+
+def _of_figure(name: str, grid: Grid) -> list[str]:
+    return list(grid.figure_runs(grid.params.figures[name]))
+
+
+def _digest_of_figure(name: str, grid: Grid) -> str:
+    return figure_digest(grid, name)
+
+
+def _draw_figure(name: str, grid: Grid, _: Path) -> bytes:
+    """Return the figure as the workflow has drawn it."""
+    return (PAPER / grid.tier / f"{name}.png").read_bytes()
+
+
+def _figure(name: str) -> Picture:
+    return Picture(partial(_of_figure, name), partial(_digest_of_figure, name), partial(_draw_figure, name))
 
 
 PICTURES = {
     "tables.png": Picture(_of_tables, _digest_of_tables, _draw_tables),
     "mixups.png": Picture(_mixing, _digest_of_mixups, _draw_mixups),
+    "page.png": Picture(_everything, _digest_of_page, _draw_page),
+    "document.png": Picture(_everything, lambda grid: paper_digest(grid, latex=True), _draw_document),
+    "figure2.png": _figure("figure2_left"),
+    "figure6.png": _figure("figure6"),
 }
 
 
@@ -123,10 +194,16 @@ def main() -> int:
             print(f"pictures: {error}", file=sys.stderr)
             status = 1
             continue
-        drawn = picture.draw(grid, runs_root)
-        with atomic_write(path) as stream:
-            metadata = {"Software": None, DIGEST: digest}
-            drawn.savefig(stream, format="png", dpi=figure.DPI, metadata=metadata, bbox_inches="tight")
+        try:
+            drawn = picture.draw(grid, runs_root)
+        except DmixError as error:
+            print(f"pictures: {path} is stale: {error}", file=sys.stderr)
+            status = 1
+            continue
+        info = PngInfo()
+        info.add_text(DIGEST, digest)
+        with atomic_write(path) as stream, Image.open(io.BytesIO(drawn)) as image:
+            image.save(stream, format="png", pnginfo=info, optimize=True)
         print(path)
     return status
 
