@@ -1,8 +1,8 @@
 """Draw the pictures of README.md and docs/ anew where what they show has changed (make docs).
 
 They show results of the embedded tier, from results/embedded and paper_tables/embedded: `make reproduce`
-comes first. A picture carries the digest of what it shows (`stated`), by which `make docs` tells whether it is
-stale. The page needs Chromium, the page of the document LaTeX and pdftoppm (Debian's poppler-utils).
+comes first. A picture carries the digest of what it shows (`stated`), by which `make docs` tells whether
+it is stale. The page needs Chromium, the page of the document LaTeX and pdftoppm (Debian's poppler-utils).
 """
 
 from __future__ import annotations
