@@ -111,6 +111,9 @@ def parser() -> argparse.ArgumentParser:
     figure.add_argument("name", help="a figure of params.yaml, such as figure2_right")
     figure.add_argument("--out", type=Path, help="folder to write to (default: paper_tables/<tier>)")
 
+    page = add("page", "write the page of a tier, one file: tables, figures, and the curves of every run")
+    page.add_argument("--out", type=Path, metavar="FOLDER", help="(default: results/<tier>/report)")
+
     show = add("show", "draw the same pairs of images mixed by every policy")
     show.add_argument("what", choices=["mixups"], help="mixups: a grid of pictures, a column for each policy")
     show.add_argument("--dataset", required=True, metavar="NAME", help="a data set of params.yaml")

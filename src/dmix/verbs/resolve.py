@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 
-from dmix.grid.expand import Grid, load_grid
+from dmix.grid.expand import load_grid
+from dmix.grid.origins import told
 from dmix.grid.paths import runs_folder
-from dmix.grid.spec import SECTIONS
 from dmix.verbs.common import known_run
 
 
@@ -16,25 +16,11 @@ def run(options: argparse.Namespace) -> int:
     grid = load_grid(options.tier)
     known_run(grid, options.name)
     spec = grid.runs[options.name]
-    origins = grid.origins(options.name)
     print(f"{spec.name}   spec {spec.digest()}")
     absent = f"(blocked: {way_out})" if (way_out := grid.blocked(spec.name)) else "(not yet implemented)"
     print(f"folder: {runs_folder(grid.tier) / grid.folders.get(spec.name, absent)}")
-    for section in SECTIONS:
-        for key, value in spec.settings[section].items():
-            setting = origins.get((section, key))
-            where = "neutral value"
-            if setting is not None:
-                line = grid.document.where(*setting.origin).partition(": ")[0]
-                where = f"{line}{_why(grid, setting.origin)}"
-            print(f"  {f'{section}.{key}':<22} {json.dumps(value):<32} {where}")
+    for setting in told(grid, spec.name):
+        why = f"  ({setting.why})" if setting.why else ""
+        print(f"  {setting.key:<22} {json.dumps(setting.value):<32} {setting.where}{why}")
     print(f"  {'seed':<22} {spec.seed}")
     return 0
-
-
-def _why(grid: Grid, origin: tuple[str | int, ...]) -> str:
-    """Return "  (reason)" if an override set the value, else ""."""
-    value: object = grid.document.data
-    for key in origin[: origin.index("set")] if "set" in origin else ():
-        value = value[key]  # type: ignore[index]
-    return f"  ({value['why']})" if isinstance(value, dict) and "why" in value and "set" in origin else ""
