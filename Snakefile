@@ -26,6 +26,7 @@ from dmix.grid.promise import promise
 from dmix.grid.spec import digest_of
 from dmix.job.driver import announce
 from dmix.job.workflow_log import ShortFailures
+from dmix.page.digest import page_digest
 
 min_version("9.0")
 
@@ -54,10 +55,13 @@ TABLES = {name: table_digest(GRID, name) for name in GRID.tables}
 SETTINGS = {name: settings_digest(GRID, name) for name in GRID.settings_tables}
 NUMBERS = digest_of(TABLES)
 LEDGER = ledger_digest(GRID)
+PAGE = page_digest(GRID, [frame_digest(GRID), *TABLES.values(), *FIGURES.values()])
 PUBLISHED = f"{BUILD}/published"
 
 # A failed run is told by its name and reason, once, also where output is quiet.
 logger.addFilter(ShortFailures(WORK / TIER))
+
+report: "workflows/report/workflow.rst"
 
 
 rule all:
@@ -74,6 +78,8 @@ rule all:
         [f"paper_tables/{TIER}/{file}.tex" for file in ("numbers", "ledger")],
         [f"{PUBLISHED}/{figure}-{digest}" for figure, digest in FIGURES.items()],
         [f"paper_tables/{TIER}/{figure}.pdf" for figure in FIGURES],
+        f"{PUBLISHED}/page-{PAGE}",
+        f"results/{TIER}/report/index.html",
 
 
 include: "workflows/rules/data.smk"
@@ -82,3 +88,4 @@ include: "workflows/rules/relate.smk"
 include: "workflows/rules/collect.smk"
 include: "workflows/rules/tables.smk"
 include: "workflows/rules/figures.smk"
+include: "workflows/rules/page.smk"

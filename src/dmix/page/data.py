@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 from dmix.grid.expand import Grid
 from dmix.grid.axes import AXIS, METHOD
-from dmix.grid.origins import told
+from dmix.grid.origins import Told, told
 from dmix.grid.spec import AXES, RunSpec, canonical_json
 from dmix.page.runs import Run
 from dmix.page.tables import Cell, View
@@ -24,7 +25,7 @@ class Interned:
         """Return the number of `value`."""
         return self._index.setdefault(value, len(self._index))
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[Hashable]:
         return iter(self._index)
 
 
@@ -33,8 +34,9 @@ def page_data(grid: Grid, runs: Mapping[str, Run], views: Iterable[View]) -> dic
 
     Runs are stored column by column, `runs[column][run]`; a column that names shared values holds their
     numbers: `grids` (places of rows), `columns` (names of curves), `made` (provenance), `labels` (of `own`).
+    So do the `sections` of a cell: each is a list of `settings`.
     """
-    grids, columns, made, labels, settings = (Interned() for _ in range(5))
+    grids, columns, made, labels, settings, sections = (Interned() for _ in range(6))
     in_tables = _in_tables(views)
     cells: dict[str, list[Run]] = {}
     for run in runs.values():
@@ -45,7 +47,10 @@ def page_data(grid: Grid, runs: Mapping[str, Run], views: Iterable[View]) -> dic
             "name": cell,
             "title": _title(grid, grid.runs[here[0].name]),
             "tables": in_tables.get(cell, []),
-            "settings": [settings(_setting(setting)) for setting in told(grid, here[0].name)],
+            "sections": [
+                sections(tuple(settings(_setting(each)) for each in section))
+                for _, section in groupby(told(grid, here[0].name), _section)
+            ],
             "runs": len(here),
         }
         for cell, here in cells.items()
@@ -76,6 +81,7 @@ def page_data(grid: Grid, runs: Mapping[str, Run], views: Iterable[View]) -> dic
         "columns": list(columns),
         "made": list(made),
         "settings": list(settings),
+        "sections": list(sections),
     }
 
 
@@ -121,7 +127,11 @@ def _title(grid: Grid, spec: RunSpec) -> list[str]:
     return [*filter(None, titles), *varied]
 
 
-def _setting(setting: Any) -> tuple[str, str, str, str]:
+def _section(setting: Told) -> str:
+    return setting.key.partition(".")[0]
+
+
+def _setting(setting: Told) -> tuple[str, str, str, str]:
     value = setting.value
     text = value if isinstance(value, str) else canonical_json(value)
     return setting.key, text, setting.where, setting.why

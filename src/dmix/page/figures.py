@@ -13,9 +13,9 @@ from dmix.errors import DmixError
 from dmix.grid.expand import Grid
 from dmix.reading import read_json
 
-SIZES = ((1200, 64), (1000, 48), (800, 48), (640, 32))
-"""Width in pixels and number of colours, tried in this order until a picture is small."""
-MOST_BYTES = 60_000
+ATTEMPTS: tuple[tuple[int, int | None], ...] = ((1200, None), (1200, 80), (1000, 70), (800, 60), (640, 50))
+"""Greatest width in pixels and quality in percent (None: without loss), tried until a picture is small."""
+MOST_BYTES = 40_000
 DRAW = "dmix figure"
 
 
@@ -54,14 +54,14 @@ def _figure(name: str, number: str, title: str, folder: Path) -> Figure:
         return Figure(name, number, title, "", "")
     told = read_json(about, f"draw it again: {DRAW} {name}")
     try:
-        width, height, content = small_png(picture)
+        width, height, content = small(picture)
         return Figure(
             name=name,
             number=str(told["number"]),
             title=str(told["title"]),
             caption=str(told["caption"]),
             alt=str(told["alt"]),
-            picture=f"data:image/png;base64,{base64.b64encode(content).decode()}",
+            picture=f"data:image/webp;base64,{base64.b64encode(content).decode()}",
             width=width,
             height=height,
         )
@@ -71,21 +71,22 @@ def _figure(name: str, number: str, title: str, folder: Path) -> Figure:
         ) from error
 
 
-def small_png(path: Path) -> tuple[int, int, bytes]:
-    """Return width, height and bytes of a PNG with a palette, made smaller until it has `MOST_BYTES`.
+def small(path: Path) -> tuple[int, int, bytes]:
+    """Return width, height and bytes of a picture as WebP, the first of `ATTEMPTS` that has `MOST_BYTES`.
 
-    Pixels that were transparent are white. The smallest of `SIZES` is taken even if it is larger.
+    Lines stay exact where they are small without loss; photographs lose some. Pixels that were transparent are
+    white. The last attempt is taken even if it is larger.
     """
     with Image.open(path) as opened:
         whole = opened.convert("RGBA")
     flat = Image.new("RGB", whole.size, "white")
     flat.paste(whole, mask=whole.getchannel("A"))
-    for width, colours in SIZES:
+    for width, quality in ATTEMPTS:
         scale = min(1.0, width / flat.width)
         size = (round(flat.width * scale), max(1, round(flat.height * scale)))
-        picture = flat.resize(size, Image.Resampling.LANCZOS).quantize(colours, dither=Image.Dither.NONE)
         stream = io.BytesIO()
-        picture.save(stream, "png", optimize=True)
+        picture = flat.resize(size, Image.Resampling.LANCZOS)
+        picture.save(stream, "webp", lossless=quality is None, quality=quality or 90, method=6)
         if stream.tell() <= MOST_BYTES:
             break
     return (*size, stream.getvalue())

@@ -78,9 +78,13 @@ def read_history(path: Path) -> History | None:
 
 
 def thin(history: History, primary: str) -> Packed:
-    """Return at most `MOST_ROWS` rows: the first, the best, the last ten, and others at even distances."""
-    shared = _shared(len(history.at))
-    kept = sorted({*shared, *_best(history.columns.get(primary, ()))})
+    """Return at most `MOST_ROWS` rows: the first, the best, the last ten, and others at even distances.
+
+    Of a longer history, rows with the accuracy `primary` go before those without.
+    """
+    accuracy = history.columns.get(primary, ())
+    shared = _shared(len(history.at), [row for row, value in enumerate(accuracy) if value is not None])
+    kept = sorted({*shared, *_best(accuracy)})
     extra = [history.at[row] for row in kept if row not in shared]
     return Packed(
         unit=history.unit,
@@ -91,13 +95,15 @@ def thin(history: History, primary: str) -> Packed:
     )
 
 
-def _shared(count: int) -> set[int]:
+def _shared(count: int, evaluated: Sequence[int]) -> set[int]:
     """Return the rows that are kept of a history of `count` rows, whatever its best one is."""
     if count <= MOST_ROWS:
         return set(range(count))
-    before = MOST_ROWS - LAST_ROWS - 1  # one is left for the best
-    even = {round(index * (count - LAST_ROWS) / before) for index in range(before)}
-    return even | set(range(count - LAST_ROWS, count))
+    last = range(count - LAST_ROWS, count)
+    before = sorted({0, *(evaluated or range(count))} - set(last))
+    most = MOST_ROWS - LAST_ROWS - 1  # one is left for the best
+    even = (round(index * (len(before) - 1) / (most - 1)) for index in range(most))
+    return {*last, *(before if len(before) <= most else (before[index] for index in even))}
 
 
 def _best(column: Column) -> list[int]:
@@ -111,5 +117,7 @@ def _rounded(name: str, column: Sequence[float | None]) -> tuple[Column, int]:
 
 def _number(text: str | None) -> float | None:
     """Return a number, or None for an empty field, NaN and the infinities."""
+    if text is None:
+        raise ValueError("a row is too short")
     value = float(text) if text else math.nan
     return value if math.isfinite(value) else None

@@ -18,7 +18,7 @@ from dmix.record import Record
 from dmix.report.numbers import fixed
 from dmix.report.valid import read_valid
 
-SHOWN_DIGITS = 16
+SHOWN_DIGITS = 12
 LOG_BYTES = 2_000
 FINISHED_LOG_BYTES = 160
 CONTROL = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
@@ -136,7 +136,8 @@ def _counted(number: int, what: str) -> str:
 
 
 def _moment(text: str) -> str:
-    return text.replace("T", " ").replace("+00:00", " UTC")
+    """Return a moment to the minute: 2026-01-01 00:00 UTC."""
+    return f"{text[:16].replace('T', ' ')}{' UTC' if text.endswith('+00:00') else ''}"
 
 
 def _duration(seconds: float) -> str:

@@ -23,6 +23,7 @@ from dmix.report.paired import Paired
 from dmix.report.published import Numbers
 from dmix.report.table import TableData
 
+MINUS = "\N{MINUS SIGN}"
 LETTERS: Mapping[str, str] = {
     "paper": "p",
     "OpenMixup benchmark": "o",
@@ -212,8 +213,9 @@ def _gain(gain: Paired | None) -> str:
     if gain is None:
         return ""
     if gain.low is None or gain.high is None:
-        return f"{signed(gain.mean)} (one pair)"
-    return f"{signed(gain.mean)}, 95 % interval {signed(gain.low)} to {signed(gain.high)}, {gain.n} pairs"
+        return f"{signed(gain.mean)} (one pair)".replace("-", MINUS)
+    interval = f"{signed(gain.low)} to {signed(gain.high)}"
+    return f"{signed(gain.mean)}, 95 % interval {interval}, {gain.n} pairs".replace("-", MINUS)
 
 
 def _verdicts(data: TableData, grid: Grid, table: Table) -> Mapping[Verdict, int]:

@@ -2,6 +2,7 @@
 
 const ACCURACY = 'top1_';
 const LOOKS = 4;
+const BAD = ['failed', 'invalid', 'damaged', 'hangs'];
 
 function runsOf(data, cell) {
   return Array.from({ length: cell.runs }, (_, index) => {
@@ -140,7 +141,7 @@ function curves(data, opened, actions) {
       drawn('svg', { class: 'swatch', viewBox: '0 0 28 8', width: 28, height: 8, 'aria-hidden': 'true' },
         drawn('line', { class: `mean look${line.look}`, x1: 0, x2: 28, y1: 4, y2: 4 })),
       element('span', { class: 'label' }, parts[index].join(' · ')),
-      element('span', { class: 'value' }, valueAt(line, x)))));
+      element('span', { class: 'value' }, valueAt(line, x, choice.value)))));
   }
 
   slider.addEventListener('input', read);
@@ -152,26 +153,28 @@ function curves(data, opened, actions) {
     read();
   });
   values.addEventListener('toggle', () => {
-    if (values.open) values.replaceChildren(values.firstChild, valueTable(lines, places, ownParts(looks.map(({ cell }) => cell.title))));
+    if (values.open) values.replaceChildren(values.firstChild, valueTable(lines, places, ownParts(looks.map(({ cell }) => cell.title)), choice.value));
   });
   actions.redraw(draw);
   return part;
 }
 
-function valueAt(line, x) {
+function valueAt(line, x, name) {
   const summed = line.whole.find((row) => row.x === x);
   if (summed && line.seeds.length > 1 && summed.low !== summed.high) {
-    return `${digits(summed.mean)} (${digits(summed.low)} to ${digits(summed.high)})`;
+    return `${digits(summed.mean, name)} (${digits(summed.low, name)} to ${digits(summed.high, name)})`;
   }
-  const found = line.seeds.flatMap((seed) => seed.points.filter((point) => point[0] === x).map(([, y]) => digits(y)));
+  const found = line.seeds.flatMap((seed) => seed.points.filter((point) => point[0] === x).map(([, y]) => digits(y, name)));
   return found.length ? [...new Set(found)].join(', ') : '–';
 }
 
-function digits(value) {
-  return Math.abs(value) >= 1000 || Number.isInteger(value) ? short.format(value) : value.toPrecision(4);
+/* Accuracies as tables print them; anything else with four digits. */
+function digits(value, name) {
+  if (name === 'accuracy' || name.startsWith(ACCURACY)) return value.toFixed(2);
+  return Math.abs(value) >= 1000 ? short.format(value) : value.toPrecision(4);
 }
 
-function valueTable(lines, places, parts) {
+function valueTable(lines, places, parts, name) {
   const columns = lines.flatMap((line, index) => line.seeds.map((seed) => ({
     head: `${lines.length > 1 ? `${parts[index].join(' · ')}, ` : ''}seed ${seed.seed}`,
     values: new Map(seed.points),
@@ -184,7 +187,7 @@ function valueTable(lines, places, parts) {
         ...columns.map(({ head }) => element('th', { scope: 'col', class: 'n' }, head)))),
       element('tbody', {}, ...places.map((x) => element('tr', {},
         element('th', { scope: 'row' }, String(x)),
-        ...columns.map(({ values }) => element('td', { class: 'n' }, values.has(x) ? digits(values.get(x)) : '–')))))));
+        ...columns.map(({ values }) => element('td', { class: 'n' }, values.has(x) ? digits(values.get(x), name) : '–')))))));
 }
 
 function seed(data, cell, run, wanted) {
@@ -200,7 +203,7 @@ function seed(data, cell, run, wanted) {
   return element('details', { class: 'run', open: wanted === run.seed },
     element('summary', {},
       element('span', {}, `Seed ${run.seed}`),
-      element('span', { class: 'state' }, run.state),
+      element('span', { class: BAD.includes(run.state) ? 'state bad' : 'state' }, run.state),
       element('span', { class: 'value' }, run.score)),
     facts,
     log && element('h4', {}, 'End of its log'),
@@ -208,7 +211,7 @@ function seed(data, cell, run, wanted) {
 }
 
 function settings(data, cell) {
-  const rows = cell.settings.map((index) => data.settings[index]);
+  const rows = cell.sections.flatMap((section) => data.sections[section]).map((index) => data.settings[index]);
   return element('details', { class: 'settings' },
     element('summary', {}, `Settings, each with the line that set it (${rows.length})`),
     element('div', { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': 'Settings' },
