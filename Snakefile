@@ -61,6 +61,7 @@ PUBLISHED = f"{BUILD}/published"
 # A failed run is told by its name and reason, once, also where output is quiet.
 logger.addFilter(ShortFailures(WORK / TIER))
 
+
 report: "workflows/report/workflow.rst"
 
 

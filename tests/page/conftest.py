@@ -115,7 +115,12 @@ class Site:
                 points = [(x, 450 + 400 * math.sin(x / (90 + 20 * wave) + number)) for x in range(0, 1650, 5)]
                 pen.line(points, fill=(40 * wave % 256, 90, 160), width=4)
             picture.save(folder / f"{name}.png")
-            told = {"number": entry.number, "title": entry.title, "caption": f"{FOREIGN} n = 3.", "alt": "Waves."}
+            told = {
+                "number": entry.number,
+                "title": entry.title,
+                "caption": f"{FOREIGN} n = 3.",
+                "alt": "Waves.",
+            }
             (folder / f"{name}.json").write_text(json.dumps(told))
 
     def render(self) -> str:
@@ -156,7 +161,7 @@ FAILED, STOPPED, RUNNING, INVALID = (
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
-    """The embedded tier, all runs done but for one that failed, one that stopped, one running, one invalid."""
+    """The embedded tier, all runs done but one failed, one stopped, one running, one invalid."""
     made = make_site(tmp_path_factory.mktemp("site"), "embedded")
     rng = np.random.default_rng(0)
     with inside(made.path):
@@ -164,8 +169,12 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
             if name in (FAILED, STOPPED, RUNNING):
                 continue
             changes = {"seed": 77} if name == INVALID else {}
-            made.finish(name, round(50 + 40 * rng.random(), 2), invented_history(rng, 6 + index % 3), **changes)
-        made.work(FAILED, "failure.txt", f"ValueError: {FOREIGN}\n  at dmix/x.py:1 in step\n  log: work/log.txt")
+            made.finish(
+                name, round(50 + 40 * rng.random(), 2), invented_history(rng, 6 + index % 3), **changes
+            )
+        made.work(
+            FAILED, "failure.txt", f"ValueError: {FOREIGN}\n  at dmix/x.py:1 in step\n  log: work/log.txt"
+        )
         made.work(FAILED, "log.txt", f"\x1b[31m{FOREIGN}\x1b[0m\nthe last line\n")
         made.work(STOPPED, "history.csv", invented_history(rng, 4) + "5,1950,0.1,0.3")
         made.work(STOPPED, "checkpoint.pt", "")

@@ -38,7 +38,8 @@ def test_losses_keep_four_digits_of_the_largest(column):
 
 
 @pytest.mark.parametrize(
-    ("largest", "decimals"), [(0.0, 0), (9.999, 3), (10.0, 2), (0.5, 4), (12345.0, -1), (1e-30, 22), (1e30, -22)]
+    ("largest", "decimals"),
+    [(0.0, 0), (9.999, 3), (10.0, 2), (0.5, 4), (12345.0, -1), (1e-30, 22), (1e30, -22)],
 )
 def test_decimals(largest, decimals):
     assert decimals_for([None, -largest]) == decimals

@@ -19,6 +19,7 @@ from dmix.page.figures import MOST_BYTES, small
 from dmix.page.packing import unpack
 from dmix.page.render import as_script, environment
 from dmix.page.tables import address, view
+from dmix.report.numbers import GAP
 
 MOST_PAGE_BYTES = 3_000_000
 
@@ -51,7 +52,9 @@ def data(page):
 
 
 def test_nothing_is_loaded(page):
-    outside = re.findall(r"""(?:src|href|action|poster|data)\s*=\s*["'](?!data:|#|\.\./frame\.csv)[^"']*""", page)
+    outside = re.findall(
+        r"""(?:src|href|action|poster|data)\s*=\s*["'](?!data:|#|\.\./frame\.csv)[^"']*""", page
+    )
     assert outside == []
     assert "@import" not in page
     assert "url(" not in page
@@ -101,7 +104,9 @@ def test_every_cell_of_every_table_has_its_own_address(site, page, data):
     assert ("supervised/cifar100/resnet18/mixup/dm_ce", "table1/cifar100/resnet18/mixup/dm_ce") in found
     # Tables in rows by setting, by method, and with settings as columns too.
     assert any(place.startswith("table7/") and "count=20" in place for _, place in found)
-    shown = {site.grid.runs[run].cell for table in site.grid.tables.values() for run in site.grid.table_runs(table)}
+    shown = {
+        site.grid.runs[run].cell for table in site.grid.tables.values() for run in site.grid.table_runs(table)
+    }
     assert {cell for cell, _ in found} == shown
     stored = {(cell["name"], place["address"]) for cell in data["cells"] for place in cell["tables"]}
     assert stored == set(found)
@@ -113,10 +118,15 @@ def test_a_cell_has_its_mean_spread_and_published_number(new_site):
     for objective, scores in (("mce", (79.0, 79.5, 80.0)), ("dm_ce", (80.0, 81.0, 82.0))):
         for seed, score in enumerate(scores):
             site.finish(f"{cell}/{objective}/s{seed}", score, invented_history(np.random.default_rng(0), 3))
-    site.finish(f"{cell.replace('mixup', 'cutmix')}/mce/s1", 70.0, invented_history(np.random.default_rng(0), 3))
+    site.finish(
+        f"{cell.replace('mixup', 'cutmix')}/mce/s1", 70.0, invented_history(np.random.default_rng(0), 3)
+    )
     with inside(site.path):
         shown = view(site.grid, "table1", site.path / "results/full/runs", site.path / "reference")
-    assert [[(" ".join(head.parts), head.width) for head in row] for row in shown.heads][0][0] == ("CIFAR-100 ResNet-18", 2)
+    assert [[(" ".join(head.parts), head.width) for head in row] for row in shown.heads][0][0] == (
+        "CIFAR-100 ResNet-18",
+        2,
+    )
     assert [head.parts for head in shown.heads[1][:2]] == [("MCE",), ("DM(CE)",)]
     assert shown.starts[:3] == (True, False, True)
     lines = {line.left[0]: line.cells for line in shown.lines}
@@ -128,13 +138,16 @@ def test_a_cell_has_its_mean_spread_and_published_number(new_site):
     assert ("79.12", "", "o") in [(n.text, n.std, n.letter) for n in mce.published]
     assert (lines["CutMix"][0].mean, lines["CutMix"][0].note) == ("70.00", "n = 1")
     vanilla = lines["Vanilla"][:2]
-    assert (vanilla[0].mean, vanilla[0].address) == ("–", "table1/cifar100/resnet18/vanilla/ce")
-    assert (vanilla[1].mean, vanilla[1].address) == ("–", "")
+    assert (vanilla[0].mean, vanilla[0].address) == (GAP, "table1/cifar100/resnet18/vanilla/ce")
+    assert (vanilla[1].mean, vanilla[1].address) == (GAP, "")
     assert shown.verdicts["one seed: no standard error"] >= 1
 
 
 def test_the_address_leaves_the_task_out():
-    assert address("table1", "supervised/cifar100/resnet18/mixup/dm_ce") == "table1/cifar100/resnet18/mixup/dm_ce"
+    assert (
+        address("table1", "supervised/cifar100/resnet18/mixup/dm_ce")
+        == "table1/cifar100/resnet18/mixup/dm_ce"
+    )
 
 
 def test_histories_are_those_of_the_files(site, data):
@@ -167,7 +180,11 @@ def test_a_record_that_is_not_the_runs_has_no_number(data, page):
 
 def test_settings_are_those_of_dmix_resolve(site, data):
     name = "transfer/co_tuning/cub/resnet18/mixup/dm_ce/percent=15/s1"
-    name = name if name in site.grid.runs else next(n for n in site.grid.runs if "co_tuning" in n and "dm_ce" in n)
+    name = (
+        name
+        if name in site.grid.runs
+        else next(n for n in site.grid.runs if "co_tuning" in n and "dm_ce" in n)
+    )
     cell, _ = run_of(data, name)
     shown = [data["settings"][index] for part in cell["sections"] for index in data["sections"][part]]
     with inside(site.path):

@@ -12,7 +12,10 @@ rule page:
                 f"{BUILD}/page-{PAGE}/{table}.html",
                 caption="../report/table.rst",
                 category="Tables",
-                labels={"table": GRID.tables[table].number, "shows": GRID.tables[table].title},
+                labels={
+                    "table": GRID.tables[table].number,
+                    "shows": GRID.tables[table].title,
+                },
             )
             for table in TABLES
         ],

@@ -74,7 +74,7 @@ def _figure(name: str, number: str, title: str, folder: Path) -> Figure:
 def small(path: Path) -> tuple[int, int, bytes]:
     """Return width, height and bytes of a picture as WebP, the first of `ATTEMPTS` that has `MOST_BYTES`.
 
-    Lines stay exact where they are small without loss; photographs lose some. Pixels that were transparent are
+    Lines stay exact where they are small without loss; photographs lose some. Transparent pixels become
     white. The last attempt is taken even if it is larger.
     """
     with Image.open(path) as opened:

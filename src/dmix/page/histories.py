@@ -69,9 +69,7 @@ def read_history(path: Path) -> History | None:
     unit = "epoch" if "epoch" in rows[0] else "step"
     try:
         at = tuple(int(row[unit]) for row in rows)
-        columns = {
-            name: tuple(_number(row[name]) for row in rows) for name in rows[0] if name not in DERIVED
-        }
+        columns = {name: tuple(_number(row[name]) for row in rows) for name in rows[0] if name not in DERIVED}
     except (KeyError, TypeError, ValueError) as error:
         raise DmixError(f"{path} is not a history: {error}", "delete it; the next run writes it") from error
     return History(unit, at, columns)

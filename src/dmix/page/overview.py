@@ -1,11 +1,10 @@
-"""Counts what the page says first: coverage, hours, failures, and how often ours and published numbers agree."""
+"""Counts what the page says first: coverage, hours, failures, agreement with published numbers."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from dmix.grid.expand import Grid
@@ -113,13 +112,22 @@ def _facts(records: Sequence[Any]) -> Iterable[tuple[str, str]]:
     if not records:
         return
     commits = Counter(record.git_commit[:10] if record.git_commit else "unknown" for record in records)
-    yield "Commits", ", ".join(f"{commit} ({count})" for commit, count in commits.most_common(4)) + _more(commits, 4)
+    yield (
+        "Commits",
+        ", ".join(f"{commit} ({count})" for commit, count in commits.most_common(4)) + _more(commits, 4),
+    )
     for name in ("dmix", "torch"):
         found = Counter(record.versions.get(name, "unknown") for record in records)
         yield f"{name} version", ", ".join(version for version, _ in found.most_common(4)) + _more(found, 4)
     devices = Counter(record.hardware.device for record in records)
-    yield "Devices", ", ".join(f"{device} ({count})" for device, count in devices.most_common(4)) + _more(devices, 4)
-    yield "First and last", f"{min(r.started for r in records)[:10]} to {max(r.finished for r in records)[:10]}"
+    yield (
+        "Devices",
+        ", ".join(f"{device} ({count})" for device, count in devices.most_common(4)) + _more(devices, 4),
+    )
+    yield (
+        "First and last",
+        f"{min(r.started for r in records)[:10]} to {max(r.finished for r in records)[:10]}",
+    )
 
 
 def _more(counts: Counter[str], shown: int) -> str:
@@ -142,8 +150,3 @@ def _relations(grid: Grid) -> Iterable[Problem]:
         status = relation_status(grid, name)
         if status.state == "failed" and (failure := status.failure):
             yield Problem(name, "failed", failure.reason, failure.way_out, failure.log)
-
-
-def frame_path(tier: str) -> Path:
-    """Return the data frame's path as seen from the page's folder, results/<tier>/report."""
-    return Path("..") / "frame.csv"

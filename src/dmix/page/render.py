@@ -68,7 +68,7 @@ def render(grid: Grid, out_dir: Path, reference: Path = REFERENCE, paper: Path =
 
 
 def environment() -> Environment:
-    """Return Jinja2's environment: all that is inserted is escaped, and a name that is missing is an error."""
+    """Return Jinja2's environment: what is inserted is escaped, and a name that is missing is an error."""
     return Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,

@@ -1,4 +1,4 @@
-"""Turns a table into what the page shows of it: titles over columns, cells with an address, published numbers."""
+"""Turns a table into what the page shows: titles over columns, cells with an address, published numbers."""
 
 from __future__ import annotations
 
@@ -56,8 +56,10 @@ class Cell:
 
     Attributes
     ----------
-    run_cell: name of its runs without the seed, "" where the grid has no such cell. address: of its curves.
-    mean, std, gain: as printed; "" for none. note: "n = 1" where seeds are missing, or why there is no number.
+    run_cell: name of its runs without the seed, "" where the grid has no such cell.
+    address: of its curves, as it stands behind the # of the page's address.
+    mean, std, gain: as printed; "" for none.
+    note: "n = 1" where seeds are missing, or why there is no number.
     """
 
     run_cell: str
@@ -72,7 +74,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Line:
-    """A row: its texts on the left, the rule above it, its cells, and which columns begin a group."""
+    """A row: its texts on the left, the rule above it, and its cells."""
 
     left: tuple[str, ...]
     rule: Rule
@@ -145,7 +147,7 @@ def _run_cells(grid: Grid, table: Table) -> Mapping[Keys, str]:
 
 
 def _heads(data: TableData) -> tuple[tuple[Head, ...], ...]:
-    """Return one row of titles for tables of one level, else two: all outer levels together, then the last."""
+    """Return one row of titles for a table of one level, else two: outer levels together, then the last."""
     last = tuple(Head((column.titles[-1],), 1) for column in data.columns)
     if len(data.levels) == 1:
         return (last,)
