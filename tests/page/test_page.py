@@ -11,7 +11,7 @@ import pytest
 from jinja2 import UndefinedError
 from PIL import Image
 
-from conftest import FAILED, FOREIGN, INVALID, ROWS, STOPPED, inside, invented_history
+from conftest import FAILED, FOREIGN, INVALID, ROWS, RUNNING, STOPPED, inside, invented_history
 from dmix.errors import DmixError
 from dmix.grid.origins import told
 from dmix.page.digest import page_digest
@@ -123,10 +123,8 @@ def test_a_cell_has_its_mean_spread_and_published_number(new_site):
     )
     with inside(site.path):
         shown = view(site.grid, "table1", site.path / "results/full/runs", site.path / "reference")
-    assert [[(" ".join(head.parts), head.width) for head in row] for row in shown.heads][0][0] == (
-        "CIFAR-100 ResNet-18",
-        2,
-    )
+    first = shown.heads[0][0]
+    assert (first.parts, first.width) == (("CIFAR-100", "ResNet-18"), 2)
     assert [head.parts for head in shown.heads[1][:2]] == [("MCE",), ("DM(CE)",)]
     assert shown.starts[:3] == (True, False, True)
     lines = {line.left[0]: line.cells for line in shown.lines}
@@ -169,6 +167,17 @@ def test_a_run_in_progress_has_its_curve(data):
     assert run["state"] == "stopped"
     assert data["grids"][run["grid"]] == ["epoch", [1, 2, 3, 4]]
     assert run["score"] == ""
+
+
+def test_what_is_under_way_is_listed(page, data):
+    _, run = run_of(data, RUNNING)
+    assert run["state"] == "running"
+    assert run["detail"] == "step 12/168, loss 2.500, 90 s left on vm"
+    shown = page.partition("Under way</h3>")[2]
+    shown = shown[: shown.index("</ul>")]
+    assert f'<a href="#run/{RUNNING}">' in shown
+    assert f'<a href="#run/{STOPPED}">' in shown
+    assert "90 s left" in shown
 
 
 def test_a_record_that_is_not_the_runs_has_no_number(data, page):
