@@ -55,7 +55,10 @@ TABLES = {name: table_digest(GRID, name) for name in GRID.tables}
 SETTINGS = {name: settings_digest(GRID, name) for name in GRID.settings_tables}
 NUMBERS = digest_of(TABLES)
 LEDGER = ledger_digest(GRID)
-PAGE = page_digest(GRID, [frame_digest(GRID), *TABLES.values(), *FIGURES.values()])
+PAGE = page_digest(
+    GRID,
+    [frame_digest(GRID), LEDGER, *(TABLES | SETTINGS | FIGURES).values()],
+)
 PUBLISHED = f"{BUILD}/published"
 
 # A failed run is told by its name and reason, once, also where output is quiet.

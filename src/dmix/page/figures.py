@@ -15,7 +15,7 @@ from dmix.reading import read_json
 
 ATTEMPTS: tuple[tuple[int, int | None], ...] = ((1200, None), (1200, 80), (1000, 70), (800, 60), (640, 50))
 """Greatest width in pixels and quality in percent (None: without loss), tried until a picture is small."""
-MOST_BYTES = 40_000
+MOST_BYTES = 36_000
 DRAW = "dmix figure"
 
 
