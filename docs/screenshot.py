@@ -1,6 +1,7 @@
 """Take a picture of a page of results: python docs/screenshot.py PAGE PICTURE [--width 1280] [--address ...].
 
-Needs Chromium (apt-get install --no-install-recommends chromium), and playwright of the group `test`.
+Needs Chromium (apt-get install --no-install-recommends chromium), and playwright of the dependency group
+`test`.
 """
 
 from __future__ import annotations

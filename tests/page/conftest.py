@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import os
@@ -16,15 +15,14 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from dmix.grid.code import code_digest
 from dmix.grid.expand import Grid, load_grid
 from dmix.grid.paths import RunPaths
+from dmix.holder import me
 from dmix.page.render import render
 from dmix.reading import SEAL, seal
-from dmix.record import Hardware, Record, Scores
+from fabricated import WEIGHT_BYTES, record
 from project import ROOT, copy_params
 
-WEIGHTS = b"weights"
 FOREIGN = "</script><script>window.pwned = 1</script><img src=x onerror=alert(1)> & 'quoted' \"twice\" <!--"
 ROWS = 100
 
@@ -58,45 +56,15 @@ class Site:
 
     def finish(self, name: str, score: float, history: str, **changes: object) -> None:
         """Write the files of a finished run."""
-        spec, paths = self.grid.runs[name], self.paths(name)
-        folder = self.path / paths.results
+        folder = self.path / self.paths(name).results
         folder.mkdir(parents=True, exist_ok=True)
-        which = spec.settings["recipe"]["score"]
-        scores = {"median_last10": score, "median_last20": score, "best": score, "last": score}
-        values = {
-            "name": name,
-            "spec_digest": spec.digest(),
-            "code_digest": code_digest(spec),
-            "code_modules": {},
-            "spec": spec.identity(),
-            "seed": spec.seed,
-            "data_edition": spec.settings["dataset"]["edition"],
-            "data_fingerprint": hashlib.sha256(spec.axes["dataset"].encode()).hexdigest(),
-            "git_commit": "0123456789abcdef0123456789abcdef01234567",
-            "git_dirty": False,
-            "versions": {"dmix": "0.1.0", "python": "3.11.7", "torch": "2.13.0"},
-            "hardware": Hardware(device="cpu", threads=1, host_cpu="a CPU", peak_memory_mb=481.4),
-            "precision": "fp32",
-            "started": "2026-01-01T00:00:00+00:00",
-            "finished": "2026-01-01T01:00:00+00:00",
-            "seconds": 3600.0,
-            "gpu_hours": 0.0,
-            "images_per_second": 1.0,
-            "resumes": 0,
-            "parameters": 11220132,
-            "evaluations": (1,),
-            "scores": {"model": Scores(**scores, last10=(score,))},
-            "primary": "model",
-            "score": scores[which],
-            "weights_sha256": hashlib.sha256(WEIGHTS).hexdigest(),
-            "history_sha256": hashlib.sha256(history.encode()).hexdigest(),
-        }
-        stored = Record(**(values | changes)).model_dump(mode="json")
+        made = record(self.grid.runs[name], score, history).model_copy(update=changes)
+        stored = made.model_dump(mode="json")
         stored[SEAL] = seal(stored)
         # Not by `Record.write`, which waits for the disk: there are thousands of them.
         (folder / "record.json").write_text(json.dumps(stored))
         (folder / "history.csv").write_text(history)
-        (folder / "weights.safetensors").write_bytes(WEIGHTS)
+        (folder / "weights.safetensors").write_bytes(WEIGHT_BYTES)
 
     def work(self, name: str, file: str, text: str) -> None:
         """Write a file of a run in progress."""
@@ -161,7 +129,7 @@ FAILED, STOPPED, RUNNING, INVALID = (
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
-    """The embedded tier, all runs done but for one that failed, one that stopped, one running, one invalid."""
+    """The embedded tier, all runs done but one failed, one stopped, one running, one invalid."""
     made = make_site(tmp_path_factory.mktemp("site"), "embedded")
     rng = np.random.default_rng(0)
     with inside(made.path):
@@ -178,6 +146,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
         made.work(FAILED, "log.txt", f"\x1b[31m{FOREIGN}\x1b[0m\nthe last line\n")
         made.work(STOPPED, "history.csv", invented_history(rng, 4) + "5,1950,0.1,0.3")
         made.work(STOPPED, "checkpoint.pt", "")
-        made.work(RUNNING, "checkpoint.pt", "")
+        made.work(RUNNING, "lock", me().text)
+        made.work(RUNNING, "history.csv", invented_history(rng, 1))
+        progress = {"step": 12, "total": 168, "loss": 2.5, "seconds_left": 90.0, "host": "vm"}
+        made.work(RUNNING, "progress.json", json.dumps(progress))
     made.render()
     return made

@@ -11,7 +11,7 @@ import pytest
 from jinja2 import UndefinedError
 from PIL import Image
 
-from conftest import FAILED, FOREIGN, INVALID, ROWS, STOPPED, inside, invented_history
+from conftest import FAILED, FOREIGN, INVALID, ROWS, RUNNING, STOPPED, inside, invented_history
 from dmix.errors import DmixError
 from dmix.grid.origins import told
 from dmix.page.digest import page_digest
@@ -19,6 +19,7 @@ from dmix.page.figures import MOST_BYTES, small
 from dmix.page.packing import unpack
 from dmix.page.render import as_script, environment
 from dmix.page.tables import address, view
+from dmix.report.numbers import GAP
 
 MOST_PAGE_BYTES = 3_000_000
 
@@ -122,10 +123,8 @@ def test_a_cell_has_its_mean_spread_and_published_number(new_site):
     )
     with inside(site.path):
         shown = view(site.grid, "table1", site.path / "results/full/runs", site.path / "reference")
-    assert [[(" ".join(head.parts), head.width) for head in row] for row in shown.heads][0][0] == (
-        "CIFAR-100 ResNet-18",
-        2,
-    )
+    first = shown.heads[0][0]
+    assert (first.parts, first.width) == (("CIFAR-100", "ResNet-18"), 2)
     assert [head.parts for head in shown.heads[1][:2]] == [("MCE",), ("DM(CE)",)]
     assert shown.starts[:3] == (True, False, True)
     lines = {line.left[0]: line.cells for line in shown.lines}
@@ -137,8 +136,8 @@ def test_a_cell_has_its_mean_spread_and_published_number(new_site):
     assert ("79.12", "", "o") in [(n.text, n.std, n.letter) for n in mce.published]
     assert (lines["CutMix"][0].mean, lines["CutMix"][0].note) == ("70.00", "n = 1")
     vanilla = lines["Vanilla"][:2]
-    assert (vanilla[0].mean, vanilla[0].address) == ("–", "table1/cifar100/resnet18/vanilla/ce")
-    assert (vanilla[1].mean, vanilla[1].address) == ("–", "")
+    assert (vanilla[0].mean, vanilla[0].address) == (GAP, "table1/cifar100/resnet18/vanilla/ce")
+    assert (vanilla[1].mean, vanilla[1].address) == (GAP, "")
     assert shown.verdicts["one seed: no standard error"] >= 1
 
 
@@ -168,6 +167,17 @@ def test_a_run_in_progress_has_its_curve(data):
     assert run["state"] == "stopped"
     assert data["grids"][run["grid"]] == ["epoch", [1, 2, 3, 4]]
     assert run["score"] == ""
+
+
+def test_what_is_under_way_is_listed(page, data):
+    _, run = run_of(data, RUNNING)
+    assert run["state"] == "running"
+    assert run["detail"] == "step 12/168, loss 2.500, 90 s left on vm"
+    shown = page.partition("Under way</h3>")[2]
+    shown = shown[: shown.index("</ul>")]
+    assert f'<a href="#run/{RUNNING}">' in shown
+    assert f'<a href="#run/{STOPPED}">' in shown
+    assert "90 s left" in shown
 
 
 def test_a_record_that_is_not_the_runs_has_no_number(data, page):

@@ -86,7 +86,7 @@ def page_data(grid: Grid, runs: Mapping[str, Run], views: Iterable[View]) -> dic
 
 
 def _in_tables(views: Iterable[View]) -> Mapping[str, list[dict[str, Any]]]:
-    """Return cell -> its place in each table that shows it: address, numbers as printed, published numbers."""
+    """Return cell -> its place in each table that shows it: address, our numbers, published numbers."""
     found: dict[str, list[dict[str, Any]]] = {}
     for view in views:
         sources = dict(view.sources)

@@ -18,8 +18,8 @@ def page_digest(grid: Grid, shown: Iterable[str]) -> str:
 
     Parameters
     ----------
-    shown: digests of the tables, figures and data frame of the tier. The page has the lines of the parameter
-        files too, so that their text counts beside.
+    shown: digests of the tables, figures and data frame of the tier, and of the ledger. The page has the
+        lines of the parameter files too, so that their text counts beside.
     """
     files = sorted({place.path for place in grid.document.places.values()})
     return digest_of(

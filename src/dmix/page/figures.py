@@ -15,7 +15,7 @@ from dmix.reading import read_json
 
 ATTEMPTS: tuple[tuple[int, int | None], ...] = ((1200, None), (1200, 80), (1000, 70), (800, 60), (640, 50))
 """Greatest width in pixels and quality in percent (None: without loss), tried until a picture is small."""
-MOST_BYTES = 40_000
+MOST_BYTES = 36_000
 DRAW = "dmix figure"
 
 
@@ -74,7 +74,7 @@ def _figure(name: str, number: str, title: str, folder: Path) -> Figure:
 def small(path: Path) -> tuple[int, int, bytes]:
     """Return width, height and bytes of a picture as WebP, the first of `ATTEMPTS` that has `MOST_BYTES`.
 
-    Lines stay exact where they are small without loss; photographs lose some. Pixels that were transparent are
+    Lines stay exact where they are small without loss; photographs lose some. Transparent pixels become
     white. The last attempt is taken even if it is larger.
     """
     with Image.open(path) as opened:

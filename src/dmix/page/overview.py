@@ -1,11 +1,10 @@
-"""Counts what the page says first: coverage, hours, failures, and how often ours and published numbers agree."""
+"""Counts what the page says first: coverage, hours, failures, agreement with published numbers."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from dmix.grid.expand import Grid
@@ -151,8 +150,3 @@ def _relations(grid: Grid) -> Iterable[Problem]:
         status = relation_status(grid, name)
         if status.state == "failed" and (failure := status.failure):
             yield Problem(name, "failed", failure.reason, failure.way_out, failure.log)
-
-
-def frame_path(tier: str) -> Path:
-    """Return the data frame's path as seen from the page's folder, results/<tier>/report."""
-    return Path("..") / "frame.csv"

@@ -15,11 +15,11 @@ Column = Sequence[float | None]
 
 DIGITS = 4
 MOST_DECIMALS = 22
-"""10 to this power and below is exact as a float, so that Python and JavaScript divide alike."""
+"""10 to this power is the largest that is exact as a float: Python and JavaScript divide alike."""
 
 
 def decimals_for(column: Column) -> int:
-    """Return the number of decimals (negative: of zeros) at which the largest number keeps `DIGITS` digits."""
+    """Return the decimals (negative: zeros) at which the largest number keeps `DIGITS` digits."""
     largest = max((abs(value) for value in column if value is not None), default=0.0)
     if largest == 0:
         return 0

@@ -24,6 +24,9 @@ from dmix.page.overview import VERDICTS, overview
 from dmix.page.runs import all_runs
 from dmix.page.tables import View, view
 from dmix.report.build import REFERENCE
+from dmix.report.deviations import read_deviations
+from dmix.report.ledger import concerned
+from dmix.report.settings_table import build_settings
 
 TEMPLATES = Path(__file__).with_name("templates")
 SCRIPTS = ("decode.js", "chart.js", "panel.js", "page.js")
@@ -50,9 +53,14 @@ def render(grid: Grid, out_dir: Path, reference: Path = REFERENCE, paper: Path =
     templates = environment()
     style = (TEMPLATES / STYLE).read_text(encoding="utf-8")
     script = "\n".join((TEMPLATES / name).read_text(encoding="utf-8") for name in SCRIPTS)
+    ledger = read_deviations(reference / "deviations.csv")
     page = templates.get_template("page.html.j2").render(
         overview=first,
         views=views,
+        settings={name: build_settings(grid, name) for name in grid.settings_tables},
+        ledger=ledger,
+        concerned=concerned(grid, ledger),
+        tables={table.number: name for name, table in grid.tables.items()},
         figures=all_figures(grid, paper / grid.tier),
         verdicts=VERDICTS,
         data=as_script(page_data(grid, runs, views)),
@@ -68,7 +76,7 @@ def render(grid: Grid, out_dir: Path, reference: Path = REFERENCE, paper: Path =
 
 
 def environment() -> Environment:
-    """Return Jinja2's environment: all that is inserted is escaped, and a name that is missing is an error."""
+    """Return Jinja2's environment: what is inserted is escaped, and a name that is missing is an error."""
     return Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,

@@ -18,6 +18,7 @@ from dmix.record import Record
 from dmix.report.numbers import fixed
 from dmix.report.valid import read_valid
 
+TIMES = "\N{MULTIPLICATION SIGN}"
 SHOWN_DIGITS = 12
 LOG_BYTES = 2_000
 FINISHED_LOG_BYTES = 160
@@ -112,7 +113,7 @@ def _made(record: Record) -> Iterator[tuple[str, str]]:
     yield "Commit", commit + (" with uncommitted changes" if record.git_dirty else "")
     yield "Versions", ", ".join(f"{name} {version}" for name, version in record.versions.items())
     hardware = record.hardware
-    devices = f"{hardware.processes} × {hardware.device}" if hardware.processes > 1 else hardware.device
+    devices = f"{hardware.processes} {TIMES} {hardware.device}" if hardware.processes > 1 else hardware.device
     yield "Device", f"{devices}, {record.precision}"
     yield "Host", f"{hardware.host_cpu}, {_counted(hardware.threads, 'thread')}"
     yield "Data", f"{record.data_edition}, fingerprint {record.data_fingerprint[:SHOWN_DIGITS]}"
@@ -149,8 +150,8 @@ def _duration(seconds: float) -> str:
 def _tail(path: Path, most: int) -> str:
     """Return the last whole lines of a log, at most `most` bytes; "" if there is none.
 
-    Colours and other control characters are left out, and of a line that was written over itself with carriage
-    returns the last state stays.
+    Colours and other control characters are left out. Of a line that was written over itself with carriage
+    returns, the last state stays.
     """
     try:
         with open(path, "rb") as stream:

@@ -1,4 +1,4 @@
-"""Turns a table into what the page shows of it: titles over columns, cells with an address, published numbers."""
+"""Turns a table into what the page shows: titles over columns, cells with an address, published numbers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from dmix.grid.expand import Grid
 from dmix.grid.table import Table
 from dmix.report.build import load_table
-from dmix.report.caption import notes
+from dmix.report.caption import Note, notes
 from dmix.report.cells import TableCell
 from dmix.report.columns import Keys, column_keys
 from dmix.report.compare import Verdict, compare
@@ -21,16 +21,10 @@ from dmix.report.levels import key_of
 from dmix.report.numbers import GAP, fixed, signed
 from dmix.report.paired import Paired
 from dmix.report.published import Numbers
+from dmix.report.reported import LETTERS
 from dmix.report.table import TableData
 
 MINUS = "\N{MINUS SIGN}"
-LETTERS: Mapping[str, str] = {
-    "paper": "p",
-    "OpenMixup benchmark": "o",
-    "TorchSSL": "t",
-    "leaderboard archive": "l",
-}
-"""Source of published numbers -> the letter beside them."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +50,10 @@ class Cell:
 
     Attributes
     ----------
-    run_cell: name of its runs without the seed, "" where the grid has no such cell. address: of its curves.
-    mean, std, gain: as printed; "" for none. note: "n = 1" where seeds are missing, or why there is no number.
+    run_cell: name of its runs without the seed, "" where the grid has no such cell.
+    address: of its curves, as it stands behind the # of the page's address.
+    mean, std, gain: as printed; "" for none.
+    note: "n = 1" where seeds are missing, or why there is no number.
     """
 
     run_cell: str
@@ -72,7 +68,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Line:
-    """A row: its texts on the left, the rule above it, its cells, and which columns begin a group."""
+    """A row: its texts on the left, the rule above it, and its cells."""
 
     left: tuple[str, ...]
     rule: Rule
@@ -99,7 +95,7 @@ class View:
     starts: tuple[bool, ...]
     lines: tuple[Line, ...]
     sources: tuple[tuple[str, str], ...]
-    notes: tuple[str, ...]
+    notes: tuple[Note, ...]
     verdicts: Mapping[Verdict, int]
 
 
@@ -145,7 +141,7 @@ def _run_cells(grid: Grid, table: Table) -> Mapping[Keys, str]:
 
 
 def _heads(data: TableData) -> tuple[tuple[Head, ...], ...]:
-    """Return one row of titles for tables of one level, else two: all outer levels together, then the last."""
+    """Return one row of titles for a table of one level, else two: outer levels together, then the last."""
     last = tuple(Head((column.titles[-1],), 1) for column in data.columns)
     if len(data.levels) == 1:
         return (last,)
@@ -177,19 +173,19 @@ def _lines(data: TableData, run_cells: Mapping[Keys, str]) -> Iterable[Line]:
             left=left_texts(data, row),
             rule=rule,
             cells=tuple(
-                _cell(data.name, run_cells.get((row.key, *column.keys), ""), cell, found)
+                _cell(data.name, run_cells.get((row.key, *column.keys), ""), cell, found, data.expected)
                 for column, cell, found in zip(data.columns, cells, numbers, strict=True)
             ),
         )
 
 
-def _cell(table: str, run_cell: str, cell: TableCell, numbers: Numbers) -> Cell:
+def _cell(table: str, run_cell: str, cell: TableCell, numbers: Numbers, expected: int) -> Cell:
     return Cell(
         run_cell=run_cell,
         address=address(table, run_cell) if run_cell else "",
         mean=GAP if cell.mean is None else fixed(cell.mean),
         std="" if cell.std is None else fixed(cell.std),
-        note=_note(cell),
+        note=_note(cell, expected),
         best=cell.best,
         published=tuple(
             Number(fixed(n.value), "" if n.std is None else fixed(n.std), LETTERS[n.source]) for n in numbers
@@ -203,8 +199,8 @@ def address(table: str, run_cell: str) -> str:
     return f"{table}/{run_cell.partition('/')[2]}"
 
 
-def _note(cell: TableCell) -> str:
-    if cell.state == "partial":
+def _note(cell: TableCell, expected: int) -> str:
+    if cell.mean is not None and cell.n < expected:
         return f"n = {cell.n}"
     return cell.state if cell.mean is None and cell.state != "absent" else ""
 
@@ -222,4 +218,4 @@ def _verdicts(data: TableData, grid: Grid, table: Table) -> Mapping[Verdict, int
     """Return how often ours and a published number agree; empty for a table that no source prints."""
     if table.reported is None:
         return {}
-    return Counter(row.verdict for row in compare(data, grid.params, table.reported.labels))
+    return Counter(row.verdict for row in compare(data, grid.params))

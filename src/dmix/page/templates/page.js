@@ -46,7 +46,7 @@ function start() {
 
   function show() {
     const now = opened();
-    if (!now.length) { shut(); return; }
+    if (!now.length) { shut(); unfold(); return; }
     const addresses = new Set(now.map((one) => one.address));
     state.keep = state.keep || now.length > 1;
     panel.hidden = false;
@@ -92,6 +92,15 @@ function start() {
   });
   runList(data);
   if (location.hash) show();
+}
+
+/* What the address names is opened if it is inside of something closed. */
+function unfold() {
+  const named = document.getElementById(location.hash.slice(1));
+  const around = named?.closest('details');
+  if (!around || around.open) return;
+  around.open = true;
+  named.scrollIntoView();
 }
 
 /* Arrow keys go to the neighbouring cell. */
