@@ -38,7 +38,7 @@ def mixed_objectives(source: Source, *, row: float = 0.2) -> Drawn:
         _panel(axis, source, data[data["mixing"] == mixing], policies)
         axis.set_title(f"mixed by {title}")
     axes[0].set_yticks(range(len(policies)), [source.title("policy", name) for name in policies])
-    axes[0].set_ylim(len(policies) - 0.5, -0.5)
+    axes[0].set_ylim(max(len(policies), 1) - 0.5, -0.5)
     axes[0].set_xlim(left=0)
     axes[1].set_xlabel("top-1 of mixed images (%)")
     legend(figure, entries(source, data["objective"]))

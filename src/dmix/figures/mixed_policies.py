@@ -37,7 +37,7 @@ def mixed_policies(source: Source, *, row: float = 0.27) -> Drawn:
         color = look_of(source.params.policies[str(policy)]).color
         _pair(axis, policies.index(str(policy)) + APART * among, runs, color, fill_of(str(objective), color))
     axis.set_yticks(range(len(policies)), [source.title("policy", name) for name in policies])
-    axis.set_ylim(len(policies) - 0.5, -0.5)
+    axis.set_ylim(max(len(policies), 1) - 0.5, -0.5)
     axis.grid(visible=False, axis="y")
     axis.set_xlim(left=0)
     axis.set_xlabel("accuracy on mixed images (%)")

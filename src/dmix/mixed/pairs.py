@@ -11,10 +11,10 @@ import numpy.typing as npt
 from dmix.policies.draw import Ints
 
 MOST_IMAGES = 64
-"""Largest number of images mixed with each other, by one lam; a few more if one would be left over."""
+"""Images that are mixed with each other, by one lam, at most; a few more where some would be left over."""
 FEWEST_BLOCKS = 8
 SMALLEST_BLOCK = 8
-"""Few images too are cut into 8 blocks, and so mixed by 8 draws of lam, while a block keeps 8 of them."""
+"""Few images are also cut into 8 blocks, for 8 draws of lam, as long as a block keeps 8 images."""
 MOST_REDRAWS = 1000
 
 Labels = npt.NDArray[np.int64]
