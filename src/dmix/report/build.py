@@ -50,16 +50,13 @@ def render(
     ------
     DmixError: there is no such table, records of different data meet, or a file cannot be read or written.
     """
-    table = _table(grid, table_name)
-    frame = load_frame(grid, grid.table_runs(table), runs_root, settings_of(table))
-    deviations = concerning(read_deviations(reference / "deviations.csv"), frame)
-    data = build_table(table_name, frame, table, grid.params, grid.tier, deviations)
+    data = load_table(grid, table_name, runs_root, reference)
+    table = grid.params.tables[table_name]
     rows: tuple[Comparison, ...] = ()
     name, labels = table.rows, None
     if table.reported is not None:
         name, labels = named_by(table.levels), table.reported.labels
-        published = read_reported(reference / "reported.csv", table.reported, name)
-        rows = compare(data, grid.params, published, labels)
+        rows = compare(data, grid.params, labels)
     texts = {f"{table_name}.{suffix}": form(data) for suffix, form in TABLE_FORMATS.items()}
     texts |= {
         f"{table_name}_comparison.{suffix}": form(rows, name, labels is not None)
@@ -68,6 +65,22 @@ def render(
     for file, text in texts.items():
         write_text(out_dir / file, text)
     return [out_dir / file for file in texts]
+
+
+def load_table(grid: Grid, name: str, runs_root: Path, reference: Path = REFERENCE) -> TableData:
+    """Return what a table shows, from the records below `runs_root` and the files in `reference`.
+
+    Raises
+    ------
+    DmixError: there is no such table, records of different data meet, or a file cannot be read.
+    """
+    table = _table(grid, name)
+    frame = load_frame(grid, grid.table_runs(table), runs_root, settings_of(table))
+    deviations = concerning(read_deviations(reference / "deviations.csv"), frame)
+    reported = None
+    if table.reported is not None:
+        reported = read_reported(reference / "reported.csv", table.reported, named_by(table.levels))
+    return build_table(name, frame, table, grid.params, grid.tier, deviations, reported)
 
 
 def _table(grid: Grid, name: str) -> Table:

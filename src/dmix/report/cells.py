@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from dmix.report.frame import BLOCKED, DAMAGED, DONE, INVALID, UNIMPLEMENTED
 from dmix.report.numbers import printed
+from dmix.report.paired import Paired, paired
 
 Runs = Mapping[int, Mapping[str, Any]]
 State = Literal["done", "partial", "missing", "invalid", "blocked", "not yet implemented", "absent"]
@@ -24,7 +25,7 @@ class TableCell:
     mean: mean score over seeds in percent; None is a gap.
     std: sample standard deviation (n - 1); None with fewer than two seeds.
     n, expected: seeds with a valid record, and seeds of the grid (0 where the grid has no such cell).
-    gain, gain_n: mean of the differences paired by seed, and how many pairs.
+    gain: the differences from the cell that it is compared with, paired by seed; None without a pair.
     best: the highest mean at the printed precision among the cells that it is compared with.
     method, dataset, backbone, policy, objective: of the runs; `place` may show an objective in the row or
     column of another.
@@ -43,8 +44,7 @@ class TableCell:
     backbone: str
     policy: str
     objective: str
-    gain: float | None = None
-    gain_n: int = 0
+    gain: Paired | None = None
     best: bool = False
     way_out: str = ""
 
@@ -67,8 +67,7 @@ def build_cell(runs: Runs, over: Runs) -> TableCell:
         backbone=_entry(runs, "backbone"),
         policy=_entry(runs, "policy"),
         objective=_entry(runs, "objective"),
-        gain=statistics.fmean(differences) if differences else None,
-        gain_n=len(differences),
+        gain=paired(differences),
         way_out=_way_out(runs) if state == BLOCKED else "",
     )
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 from dmix.grid.axes import METHOD
-from dmix.grid.schema import ObjectiveEntry, Params
+from dmix.grid.schema import Params
 from dmix.grid.table import Labels
 from dmix.report.cells import TableCell
 from dmix.report.columns import Column
 from dmix.report.levels import named_by
 from dmix.report.numbers import shortest
-from dmix.report.reported import Published, ReportedKey, reported_key
+from dmix.report.reported import Published
 from dmix.report.rows import Row
 from dmix.report.table import TableData
 
@@ -58,31 +58,20 @@ class Comparison:
     verdict: Verdict
 
 
-def compare(
-    data: TableData,
-    params: Params,
-    reported: Mapping[ReportedKey, tuple[Published, ...]],
-    labels: Labels | None = None,
-) -> tuple[Comparison, ...]:
+def compare(data: TableData, params: Params, labels: Labels | None = None) -> tuple[Comparison, ...]:
     """Return one comparison for each cell and published number, and one for each cell without any.
 
     Parameters
     ----------
-    reported: as `read_reported` returns it for the table of `data`.
     labels: which setting of the table says the labels, and how sources write it; None: the table has none.
     """
-    return tuple(_compare(data, params, reported, labels))
+    return tuple(_compare(data, params, labels))
 
 
-def _compare(
-    data: TableData,
-    params: Params,
-    reported: Mapping[ReportedKey, tuple[Published, ...]],
-    labels: Labels | None,
-) -> Iterator[Comparison]:
+def _compare(data: TableData, params: Params, labels: Labels | None) -> Iterator[Comparison]:
     name = named_by((data.rows_by, *data.levels))
-    for row, cells in zip(data.rows, data.cells, strict=True):
-        for column, cell in zip(data.columns, cells, strict=True):
+    for row, cells, numbers in zip(data.rows, data.cells, data.published, strict=True):
+        for column, cell, found in zip(data.columns, cells, numbers, strict=True):
             if cell.state == "absent":
                 continue
             objective = params.objectives[cell.objective]
@@ -94,8 +83,7 @@ def _compare(
                 else params.policies[cell.policy].title,
             )
             written = _written(labels, data, row, column)
-            key = reported_key(titles, name, reported_objective(objective), written)
-            for published in reported.get(key, (None,)):
+            for published in found or (None,):
                 yield _beside((*titles, objective.title, written), cell, published)
 
 
@@ -104,11 +92,6 @@ def _written(labels: Labels | None, data: TableData, row: Row, column: Column) -
     if labels is None:
         return ""
     return labels.format.replace("{}", shortest(data.headers(row, column)[labels.setting][0]))
-
-
-def reported_objective(objective: ObjectiveEntry) -> str:
-    """Return what sources call an objective: "none" for training on unmixed samples, whatever its loss."""
-    return "none" if objective.group == "clean" else objective.title
 
 
 def _beside(

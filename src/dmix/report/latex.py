@@ -96,7 +96,7 @@ def cell_latex(cell: TableCell) -> str:
     if cell.std is not None:
         small.append(rf"$\pm$ {fixed(cell.std)}")
     if cell.gain is not None:
-        small.append(f"({signed(cell.gain).replace('-', '$-$')})")
+        small.append(f"({signed(cell.gain.mean).replace('-', '$-$')})")
     if cell.state == "partial":
         small.append(f"[$n$={cell.n}]")
     shown = rf"\textbf{{{mean}}}" if cell.best else mean

@@ -36,7 +36,13 @@ def to_csv(data: TableData) -> str:
                     *(row.losses if axis == "losses" else getattr(cell, axis) for axis in axes),
                     *(headers[level][0] for level in others),
                     *(exact(cell.mean), exact(cell.std), cell.n, cell.expected),
-                    *(exact(cell.gain), cell.gain_n or "", cell.state, data.tier, "+".join(cell.editions)),
+                    *(
+                        exact(cell.gain.mean if cell.gain else None),
+                        cell.gain.n if cell.gain else "",
+                        cell.state,
+                        data.tier,
+                        "+".join(cell.editions),
+                    ),
                 ]
             )
     return out.getvalue()

@@ -50,7 +50,7 @@ def cell_markdown(cell: TableCell) -> str:
     if cell.std is not None:
         parts.append(f"± {fixed(cell.std)}")
     if cell.gain is not None:
-        parts.append(f"({signed(cell.gain)})")
+        parts.append(f"({signed(cell.gain.mean)})")
     if cell.state == "partial":
         parts.append(escape(f"[n={cell.n}]"))
     return " ".join(parts)

@@ -40,6 +40,8 @@ def read_reported(
 ) -> Mapping[ReportedKey, tuple[Published, ...]]:
     """Return the numbers of one published table in the settings that `wanted` names, by `reported_key`.
 
+    The numbers of a key are in the order of `SOURCES`.
+
     Only accuracies are read, no gains from running text. A table with labels reads the numbers of a part of
     the labels, any other table those of all labels.
 
@@ -69,7 +71,11 @@ def read_reported(
             (row["dataset"], row["backbone"], row["method"]), name, row["objective"], row["labels"]
         )
         found.setdefault(key, []).append(published)
-    return {key: tuple(values) for key, values in found.items()}
+    return {key: tuple(sorted(values, key=_precedence)) for key, values in found.items()}
+
+
+def _precedence(number: Published) -> int:
+    return SOURCES.index(number.source)
 
 
 def reported_key(titles: tuple[str, str, str], name: str, objective: str, labels: str) -> ReportedKey:

@@ -17,6 +17,8 @@ from dmix.report.cells import Runs, TableCell, build_cell, mark_best
 from dmix.report.columns import Column, Keys, build_columns, column_keys
 from dmix.report.frame import NO_SETTING
 from dmix.report.levels import Key, Run, addon_title, heading, key_of
+from dmix.report.published import Numbers, published_cells, published_gain
+from dmix.report.reported import ReportedKey
 from dmix.report.rows import Row, build_rows
 
 BARE = "the bare method"
@@ -35,7 +37,9 @@ class TableData:
     rows_by: the axis or setting of the rows.
     levels: the axis or setting of each header line.
     cells: cells[row][column].
-    gain: the two objectives or add-ons whose difference is shown, if any, as the rows or columns call them.
+    gain: the two objectives or add-ons that are compared, if any, as the rows or columns call them.
+    published: published[row][column], the published numbers of a cell by precedence of their source.
+    published_gains: published_gains[row][column], the gain by each source that prints both numbers.
     invalid: names of runs whose record is not used.
     deviations: ids of the deviations from the paper that concern this table.
     losses: whether a column beside the row titles has the loss terms.
@@ -51,6 +55,8 @@ class TableData:
     rows: tuple[Row, ...]
     columns: tuple[Column, ...]
     cells: tuple[tuple[TableCell, ...], ...]
+    published: tuple[tuple[Numbers, ...], ...]
+    published_gains: tuple[tuple[Numbers, ...], ...]
     gain: tuple[str, str] | None
     invalid: tuple[str, ...]
     deviations: tuple[str, ...] = ()
@@ -82,9 +88,19 @@ class TableData:
 
 
 def build_table(
-    name: str, frame: pd.DataFrame, table: Table, params: Params, tier: str, deviations: tuple[str, ...] = ()
+    name: str,
+    frame: pd.DataFrame,
+    table: Table,
+    params: Params,
+    tier: str,
+    deviations: tuple[str, ...] = (),
+    reported: Mapping[ReportedKey, Numbers] | None = None,
 ) -> TableData:
     """Lay `frame` out as `table` says.
+
+    Parameters
+    ----------
+    reported: published numbers, as `read_reported` returns them for `table`; None: there are none.
 
     Raises
     ------
@@ -97,7 +113,13 @@ def build_table(
     rows = build_rows(name, runs, table, params)
     columns = build_columns(name, runs, table, params)
     pool = _pool(name, runs, table)
-    cells = [[_cell(pool, (row.key, *column.keys), table, params) for column in columns] for row in rows]
+    keys = [[(row.key, *column.keys) for column in columns] for row in rows]
+    over = {cell: _over(pool, cell, table, params) for line in keys for cell in line}
+    cells = [[build_cell(pool.get(cell, {}), pool.get(over[cell], {})) for cell in line] for line in keys]
+    published = published_cells(rows, columns, cells, table, params, reported or {})
+    by_keys = {
+        cell: found for line in zip(keys, published, strict=True) for cell, found in zip(*line, strict=True)
+    }
     return TableData(
         name=name,
         number=table.number,
@@ -109,6 +131,11 @@ def build_table(
         rows=rows,
         columns=columns,
         cells=mark_best(cells, _competitions(rows, columns, table)),
+        published=published,
+        published_gains=tuple(
+            tuple(published_gain(by_keys[cell], by_keys.get(over[cell], ())) for cell in line)
+            for line in keys
+        ),
         gain=_gain(table, params),
         invalid=tuple(run["name"] for run in runs if run["state"] == "invalid"),
         deviations=deviations,
@@ -165,17 +192,18 @@ def _without_seed(run: Run) -> str:
     return str(run["name"]).rpartition("/")[0]
 
 
-def _cell(pool: Pool, keys: Keys, table: Table, params: Params) -> TableCell:
+def _over(pool: Pool, keys: Keys, table: Table, params: Params) -> Keys:
+    """Return the cell that the gain of the cell `keys` is over, () where it has none."""
     runs = pool.get(keys, {})
     gain = table.gain
     if gain is None or {run[table.compared] for run in runs.values()} != {gain.of}:
-        return build_cell(runs, {})
+        return ()
     beside = _entries_with(gain.over, table, params)
     wanted = tuple(
         (key[0], gain.over) if isinstance(key, tuple) else beside.get(level, key)
         for level, key in zip(table.levels, keys, strict=True)
     )
-    return build_cell(runs, _compared(pool, wanted, gain.over, table.compared))
+    return _nearest(pool, wanted, gain.over, table.compared)
 
 
 def _entries_with(over: str, table: Table, params: Params) -> Mapping[str, str]:
@@ -187,8 +215,8 @@ def _entries_with(over: str, table: Table, params: Params) -> Mapping[str, str]:
     return {ADDON: over, POLICY: addon.policy, OBJECTIVE: objective}
 
 
-def _compared(pool: Pool, wanted: Keys, over: str, axis: str) -> Runs:
-    """Return the runs with `over` on `axis` at `wanted`, or else in the cell nearest to it.
+def _nearest(pool: Pool, wanted: Keys, over: str, axis: str) -> Keys:
+    """Return the cell at `wanted` whose runs have `over` on `axis`, or else the one nearest to it; or ().
 
     Nearest is a cell that differs only by settings that its runs do not have (MCE has no eta), and by as few
     as possible. A cell may hold another objective, one that `place` put there.
@@ -199,8 +227,6 @@ def _compared(pool: Pool, wanted: Keys, over: str, axis: str) -> Runs:
         if all(key in (NO_SETTING, other) for key, other in zip(keys, wanted, strict=True))
         and {run[axis] for run in runs.values()} == {over}
     ]
-    if not found:
-        return {}
-    return pool[
-        min(found, key=lambda keys: sum(key != other for key, other in zip(keys, wanted, strict=True)))
-    ]
+    return min(
+        found, key=lambda keys: sum(key != other for key, other in zip(keys, wanted, strict=True)), default=()
+    )

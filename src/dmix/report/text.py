@@ -148,6 +148,6 @@ def _parts(cell: TableCell) -> tuple[str, str, str, str]:
     return (
         fixed(cell.mean) + ("*" if cell.best else " "),
         "" if cell.std is None else f"± {fixed(cell.std)}",
-        "" if cell.gain is None else f"({signed(cell.gain)})",
+        "" if cell.gain is None else f"({signed(cell.gain.mean)})",
         f"[n={cell.n}]" if cell.state == "partial" else "",
     )
