@@ -1,4 +1,4 @@
-"""Accuracy against training epochs: a thin line for each run, a strong one for the mean over seeds."""
+"""Accuracy against training epochs: the mean over seeds, the range between them, and a thin line for each run."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from dmix.part import part
+from dmix.plot.courses import courses, mean_course
+from dmix.plot.labels import End, label_ends
 from dmix.plot.source import Drawn, Source
-from dmix.plot.style import look_of
+from dmix.plot.style import Look, Stroke, line, look_of, strokes_of
 from dmix.report.numbers import fixed
 
 
 @part
 def epochs(source: Source, *, height: float = 1.9) -> Drawn:
-    """Draw one panel with the objectives of one policy, MCE dashed and open, others solid and filled.
+    """Draw the objectives of one policy in one panel, MCE broken and open, the paper's solid and filled.
 
     Parameters
     ----------
@@ -21,62 +23,40 @@ def epochs(source: Source, *, height: float = 1.9) -> Drawn:
     """
     data = courses(source)
     figure = source.canvas(height)
-    axis = figure.subplots()
-    axis.set_xlabel("epoch")
-    axis.set_ylabel("top-1 (%)")
+    axes = figure.subplots()
+    axes.set_xlabel("epoch")
+    axes.set_ylabel("top-1 (%)")
+    strokes = strokes_of(source.params, data["objective"])
+    ends = []
     for (policy, objective), runs in data.groupby(["policy", "objective"], sort=False):
-        _lines(axis, source, str(policy), str(objective), runs)
-    return Drawn(figure, data, alt=_alt(source, data), says=_says(data))
+        look = look_of(source.params.policies[str(policy)])
+        title = source.title("objective", str(objective))
+        ends.append(draw_course(axes, runs, look, strokes[str(objective)], title))
+    label_ends(figure, [(axes, ends)])
+    return Drawn(figure, data, alt=_alt(source, data), says=f"Seeds: {data['seed'].nunique()}.")
 
 
-def courses(source: Source) -> pd.DataFrame:
-    """Return policy, objective, seed, epoch and top1 (percent) of every evaluation of the finished runs."""
-    rows = []
-    for run in source.finished().to_dict("records"):
-        history = source.history(run["name"])
-        column = f"top1_{run['primary']}"
-        evaluated = history[history[column].notna()]
-        for epoch, top1 in zip(evaluated["epoch"], evaluated[column], strict=True):
-            rows.append([run["policy"], run["objective"], run["seed"], epoch, top1])
-    return pd.DataFrame(rows, columns=["policy", "objective", "seed", "epoch", "top1"])
+def draw_course(axes: Axes, runs: pd.DataFrame, look: Look, stroke: Stroke, label: str) -> End:
+    """Draw the courses of some seeds and their mean; return where the mean ends.
 
-
-def _lines(axis: Axes, source: Source, policy: str, objective: str, runs: pd.DataFrame) -> None:
-    look = look_of(source.params.policies[policy])
-    plain = objective == "mce"
-    line = "--" if plain else "-"
-    for _, run in runs.groupby("seed"):
-        axis.plot(run["epoch"], run["top1"], line, color=look.color, linewidth=0.5, alpha=0.6)
-    mean = runs.groupby("epoch")["top1"].mean()
-    axis.plot(
-        *(mean.index.to_numpy(), mean.to_numpy(), line),
-        color=look.color,
-        marker=look.marker,
-        markerfacecolor="white" if plain else look.color,
-        markevery=[-1],
-        label=source.title("objective", objective),
-    )
-    axis.annotate(
-        source.title("objective", objective),
-        (mean.index[-1], mean.iloc[-1]),
-        (4, -8 if plain else 2),
-        textcoords="offset points",
-        ha="right",
-        fontsize=7,
-        annotation_clip=False,
-    )
-
-
-def _says(data: pd.DataFrame) -> str:
-    if data.empty:
-        return "No run is finished."
-    return f"Seeds: {data['seed'].nunique()}."
+    Parameters
+    ----------
+    runs: columns seed, epoch and top1 (percent).
+    """
+    mean = mean_course(runs)
+    if runs["seed"].nunique() > 1:
+        axes.fill_between(mean.index, mean["min"], mean["max"], color=look.color, alpha=0.12, linewidth=0)
+        for _, run in runs.groupby("seed"):
+            axes.plot(run["epoch"], run["top1"], stroke.line, color=look.color, linewidth=0.4, alpha=0.5)
+    style = line(look, stroke) | {"markevery": [-1], "label": label}
+    axes.plot(mean.index.to_numpy(), mean["mean"].to_numpy(), **style)
+    return End(float(mean.index[-1]), float(mean["mean"].iloc[-1]), label, look.color)
 
 
 def _alt(source: Source, data: pd.DataFrame) -> str:
-    last = data[data["epoch"] == data["epoch"].max()].groupby(["policy", "objective"], sort=False)["top1"]
     ends = (
-        f"{source.title('policy', policy)} with {source.title('objective', objective)} ends at {fixed(mean)}"
-        for (policy, objective), mean in last.mean().items()
+        f"{source.title('policy', str(policy))} with {source.title('objective', str(objective))} ends at "
+        f"{fixed(mean_course(runs)['mean'].iloc[-1])} %"
+        for (policy, objective), runs in data.groupby(["policy", "objective"], sort=False)
     )
-    return f"Line plot of accuracy against epochs. {'; '.join(ends) or 'Nothing to draw yet'}."
+    return f"Line plot of accuracy against epochs. {'; '.join(ends)}."

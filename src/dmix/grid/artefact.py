@@ -42,11 +42,15 @@ def figure_digest(grid: Grid, figure: str) -> str:
     definition = grid.params.figures[figure]
     form = form_of(figure, definition, grid.document)
     code = closure_in((form.module, "dmix.plot.render"), ROOMS)
+    table = grid.params.tables[definition.table] if definition.table else None
+    policies = {name: [entry.family, entry.passes] for name, entry in grid.params.policies.items()}
     return digest_of(
         [
             [_whereabouts(grid, name) for name in grid.figure_runs(definition)],
             definition.model_dump(mode="json"),
+            table.model_dump(mode="json") if table else None,
             _printed(grid),
+            policies,
             list(code.items()),
             sha256(STYLE),
             [sha256(path) for path in sorted(REFERENCE.glob("*.csv"))],

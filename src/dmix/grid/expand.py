@@ -85,7 +85,7 @@ class Grid:
         return {
             name: entry
             for name, entry in self.params.figures.items()
-            if not entry.grids or self.figure_runs(entry)
+            if not entry.shows_runs or self.figure_runs(entry)
         }
 
     @cached_property
@@ -131,7 +131,8 @@ class Grid:
 
     def figure_runs(self, figure: FigureEntry) -> tuple[str, ...]:
         """Return the names of all runs that a figure shows, each once."""
-        return tuple(name for name in self._runs_of(figure.grids) if figure.shows(self.runs[name]))
+        grids = figure.grids_of(self.params.tables)
+        return tuple(name for name in self._runs_of(grids) if figure.shows(self.runs[name]))
 
     def _runs_of(self, grids: Iterable[str]) -> tuple[str, ...]:
         here = [self.grids[grid] for grid in grids if grid in self.grids]

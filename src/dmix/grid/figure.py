@@ -12,6 +12,7 @@ from dmix.errors import DmixError
 from dmix.grid.axes import AXIS, is_setting
 from dmix.grid.parts import Part, read_part
 from dmix.grid.spec import RunSpec
+from dmix.grid.table import Table
 from dmix.grid.yaml_lines import Document
 from dmix.reading import as_model
 
@@ -34,8 +35,8 @@ def _selection(where: Mapping[str, Any]) -> Mapping[str, Any]:
 class FigureEntry(BaseModel):
     """One figure; every further key is a setting of its form, the part `use` in src/dmix/figures.
 
-    It shows the runs of `grids`, of these only the ones that have a value of every key of `where`. A figure
-    without grids is made of no run.
+    It shows the runs of `grids`, or those of the grids of a `table`; of these only the ones that have a value of
+    every key of `where`. A figure without grids and table is made of no run.
     """
 
     model_config = ConfigDict(extra="allow", frozen=True)
@@ -45,6 +46,7 @@ class FigureEntry(BaseModel):
     use: str = Field(pattern=MODULE, description="module in src/dmix/figures that draws it")
     width: Literal["full", "half"] = Field("full", description="5.5 or 2.7 inches")
     grids: tuple[str, ...] = ()
+    table: str | None = Field(None, description="in place of grids: the table whose numbers it draws")
     where: Annotated[
         Mapping[str, Value | Annotated[tuple[Value, ...], Field(min_length=1)]], AfterValidator(_selection)
     ] = Field({}, description="axis, seed or setting -> the value, or values, of the runs to show")
@@ -53,9 +55,18 @@ class FigureEntry(BaseModel):
     )
 
     @property
+    def shows_runs(self) -> bool:
+        """Whether it is made of runs, or of nothing that is trained."""
+        return bool(self.grids or self.table)
+
+    @property
     def settings(self) -> Mapping[str, Any]:
         """Settings of the form, as written."""
         return self.model_extra or {}
+
+    def grids_of(self, tables: Mapping[str, Table]) -> tuple[str, ...]:
+        """Return its grids, or those of its table."""
+        return self.grids if self.table is None else tables[self.table].grids
 
     def shows(self, spec: RunSpec) -> bool:
         """Return whether a run of its grids is one of those it shows."""

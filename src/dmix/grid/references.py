@@ -73,11 +73,21 @@ def check_references(params: Params, document: Document, tier: str) -> None:
                 raise DmixError(f"{document.where('tables', name, 'gain')}: no {table.compared} {entry!r}")
         if table.reported is not None:
             _check_reported(params, document, name, table)
+    _check_figures(params, document)
 
+
+def _check_figures(params: Params, document: Document) -> None:
+    """Refuse figures of unknown grids, tables or forms, and wrong settings of their forms."""
     for name, figure in params.figures.items():
         for index, grid in enumerate(figure.grids):
             if grid not in params.grids:
                 raise DmixError(f"{document.where('figures', name, 'grids', index)}: no grid named {grid!r}")
+        if figure.table is not None:
+            where = document.where("figures", name, "table")
+            if figure.table not in params.tables:
+                raise DmixError(f"{where}: no table named {figure.table!r}")
+            if figure.grids:
+                raise DmixError(f"{where}: the table says the grids", "write table or grids")
         form_of(name, figure, document)
 
 

@@ -6,9 +6,11 @@ import importlib
 import io
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib as mpl
+import pandas as pd
 
 from dmix.errors import DmixError
 from dmix.files import atomic_write, write_text
@@ -16,7 +18,7 @@ from dmix.grid.expand import Grid
 from dmix.grid.figure import FigureEntry, form_of, settings_of
 from dmix.grid.paths import DATA
 from dmix.plot.source import Drawn, Source
-from dmix.plot.style import INCHES, styled
+from dmix.plot.style import GREY, INCHES, styled
 from dmix.report import escape
 
 SUFFIXES = ("pdf", "png", "csv", "tex", "json")
@@ -42,7 +44,19 @@ def draw(grid: Grid, name: str, runs_root: Path, data_root: Path = DATA) -> Draw
     form = form_of(name, entry, grid.document)
     function: Callable[..., Drawn] = getattr(importlib.import_module(form.module), form.attribute)
     source = Source(grid, name, entry, runs_root, data_root)
-    return function(source, **settings_of(name, entry, form, grid.document))
+    settings = settings_of(name, entry, form, grid.document)
+    if source.runs and not source.done:
+        return _nothing_yet(source)
+    drawn = function(source, **settings)
+    missing = f"{source.done} of {len(source.runs)} runs are finished." if source.done < len(source.runs) else ""
+    return replace(drawn, says=" ".join(filter(None, (drawn.says, missing))))
+
+
+def _nothing_yet(source: Source) -> Drawn:
+    """Return a figure that says that none of its runs is finished."""
+    figure = source.canvas(1.0)
+    figure.text(0.5, 0.5, "nothing yet", ha="center", va="center", color=GREY)
+    return Drawn(figure, pd.DataFrame(), alt="Nothing yet.", says="None of its runs is finished.")
 
 
 def render(grid: Grid, name: str, runs_root: Path, out_dir: Path, data_root: Path = DATA) -> list[Path]:
@@ -81,7 +95,7 @@ def render(grid: Grid, name: str, runs_root: Path, out_dir: Path, data_root: Pat
 
 def caption(grid: Grid, entry: FigureEntry, drawn: Drawn) -> str:
     """Return the caption: title, how to read it, its numbers, and what the tier says of all numbers."""
-    note = grid.params.tiers[grid.tier].note if entry.grids else ""
+    note = grid.params.tiers[grid.tier].note if entry.shows_runs else ""
     sentences = (f"{entry.title}.", entry.caption, drawn.says, note)
     return " ".join(" ".join(sentence.split()) for sentence in sentences if sentence)
 

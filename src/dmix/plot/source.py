@@ -11,12 +11,17 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
+from dmix.errors import DmixError
 from dmix.grid.expand import Grid
 from dmix.grid.figure import FigureEntry
 from dmix.grid.paths import DATA, HISTORY
 from dmix.grid.schema import Params
 from dmix.plot.style import INCHES
+from dmix.report.build import REFERENCE
 from dmix.report.frame import DONE, load_frame
+from dmix.report.levels import named_by, settings_of
+from dmix.report.reported import read_reported
+from dmix.report.table import TableData, build_table
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,30 @@ class Source:
         frame = self.frame(settings)
         return frame[frame["state"] == DONE].reset_index(drop=True)
 
+    @cached_property
+    def done(self) -> int:
+        """How many of the runs are finished."""
+        return int((self.frame()["state"] == DONE).sum())
+
+    @cached_property
+    def table(self) -> TableData:
+        """The entry's table, of the runs that the figure shows, with the published numbers.
+
+        Raises
+        ------
+        DmixError: the entry names no table.
+        """
+        if self.entry.table is None:
+            raise DmixError(f"figure {self.name} needs a table", "write table in place of grids")
+        table = self.params.tables[self.entry.table]
+        frame = self.frame(settings_of(table))
+        published = None
+        if table.reported is not None:
+            published = read_reported(REFERENCE / "reported.csv", table.reported, named_by(table.levels))
+        return build_table(
+            self.entry.table, frame, table, self.params, self.grid.tier, reported=published
+        )
+
     def history(self, name: str) -> pd.DataFrame:
         """Return losses and accuracies of a finished run, one row per evaluation."""
         return pd.read_csv(self.runs_root / self.grid.folders[name] / HISTORY)
@@ -74,7 +103,7 @@ class Drawn:
     Attributes
     ----------
     data: everything that is drawn, one row for each mark or point of a line.
-    says: sentences with numbers for the caption, such as n and what is missing; "" for none.
+    says: sentences with numbers for the caption, such as n; "" for none. How many runs are missing is added.
     alt: description for those who cannot see the figure, with its most important numbers.
     """
 
