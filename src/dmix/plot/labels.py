@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 
-GAP_POINTS = 5.0  # between the last point of a line and its label
+BESIDE = 1.03  # where labels begin, in widths of the axes
 SPACING = 1.15  # of labels, in heights of their type
 POINTS_PER_INCH = 72
 
@@ -38,11 +38,10 @@ def label_ends(figure: Figure, labels: Sequence[tuple[Axes, Sequence[End]]], siz
     written = [(axes, [_write(axes, end, size) for end in ends]) for axes, ends in labels]
     figure.draw_without_rendering()
     for axes, notes in written:
+        wanted = [_height_of(axes, note) for note in notes]
         height = axes.bbox.height * POINTS_PER_INCH / figure.dpi
-        at = [_height_of(axes, note) for note in notes]
-        for note, (y, moved) in zip(notes, zip(at, spread(at, size * SPACING, height), strict=True), strict=True):
-            x, _ = note.get_position()
-            note.set_position((x, moved - y))
+        for note, place in zip(notes, spread(wanted, size * SPACING, height), strict=True):
+            note.set_position((BESIDE, place))
 
 
 def spread(positions: Sequence[float], gap: float, height: float) -> list[float]:
@@ -77,13 +76,13 @@ def _write(axes: Axes, end: End, size: float) -> Annotation:
         end.text,
         xy=(end.x, end.y),
         xycoords="data",
-        xytext=(GAP_POINTS, 0),
-        textcoords="offset points",
+        xytext=(BESIDE, 0),
+        textcoords=("axes fraction", "axes points"),
         color=end.color,
         fontsize=size,
         va="center",
         annotation_clip=False,
-        arrowprops={"arrowstyle": "-", "linewidth": 0.4, "color": end.color, "shrinkA": 0, "shrinkB": 2},
+        arrowprops={"arrowstyle": "-", "linewidth": 0.4, "color": end.color, "shrinkA": 0, "shrinkB": 3},
     )
 
 

@@ -52,10 +52,10 @@ MORE_MARKERS: Mapping[str, str] = {"x": "+1234", "o": "hp8H", "^": "vs<>", "D": 
 SOLID = Stroke("-", filled=True)
 BROKEN = (
     Stroke("--", filled=False),
-    Stroke(":", filled=False),
     Stroke("-.", filled=False),
     Stroke((0, (5, 1, 1, 1, 1, 1)), filled=False),
 )
+DOTTED = Stroke(":", filled=False)  # of what is not mixed
 
 
 def look_of(policy: PolicyEntry) -> Look:

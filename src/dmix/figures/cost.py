@@ -1,0 +1,129 @@
+"""Accuracy against the cost of a training step, by policy: a panel for each data set."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from dmix.part import part
+from dmix.plot.source import Drawn, Source
+from dmix.plot.style import BLACK, Look, Stroke, line, look_of, strokes_of
+from dmix.report.frame import DONE
+from dmix.report.numbers import fixed, shortest
+
+COLUMNS = ("dataset", "policy", "kind", "passes", "objective", "n", "mean", "low", "high")
+ACROSS = 3
+BETWEEN = 0.8  # between policies of different cost, in policies
+PLAIN = "none"  # the kind of policies without mixing
+
+
+@part
+def cost(source: Source, *, panel: float = 1.6) -> Drawn:
+    """Draw policies side by side, in groups of one cost, with their objectives above each other.
+
+    The cost is the entry `passes` of a policy: a step's forward passes of the network, of which a backward pass
+    counts two. Seconds would not do, because runs share machines.
+
+    Parameters
+    ----------
+    panel: height of a panel, in inches.
+    """
+    data = costed(source)
+    datasets = list(dict.fromkeys(data["dataset"]))
+    places = placed(source, data["policy"])
+    strokes = strokes_of(source.params, data.loc[data["kind"] != PLAIN, "objective"])
+    figure = source.canvas(panel * math.ceil(len(datasets) / ACROSS) + 0.9)
+    for axes, dataset in zip(_panels(figure, len(datasets)), datasets, strict=True):
+        axes.set_title(source.title("dataset", dataset), pad=12)
+        _panel(axes, data[data["dataset"] == dataset], places, strokes, source)
+    figure.supylabel("top-1 (%)", fontsize=8)
+    handles = [
+        Line2D([], [], **line(Look(BLACK, "o"), stroke) | {"linestyle": "none"}, label=source.title("objective", name))
+        for name, stroke in strokes.items()
+    ]
+    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
+    return Drawn(figure, data, alt=_alt(source, data), says=_says(data))
+
+
+def costed(source: Source) -> pd.DataFrame:
+    """Return one row for each data set, policy and objective, with `COLUMNS`.
+
+    `mean`, `low` and `high` (percent) are over the `n` finished seeds, and missing without one.
+    """
+    rows = []
+    for (dataset, policy, objective), runs in source.frame().groupby(["dataset", "policy", "objective"], sort=False):
+        entry, scores = source.params.policies[str(policy)], runs.loc[runs["state"] == DONE, "score"]
+        summary = (len(scores), scores.mean(), scores.min(), scores.max())
+        rows.append((dataset, policy, entry.kind, entry.passes, objective, *summary))
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def placed(source: Source, names: Sequence[str]) -> Mapping[str, float]:
+    """Return where each policy stands on the x axis: by cost, then as in `params.yaml`, with gaps between costs."""
+    policies = source.params.policies
+    ordered = sorted((name for name in policies if name in set(names)), key=lambda name: policies[name].passes)
+    classes = sorted({policies[name].passes for name in ordered})
+    return {name: i + BETWEEN * classes.index(policies[name].passes) for i, name in enumerate(ordered)}
+
+
+def _panels(figure: Figure, count: int) -> list[Axes]:
+    """Lay out the panels; only those with none below them name the policies."""
+    across = min(ACROSS, count)
+    grid = figure.subplots(math.ceil(count / across), across, squeeze=False, sharex=True)
+    panels = list(grid.flat)
+    for axes in panels[count:]:
+        axes.set_axis_off()
+    for axes in panels[max(0, count - across) : count]:
+        axes.tick_params(labelbottom=True)
+    return panels[:count]
+
+
+def _panel(
+    axes: Axes, data: pd.DataFrame, places: Mapping[str, float], strokes: Mapping[str, Stroke], source: Source
+) -> None:
+    policies = source.params.policies
+    axes.grid(visible=False, axis="x")
+    axes.set_xticks(list(places.values()), [source.title("policy", name) for name in places], rotation=90)
+    for passes in dict.fromkeys(policies[name].passes for name in places):
+        own = [x for name, x in places.items() if policies[name].passes == passes]
+        axes.axvspan(min(own) - 0.6, max(own) + 0.6, color="#f3f3f3", linewidth=0, zorder=0)
+        axes.annotate(
+            f"{shortest(passes)}F",
+            ((min(own) + max(own)) / 2, 1.0),
+            (0, 2),
+            xycoords=("data", "axes fraction"),
+            textcoords="offset points",
+            ha="center",
+            fontsize=7,
+        )
+    for policy, pair in data.dropna(subset="mean").groupby("policy", sort=False):
+        look, x = look_of(policies[str(policy)]), places[str(policy)]
+        axes.plot([x, x], [pair["mean"].min(), pair["mean"].max()], color=look.color, linewidth=0.8, label="_pair")
+        for one in pair.to_dict("records"):
+            stroke = strokes.get(one["objective"], Stroke("none", filled=True))
+            bar = [[one["mean"] - one["low"]], [one["high"] - one["mean"]]]
+            style = line(look, stroke) | {"linestyle": "none", "label": f"{policy} {one['objective']}"}
+            axes.errorbar([x], [one["mean"]], yerr=bar, elinewidth=0.5, **style)
+
+
+def _says(data: pd.DataFrame) -> str:
+    low, high = data["n"].min(), data["n"].max()
+    return f"Seeds: {low if low == high else f'{low} to {high}'}."
+
+
+def _alt(source: Source, data: pd.DataFrame) -> str:
+    sentences = []
+    for dataset, here in data.dropna(subset="mean").groupby("dataset", sort=False):
+        best = here.loc[here.groupby(["kind", "objective"], sort=False)["mean"].idxmax()]
+        found = ", ".join(
+            f"{source.title('policy', one['policy'])} with {source.title('objective', one['objective'])} "
+            f"{fixed(one['mean'])} ({shortest(one['passes'])}F)"
+            for one in best.to_dict("records")
+        )
+        sentences.append(f"{source.title('dataset', str(dataset))}: {found}")
+    return f"Dot plots of accuracy by cost of a step. Best of each kind and objective: {'; '.join(sentences)}."
