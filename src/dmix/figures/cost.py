@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from dmix.part import part
@@ -17,17 +15,17 @@ from dmix.report.frame import DONE
 from dmix.report.numbers import fixed, shortest
 
 COLUMNS = ("dataset", "policy", "kind", "passes", "objective", "n", "mean", "low", "high")
-ACROSS = 3
 BETWEEN = 0.8  # between policies of different cost, in policies
+SHADE = "#f4f4f4"
 PLAIN = "none"  # the kind of policies without mixing
 
 
 @part
-def cost(source: Source, *, panel: float = 1.6) -> Drawn:
+def cost(source: Source, *, panel: float = 0.95) -> Drawn:
     """Draw policies side by side, in groups of one cost, with their objectives above each other.
 
-    The cost is the entry `passes` of a policy: a step's forward passes of the network, of which a backward pass
-    counts two. Seconds would not do, because runs share machines.
+    The cost is the entry `passes` of a policy: forward passes of the network in a step, a backward pass
+    counting two. Seconds would not do, because runs share machines.
 
     Parameters
     ----------
@@ -37,13 +35,21 @@ def cost(source: Source, *, panel: float = 1.6) -> Drawn:
     datasets = list(dict.fromkeys(data["dataset"]))
     places = placed(source, data["policy"])
     strokes = strokes_of(source.params, data.loc[data["kind"] != PLAIN, "objective"])
-    figure = source.canvas(panel * math.ceil(len(datasets) / ACROSS) + 0.9)
-    for axes, dataset in zip(_panels(figure, len(datasets)), datasets, strict=True):
-        axes.set_title(source.title("dataset", dataset), pad=12)
+    figure = source.canvas(panel * len(datasets) + 0.8)
+    panels = figure.subplots(len(datasets), 1, squeeze=False, sharex=True)[:, 0]
+    for axes, dataset in zip(panels, datasets, strict=True):
+        axes.set_ylabel(f"{source.title('dataset', dataset)}\ntop-1 (%)")
         _panel(axes, data[data["dataset"] == dataset], places, strokes, source)
-    figure.supylabel("top-1 (%)", fontsize=8)
+    titles = [source.title("policy", name) for name in places]
+    panels[-1].set_xticks(list(places.values()), titles, rotation=30, ha="right", rotation_mode="anchor")
+    _name_costs(panels[0], places, source)
     handles = [
-        Line2D([], [], **line(Look(BLACK, "o"), stroke) | {"linestyle": "none"}, label=source.title("objective", name))
+        Line2D(
+            [],
+            [],
+            **line(Look(BLACK, "o"), stroke) | {"linestyle": "none"},
+            label=source.title("objective", name),
+        )
         for name, stroke in strokes.items()
     ]
     figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
@@ -56,31 +62,43 @@ def costed(source: Source) -> pd.DataFrame:
     `mean`, `low` and `high` (percent) are over the `n` finished seeds, and missing without one.
     """
     rows = []
-    for (dataset, policy, objective), runs in source.frame().groupby(["dataset", "policy", "objective"], sort=False):
+    for (dataset, policy, objective), runs in source.frame().groupby(
+        ["dataset", "policy", "objective"], sort=False
+    ):
         entry, scores = source.params.policies[str(policy)], runs.loc[runs["state"] == DONE, "score"]
         summary = (len(scores), scores.mean(), scores.min(), scores.max())
         rows.append((dataset, policy, entry.kind, entry.passes, objective, *summary))
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def placed(source: Source, names: Sequence[str]) -> Mapping[str, float]:
-    """Return where each policy stands on the x axis: by cost, then as in `params.yaml`, with gaps between costs."""
+def placed(source: Source, names: Iterable[str]) -> Mapping[str, float]:
+    """Return where each policy stands on the x axis: by cost, with gaps, then as in `params.yaml`."""
     policies = source.params.policies
-    ordered = sorted((name for name in policies if name in set(names)), key=lambda name: policies[name].passes)
+    ordered = sorted(
+        (name for name in policies if name in set(names)), key=lambda name: policies[name].passes
+    )
     classes = sorted({policies[name].passes for name in ordered})
     return {name: i + BETWEEN * classes.index(policies[name].passes) for i, name in enumerate(ordered)}
 
 
-def _panels(figure: Figure, count: int) -> list[Axes]:
-    """Lay out the panels; only those with none below them name the policies."""
-    across = min(ACROSS, count)
-    grid = figure.subplots(math.ceil(count / across), across, squeeze=False, sharex=True)
-    panels = list(grid.flat)
-    for axes in panels[count:]:
-        axes.set_axis_off()
-    for axes in panels[max(0, count - across) : count]:
-        axes.tick_params(labelbottom=True)
-    return panels[:count]
+def _classes(places: Mapping[str, float], source: Source) -> Mapping[float, tuple[float, float]]:
+    """Return cost -> the first and the last place of its policies."""
+    found: dict[float, list[float]] = {}
+    for name, place in places.items():
+        found.setdefault(source.params.policies[name].passes, []).append(place)
+    return {passes: (min(own), max(own)) for passes, own in found.items()}
+
+
+def _name_costs(axes: Axes, places: Mapping[str, float], source: Source) -> None:
+    """Write above a panel what a step costs, over the policies of this cost."""
+    for passes, (first, last) in _classes(places, source).items():
+        axes.annotate(
+            *(f"{shortest(passes)}F", ((first + last) / 2, 1.0), (0, 2)),
+            xycoords=("data", "axes fraction"),
+            textcoords="offset points",
+            ha="center",
+            fontsize=7,
+        )
 
 
 def _panel(
@@ -88,22 +106,14 @@ def _panel(
 ) -> None:
     policies = source.params.policies
     axes.grid(visible=False, axis="x")
-    axes.set_xticks(list(places.values()), [source.title("policy", name) for name in places], rotation=90)
-    for passes in dict.fromkeys(policies[name].passes for name in places):
-        own = [x for name, x in places.items() if policies[name].passes == passes]
-        axes.axvspan(min(own) - 0.6, max(own) + 0.6, color="#f3f3f3", linewidth=0, zorder=0)
-        axes.annotate(
-            f"{shortest(passes)}F",
-            ((min(own) + max(own)) / 2, 1.0),
-            (0, 2),
-            xycoords=("data", "axes fraction"),
-            textcoords="offset points",
-            ha="center",
-            fontsize=7,
-        )
+    axes.margins(y=0.15)
+    for first, last in _classes(places, source).values():
+        axes.axvspan(first - 0.5, last + 0.5, color=SHADE, linewidth=0, zorder=0)
     for policy, pair in data.dropna(subset="mean").groupby("policy", sort=False):
         look, x = look_of(policies[str(policy)]), places[str(policy)]
-        axes.plot([x, x], [pair["mean"].min(), pair["mean"].max()], color=look.color, linewidth=0.8, label="_pair")
+        axes.plot(
+            [x, x], [pair["mean"].min(), pair["mean"].max()], color=look.color, linewidth=0.8, label="_pair"
+        )
         for one in pair.to_dict("records"):
             stroke = strokes.get(one["objective"], Stroke("none", filled=True))
             bar = [[one["mean"] - one["low"]], [one["high"] - one["mean"]]]
@@ -126,4 +136,6 @@ def _alt(source: Source, data: pd.DataFrame) -> str:
             for one in best.to_dict("records")
         )
         sentences.append(f"{source.title('dataset', str(dataset))}: {found}")
-    return f"Dot plots of accuracy by cost of a step. Best of each kind and objective: {'; '.join(sentences)}."
+    return (
+        f"Dot plots of accuracy by cost of a step. Best of each kind and objective: {'; '.join(sentences)}."
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -18,6 +19,7 @@ from dmix.report.numbers import fixed
 
 Problem = tuple[str, str]
 PROBLEM = ["dataset", "backbone"]
+CELL = [*PROBLEM, "policy", "objective"]
 ACROSS = 3  # panels side by side where a table has one problem
 
 
@@ -39,7 +41,7 @@ def curves(source: Source, *, panel: float = 0.75) -> Drawn:
     strokes = strokes_of(params, runs.loc[runs["policy"].isin(mixing), "objective"])
     figure = source.canvas(panel * math.ceil(len(mixing) / _across(problems)) + 0.7)
     for axes, policy, problem in _panels(figure, source, mixing, problems):
-        here = data[(data[PROBLEM] == problem).all(axis=1)]
+        here = data[(data[PROBLEM] == list(problem)).all(axis=1)]
         for objective, stroke in strokes.items():
             own = here[(here["policy"] == policy) & (here["objective"] == objective)]
             _course(axes, own, look_of(params.policies[policy]).color, stroke, objective)
@@ -64,7 +66,7 @@ def _panels(
     """Lay out the panels with their titles, and yield each with its policy and problem."""
     across = max(len(problems), _across(problems))
     down = math.ceil(len(mixing) * len(problems) / across)
-    share = "col" if len(problems) > 1 else "all"
+    share: Literal["col", "all"] = "col" if len(problems) > 1 else "all"
     grid = figure.subplots(down, across, squeeze=False, sharex=share, sharey=share)
     cells = [(policy, problem) for policy in mixing for problem in problems]
     for index, axes in enumerate(grid.flat):
@@ -81,7 +83,10 @@ def _panels(
             axes.set_title("\n".join(titles))
         if len(problems) > 1 and index % across == across - 1:
             axes.annotate(
-                *(source.title("policy", policy), (1.03, 0.5)), xycoords="axes fraction", va="center", fontsize=7
+                *(source.title("policy", policy), (1.03, 0.5)),
+                xycoords="axes fraction",
+                va="center",
+                fontsize=7,
             )
         yield axes, policy, problem
     figure.supxlabel("epoch", fontsize=8)
@@ -95,7 +100,10 @@ def _course(axes: Axes, runs: pd.DataFrame, color: str, stroke: Stroke, label: s
     axes.fill_between(mean.index, mean["min"], mean["max"], color=color, alpha=0.15, linewidth=0)
     axes.plot(
         *(mean.index.to_numpy(), mean["mean"].to_numpy()),
-        **{"linestyle": stroke.line, "color": color, "linewidth": 0.9, "label": label},
+        linestyle=stroke.line,
+        color=color,
+        linewidth=0.9,
+        label=label,
     )
 
 
@@ -112,14 +120,15 @@ def _legend(figure: Figure, source: Source, strokes: Mapping[str, Stroke], unmix
 
 
 def _says(data: pd.DataFrame) -> str:
-    seeds = data.groupby([*PROBLEM, "policy", "objective"])["seed"].nunique()
-    return f"Seeds: {seeds.min()}." if seeds.min() == seeds.max() else f"Seeds: {seeds.min()} to {seeds.max()}."
+    seeds = data.groupby(CELL)["seed"].nunique()
+    return (
+        f"Seeds: {seeds.min()}." if seeds.min() == seeds.max() else f"Seeds: {seeds.min()} to {seeds.max()}."
+    )
 
 
 def _alt(source: Source, data: pd.DataFrame) -> str:
-    ends = (
-        f"{' '.join(source.title(axis, str(name)) for axis, name in zip((*PROBLEM, 'policy', 'objective'), cell, strict=True))} "
-        f"{fixed(mean_course(runs)['mean'].iloc[-1])}"
-        for cell, runs in data.groupby([*PROBLEM, "policy", "objective"], sort=False)
-    )
+    ends = []
+    for cell, runs in data.groupby(CELL, sort=False):
+        titles = (source.title(axis, str(name)) for axis, name in zip(CELL, cell, strict=True))
+        ends.append(f"{' '.join(titles)} {fixed(mean_course(runs)['mean'].iloc[-1])}")
     return f"Small line plots of accuracy against epochs. Means at the end in percent: {'; '.join(ends)}."

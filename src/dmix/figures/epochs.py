@@ -1,4 +1,4 @@
-"""Accuracy against training epochs: the mean over seeds, the range between them, and a thin line for each run."""
+"""Accuracy against training epochs: mean and range over seeds, and a thin line for each run."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -20,11 +20,13 @@ COLUMNS = ("dataset", "backbone", "policy", "mark", "value", "low", "high", "n",
 PROBLEM = ["dataset", "backbone"]
 MEAN, SEED, PUBLISHED = "mean", "seed", "published"
 BELOW = 0.3  # where the dots of the seeds are, in rows below the mean
+TICK: dict[str, Any] = {"marker": "|", "markersize": 9, "color": GREY, "markeredgewidth": 1.4}
+DOT: dict[str, Any] = {"marker": ".", "markersize": 3, "color": BLACK, "markeredgewidth": 0}
 BEYOND = 0.12  # how far an axis goes beyond its outermost mark, in shares of their range
 
 
 @part
-def gains(source: Source, *, row: float = 0.2) -> Drawn:
+def gains(source: Source, *, row: float = 0.22) -> Drawn:
     """Draw a row for each policy of the figure's table and a panel for each data set and network.
 
     The mean of the gains paired by seed has its 95 % interval; light dots are the seeds, a grey tick is the
@@ -40,7 +42,7 @@ def gains(source: Source, *, row: float = 0.2) -> Drawn:
     """
     data = gained(source)
     policies = [str(each.key) for each in source.table.rows if each.key in set(data["policy"])]
-    problems = data[PROBLEM].drop_duplicates().to_numpy()
+    problems = data[PROBLEM].drop_duplicates().to_numpy().tolist()
     figure = source.canvas(row * len(policies) + 0.9)
     panels = figure.subplots(1, max(1, len(problems)), squeeze=False, sharey=True)[0]
     for axes, problem in zip(panels, problems, strict=False):
@@ -50,7 +52,7 @@ def gains(source: Source, *, row: float = 0.2) -> Drawn:
     panels[0].set_yticks(range(len(policies)), [source.title(POLICY, name) for name in policies])
     panels[0].set_ylim(len(policies) - 0.5, -0.5)
     of, over = source.table.gain or ("", "")
-    figure.supxlabel(f"top-1 with {of} minus top-1 with {over} (points)", fontsize=8)
+    figure.supxlabel(f"gain of {of} over {over} (points)", fontsize=8)
     return Drawn(figure, data, alt=_alt(source, data, of, over), says=_says(data))
 
 
@@ -76,7 +78,9 @@ def gained(source: Source) -> pd.DataFrame:
                     rows.append(axes | own | {"mark": MEAN, "n": cell.gain.n})
                 pairs = _differences(frame, axes, gain.of, gain.over)
                 rows += [axes | {"mark": SEED, "value": value, "seed": seed} for seed, value in pairs.items()]
-                rows += [axes | {"mark": PUBLISHED, "value": one.value, "source": one.source} for one in numbers]
+                rows += [
+                    axes | {"mark": PUBLISHED, "value": one.value, "source": one.source} for one in numbers
+                ]
     # As objects: a column of whole numbers with gaps would turn 2 into 2.0.
     found = pd.DataFrame(rows, columns=list(COLUMNS), dtype="object")
     return found.astype(dict.fromkeys(("value", "low", "high"), "float64") | {"n": "Int64", "seed": "Int64"})
@@ -87,7 +91,7 @@ def _differences(frame: pd.DataFrame, axes: Mapping[str, str], of: str, over: st
     here = frame[(frame[list(axes)] == list(axes.values())).all(axis=1)]
     scores = here.pivot(index="seed", columns="objective", values="score").reindex(columns=[of, over])
     found = (scores[of] - scores[over]).dropna()
-    return {int(seed): float(value) for seed, value in found.items()}
+    return dict(zip(found.index.tolist(), found.tolist(), strict=True))
 
 
 def _panel(axes: Axes, data: pd.DataFrame, policies: Sequence[str], source: Source) -> None:
@@ -96,19 +100,19 @@ def _panel(axes: Axes, data: pd.DataFrame, policies: Sequence[str], source: Sour
     axes.grid(visible=False, axis="y")
     low, high = _limits(data["value"])
     axes.set_xlim(low, high)
-    for mark, below, style in (
-        (PUBLISHED, 0, {"marker": "|", "markersize": 9, "color": GREY, "markeredgewidth": 1.4}),
-        (SEED, BELOW, {"marker": ".", "markersize": 3, "color": BLACK, "markeredgewidth": 0}),
-    ):
+    for mark, below, form in ((PUBLISHED, 0, TICK), (SEED, BELOW, DOT)):
         own = data["mark"] == mark
-        axes.plot(data.loc[own, "value"], place[own] + below, linestyle="none", label=mark, **style)
-    for index, mean in data[data["mark"] == MEAN].iterrows():
-        look, y = look_of(source.params.policies[mean["policy"]]), place[index]
-        style = {"color": look.color, "marker": look.marker, "label": mean["policy"]}
-        bar = [[max(0.0, mean["value"] - mean["low"])], [mean["high"] - mean["value"]]]
+        axes.plot(data.loc[own, "value"], place[own] + below, linestyle="none", label=mark, **form)
+    for mean in data[data["mark"] == MEAN].to_dict("records"):
+        look, y = look_of(source.params.policies[mean["policy"]]), policies.index(mean["policy"])
+        bar = [[mean["value"] - mean["low"]], [mean["high"] - mean["value"]]]
+        style: dict[str, Any] = {"color": look.color, "marker": look.marker, "label": mean["policy"]}
         axes.errorbar([mean["value"]], [y], xerr=bar, elinewidth=1.0, **style)
-        for end, edge, arrow in ((mean["low"] - low, low, CARETLEFT), (high - mean["high"], high, CARETRIGHT)):
-            if end < 0:
+        for leaves, edge, arrow in (
+            (mean["low"] < low, low, CARETLEFT),
+            (mean["high"] > high, high, CARETRIGHT),
+        ):
+            if leaves:
                 axes.plot([edge], [y], marker=arrow, markersize=4, color=look.color, label="_arrow")
 
 

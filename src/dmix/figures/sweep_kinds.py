@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from dmix.part import part
 from dmix.plot.labels import End, label_ends
 from dmix.plot.source import Drawn, Source
-from dmix.plot.style import LOOKS, SOLID, Look, looks_of
-from dmix.plot.swept import Scale, best_of, draw_line, end_of, ring, seeds_of, set_scale, swept
+from dmix.plot.style import LOOKS, SOLID, looks_of
+from dmix.plot.swept import best_of, draw_line, end_of, ring, seeds_of, set_scale, swept
 
 KINDS = ("static", "dynamic")
 THIN = {"linewidth": 0.5, "markersize": 2.5}
@@ -37,7 +37,8 @@ def sweep_kinds(source: Source, *, over: str, height: float = 2.1) -> Drawn:
         places = set_scale(axes, over, "log", points["value"])
         axes.set_title(", ".join(source.title("dataset", name) for name in points["dataset"].unique()))
         for policy, own in points.groupby("policy", sort=False):
-            draw_line(axes, own, places, looks[str(policy)], SOLID, label=source.title("policy", policy), **THIN)
+            title = source.title("policy", str(policy))
+            draw_line(axes, own, places, looks[str(policy)], SOLID, label=title, **THIN)
             ring(axes, own, places)
         ends.append((axes, list(_means(axes, points, places))))
     panels[0].set_ylabel("top-1 (%)")

@@ -35,8 +35,8 @@ def _selection(where: Mapping[str, Any]) -> Mapping[str, Any]:
 class FigureEntry(BaseModel):
     """One figure; every further key is a setting of its form, the part `use` in src/dmix/figures.
 
-    It shows the runs of `grids`, or those of the grids of a `table`; of these only the ones that have a value of
-    every key of `where`. A figure without grids and table is made of no run.
+    It shows the runs of `grids`, or of the grids of a `table`; of these only those that have a value of every
+    key of `where`. A figure with neither is made of no run.
     """
 
     model_config = ConfigDict(extra="allow", frozen=True)

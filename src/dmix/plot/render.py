@@ -48,7 +48,9 @@ def draw(grid: Grid, name: str, runs_root: Path, data_root: Path = DATA) -> Draw
     if source.runs and not source.done:
         return _nothing_yet(source)
     drawn = function(source, **settings)
-    missing = f"{source.done} of {len(source.runs)} runs are finished." if source.done < len(source.runs) else ""
+    missing = (
+        f"{source.done} of {len(source.runs)} runs are finished." if source.done < len(source.runs) else ""
+    )
     return replace(drawn, says=" ".join(filter(None, (drawn.says, missing))))
 
 

@@ -79,9 +79,7 @@ class Source:
         published = None
         if table.reported is not None:
             published = read_reported(REFERENCE / "reported.csv", table.reported, named_by(table.levels))
-        return build_table(
-            self.entry.table, frame, table, self.params, self.grid.tier, reported=published
-        )
+        return build_table(self.entry.table, frame, table, self.params, self.grid.tier, reported=published)
 
     def history(self, name: str) -> pd.DataFrame:
         """Return losses and accuracies of a finished run, one row per evaluation."""

@@ -1,17 +1,17 @@
 """Colours, markers and lines of figures; sizes and type are in dmix.mplstyle.
 
-Colour says the family of a policy, and the marker says it once more, so that no figure is read by colour alone.
+Colour says the family of a policy, and the marker says it again, so that no figure is read by colour alone.
 Policies of one family differ in their markers. An objective is told by line and filling: the last one, the
 paper's, is solid and filled, those it is compared with are broken and open.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib as mpl
 from matplotlib.style import context
@@ -20,6 +20,7 @@ from dmix.grid.schema import Params, PolicyEntry
 
 INCHES: Mapping[str, float] = {"full": 5.5, "half": 2.7}
 SHEET = Path(__file__).with_name("dmix.mplstyle")
+LineStyle = Literal["-", "--", "-.", ":", "none"] | tuple[float, Sequence[float]]
 GREY = "#767676"
 BLACK = "#262626"
 
@@ -36,7 +37,7 @@ class Look:
 class Stroke:
     """Line of an objective, and whether its markers are filled."""
 
-    line: str | tuple[float, tuple[float, ...]]
+    line: LineStyle
     filled: bool
 
 

@@ -17,16 +17,36 @@ from dmix.report.frame import DONE
 from dmix.report.numbers import fixed, shortest
 
 Scale = Literal["log", "ordered"]
-COLUMNS = ("grid", "dataset", "policy", "kind", "setting", "value", "by", "by_value", "n", "mean", "low", "high")
+COLUMNS = (
+    "grid",
+    "dataset",
+    "policy",
+    "kind",
+    "setting",
+    "value",
+    "by",
+    "by_value",
+    "n",
+    "mean",
+    "low",
+    "high",
+    "chosen",
+)
 GREEK = ("alpha", "beta", "gamma", "eta", "xi")
-RING = {"marker": "o", "markersize": 9, "markerfacecolor": "none", "markeredgecolor": BLACK, "markeredgewidth": 0.8}
+RING: Mapping[str, Any] = {
+    "marker": "o",
+    "markersize": 9,
+    "markerfacecolor": "none",
+    "markeredgecolor": BLACK,
+    "markeredgewidth": 0.8,
+}
 
 
 def swept(source: Source, grid: str, over: str, by: str = "") -> pd.DataFrame:
     """Return one row for each policy and value of `over` (and of `by`) in a grid, in the order of the values.
 
-    Columns are `COLUMNS` and chosen: whether it is the value that the policy has in other tables too. `mean`,
-    `low` and `high` (percent) are over the `n` finished seeds, and missing without one.
+    Columns are `COLUMNS`. `chosen` is whether the policy has these values in other tables too; `mean`, `low`
+    and `high` (percent) are over the `n` finished seeds, and missing without one.
 
     Parameters
     ----------
@@ -40,7 +60,9 @@ def swept(source: Source, grid: str, over: str, by: str = "") -> pd.DataFrame:
     frame = source.frame(settings)
     frame = frame[frame["name"].isin(source.grid.grids.get(grid, ()))]
     varied = frame["name"].map(lambda name: {key for key, _ in source.grid.runs[name].variation})
-    frame = frame.assign(chosen=[not keys & set(settings) for keys in varied], by_value=frame[by] if by else "")
+    frame = frame.assign(
+        chosen=[not keys & set(settings) for keys in varied], by_value=frame[by] if by else ""
+    )
     if any(value == "" for key in settings for value in frame[key]):
         raise DmixError(
             f"figure {source.name}: runs of grid {grid} have no setting {' or '.join(settings)}",
@@ -49,16 +71,10 @@ def swept(source: Source, grid: str, over: str, by: str = "") -> pd.DataFrame:
     rows = []
     for (policy, at_by, value), runs in frame.groupby(["policy", "by_value", over], sort=False):
         scores = runs.loc[runs["state"] == DONE, "score"]
-        rows.append(
-            {
-                **{"grid": grid, "dataset": runs["dataset"].iloc[0], "policy": policy},
-                **{"kind": source.params.policies[str(policy)].kind, "setting": over, "value": value},
-                **{"by": by, "by_value": at_by, "n": len(scores)},
-                **{"mean": scores.mean(), "low": scores.min(), "high": scores.max()},
-                "chosen": bool(runs["chosen"].any()),
-            }
-        )
-    found = pd.DataFrame(rows, columns=[*COLUMNS, "chosen"])
+        which = (grid, runs["dataset"].iloc[0], policy, source.params.policies[str(policy)].kind)
+        numbers = (len(scores), scores.mean(), scores.min(), scores.max())
+        rows.append((*which, over, value, by, at_by, *numbers, bool(runs["chosen"].any())))
+    found = pd.DataFrame(rows, columns=list(COLUMNS))
     return found.sort_values("value", kind="stable", ignore_index=True)
 
 
@@ -97,9 +113,7 @@ def ring(axes: Axes, points: pd.DataFrame, places: Mapping[float, float]) -> Non
     axes.plot(x, chosen["mean"].to_numpy(), linestyle="none", zorder=3, label="_chosen", **RING)
 
 
-def end_of(
-    points: pd.DataFrame, places: Mapping[float, float], label: str, look: Look
-) -> Iterator[End]:
+def end_of(points: pd.DataFrame, places: Mapping[float, float], label: str, look: Look) -> Iterator[End]:
     """Yield the last point of a line that has a number, with its label."""
     there = points[points["mean"].notna()]
     if not there.empty:
@@ -138,9 +152,9 @@ def seeds_of(points: pd.DataFrame) -> str:
 def best_of(source: Source, points: pd.DataFrame) -> str:
     """Return a sentence for each line that says where it is highest."""
     sentences = []
-    for (grid, policy, by_value), own in points.groupby(["grid", "policy", "by_value"], sort=False):
+    for (_, policy, by_value), own in points.groupby(["grid", "policy", "by_value"], sort=False):
         if own["mean"].notna().any():
-            best = own.loc[own["mean"].idxmax()]
+            best = own.sort_values("mean", ascending=False, kind="stable").iloc[0]
             name = source.title("policy", str(policy))
             at = f" at {best['by']} {shortest(by_value)}" if best["by"] else ""
             where = source.title("dataset", best["dataset"])
