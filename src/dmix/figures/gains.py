@@ -40,15 +40,16 @@ def gains(source: Source, *, row: float = 0.22) -> Drawn:
     ------
     DmixError: the rows of the figure's table are no policies, or it has no gain of an objective over another.
     """
-    data = gained(source)
-    policies = [str(each.key) for each in source.table.rows if each.key in set(data["policy"])]
-    problems = data[PROBLEM].drop_duplicates().to_numpy().tolist()
+    data, compared = gained(source), source.params.tables[source.table.name].gain
+    cells = [cell for row in source.table.cells for cell in row if compared and cell.objective == compared.of]
+    policies = list(dict.fromkeys(cell.policy for cell in cells))
+    problems = list(dict.fromkeys((cell.dataset, cell.backbone) for cell in cells))
     figure = source.canvas(row * len(policies) + 0.9)
-    panels = figure.subplots(1, max(1, len(problems)), squeeze=False, sharey=True)[0]
-    for axes, problem in zip(panels, problems, strict=False):
+    panels = figure.subplots(1, len(problems), squeeze=False, sharey=True)[0]
+    for axes, problem in zip(panels, problems, strict=True):
         titles = (source.title(axis, name) for axis, name in zip(PROBLEM, problem, strict=True))
         axes.set_title("\n".join(titles))
-        _panel(axes, data[(data[PROBLEM] == problem).all(axis=1)], policies, source)
+        _panel(axes, data[(data[PROBLEM] == list(problem)).all(axis=1)], policies, source)
     panels[0].set_yticks(range(len(policies)), [source.title(POLICY, name) for name in policies])
     panels[0].set_ylim(len(policies) - 0.5, -0.5)
     of, over = source.table.gain or ("", "")

@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping
 
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 
 from dmix.part import part
 from dmix.plot.labels import End, label_ends
 from dmix.plot.source import Drawn, Source
-from dmix.plot.style import LOOKS, SOLID, looks_of
+from dmix.plot.style import LOOKS, SOLID, line, looks_of
 from dmix.plot.swept import best_of, draw_line, end_of, ring, seeds_of, set_scale, swept
 
 KINDS = ("static", "dynamic")
@@ -42,7 +43,11 @@ def sweep_kinds(source: Source, *, over: str, height: float = 2.1) -> Drawn:
             ring(axes, own, places)
         ends.append((axes, list(_means(axes, points, places))))
     panels[0].set_ylabel("top-1 (%)")
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(looks))
+    handles = [
+        Line2D([], [], **line(look, SOLID) | THIN, label=source.title("policy", policy))
+        for policy, look in looks.items()
+    ]
+    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
     label_ends(figure, ends)
     return Drawn(figure, data, alt=f"Line plots. {best_of(source, data)}.", says=seeds_of(data))
 
@@ -56,5 +61,5 @@ def _means(axes: Axes, points: pd.DataFrame, places: Mapping[float, float]) -> I
         # A value that lacks a policy would be the mean of other policies than its neighbours.
         by_value = own.groupby("value")["mean"].mean(skipna=False).reset_index()
         x = [places[value] for value in by_value["value"]]
-        axes.plot(x, by_value["mean"].to_numpy(), color=LOOKS[kind].color, linewidth=1.4, label=f"_{kind}")
+        axes.plot(x, by_value["mean"].to_numpy(), color=LOOKS[kind].color, linewidth=1.4, label=kind)
         yield from end_of(by_value, places, kind, LOOKS[kind])

@@ -30,5 +30,6 @@ def mean_course(runs: pd.DataFrame) -> pd.DataFrame:
 
     A seed that lacks the last epochs would otherwise bend the mean there.
     """
-    by_epoch = runs.groupby("epoch")["top1"].agg(["mean", "min", "max", "count"])
-    return by_epoch[by_epoch["count"] == runs["seed"].nunique()].drop(columns="count")
+    by_epoch = runs.groupby("epoch")
+    complete = by_epoch["seed"].nunique() == runs["seed"].nunique()
+    return by_epoch["top1"].agg(["mean", "min", "max"])[complete]

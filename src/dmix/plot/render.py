@@ -76,6 +76,9 @@ def render(grid: Grid, name: str, runs_root: Path, out_dir: Path, data_root: Pat
     paths = {suffix: out_dir / f"{name}.{suffix}" for suffix in SUFFIXES}
     with styled():
         drawn = draw(grid, name, runs_root, data_root)
+        # Laid out once, which takes most of the time, and alike in both formats.
+        drawn.figure.draw_without_rendering()
+        drawn.figure.set_layout_engine("none")
         for suffix, metadata in METADATA.items():
             stream = io.BytesIO()
             # Never cut to what is drawn: that would change the width.

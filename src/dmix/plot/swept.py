@@ -34,6 +34,7 @@ COLUMNS = (
 )
 GREEK = ("alpha", "beta", "gamma", "eta", "xi")
 RING: Mapping[str, Any] = {
+    "color": BLACK,
     "marker": "o",
     "markersize": 9,
     "markerfacecolor": "none",
