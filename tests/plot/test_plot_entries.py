@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from functools import cache
 from pathlib import Path
 
 import pandas as pd
@@ -41,8 +40,7 @@ def monkeypatch_module():
 @pytest.fixture(scope="module")
 def drawn(name, smoke: Grid, finished: Path, embedded_data: Path, in_root) -> Drawn:
     with styled():
-        found = draw(smoke, name, finished, embedded_data)
-    return found
+        return draw(smoke, name, finished, embedded_data)
 
 
 @pytest.fixture(scope="module")

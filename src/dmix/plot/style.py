@@ -44,7 +44,7 @@ class Stroke:
 LOOKS: Mapping[str, Look] = {
     "none": Look(GREY, "x"),
     "interpolation": Look("#0072b2", "o"),
-    "cutting": Look("#d55e00", "^"),
+    "cutting": Look("#d35d00", "^"),
     "dynamic": Look("#117733", "D"),
     "static": Look(BLACK, "o"),
 }
