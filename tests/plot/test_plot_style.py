@@ -9,7 +9,17 @@ from dmix.plot.style import BLACK, BROKEN, DOTTED, GREY, LOOKS, SOLID, looks_of,
 from drawn import contrast_on_white
 from project import real_grid
 
-MIXING = ("mixup", "cutmix", "manifoldmix", "saliencymix", "fmix", "resizemix", "puzzlemix", "automix", "samix")
+MIXING = (
+    "mixup",
+    "cutmix",
+    "manifoldmix",
+    "saliencymix",
+    "fmix",
+    "resizemix",
+    "puzzlemix",
+    "automix",
+    "samix",
+)
 
 
 def test_contrast_is_that_of_wcag():
