@@ -31,10 +31,20 @@ figures:
     by: [""]
     titles: [DM(CE)]
   kinds: {number: "2", title: Means by eta, use: sweep_kinds, grids: [eta], over: objective.eta}
-  course: {number: "3", title: One policy, use: epochs, grids: [cifar100], where: {policy: mixup, backbone: resnet18}}
+  course:
+    number: "3"
+    title: One policy
+    use: epochs
+    grids: [cifar100]
+    where: {policy: mixup, backbone: resnet18}
   small: {number: "4", title: Learning curves, use: curves, table: table1}
   forest: {number: "5", title: Gains, use: gains, table: table1}
-  costs: {number: "6", title: Costs, use: cost, grids: [cifar100_vanilla, cifar100, eta], where: {backbone: resnet18}}
+  costs:
+    number: "6"
+    title: Costs
+    use: cost
+    grids: [cifar100_vanilla, cifar100, eta]
+    where: {backbone: resnet18}
 """
 
 
