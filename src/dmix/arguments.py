@@ -111,6 +111,20 @@ def parser() -> argparse.ArgumentParser:
     figure.add_argument("name", help="a figure of params.yaml, such as figure2_right")
     figure.add_argument("--out", type=Path, help="folder to write to (default: paper_tables/<tier>)")
 
+    paper = add("paper", "write all tables and figures as one LaTeX document, and its PDF where LaTeX is")
+    paper.add_argument("--out", type=Path, help="folder to write to (default: paper_tables/<tier>)")
+
+    export = add("export", "write a bundle to share: results, tables, figures, document, with their SHA-256")
+    export.add_argument(
+        "--weights", action="store_true", help="also the weights of every run, which make it large"
+    )
+    export.add_argument(
+        "--out",
+        type=Path,
+        metavar="FOLDER",
+        help="where the bundle goes, and FOLDER.tar.gz (default: results/<tier>/export/dmix-<tier>)",
+    )
+
     show = add("show", "draw the same pairs of images mixed by every policy")
     show.add_argument("what", choices=["mixups"], help="mixups: a grid of pictures, a column for each policy")
     show.add_argument("--dataset", required=True, metavar="NAME", help="a data set of params.yaml")

@@ -1,0 +1,1 @@
+"""All tables and figures of a tier as one LaTeX document and PDF."""
