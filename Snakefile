@@ -26,6 +26,8 @@ from dmix.grid.promise import promise
 from dmix.grid.spec import digest_of
 from dmix.job.driver import announce
 from dmix.job.workflow_log import ShortFailures
+from dmix.paper.digest import paper_digest
+from dmix.paper.typeset import latex_is_here
 
 min_version("9.0")
 
@@ -54,6 +56,8 @@ TABLES = {name: table_digest(GRID, name) for name in GRID.tables}
 SETTINGS = {name: settings_digest(GRID, name) for name in GRID.settings_tables}
 NUMBERS = digest_of(TABLES)
 LEDGER = ledger_digest(GRID)
+LATEX = latex_is_here()
+PAPER = paper_digest(GRID, LATEX)
 PUBLISHED = f"{BUILD}/published"
 
 # A failed run is told by its name and reason, once, also where output is quiet.
@@ -74,6 +78,8 @@ rule all:
         [f"paper_tables/{TIER}/{file}.tex" for file in ("numbers", "ledger")],
         [f"{PUBLISHED}/{figure}-{digest}" for figure, digest in FIGURES.items()],
         [f"paper_tables/{TIER}/{figure}.pdf" for figure in FIGURES],
+        f"{PUBLISHED}/paper-{PAPER}",
+        f"paper_tables/{TIER}/main.tex",
 
 
 include: "workflows/rules/data.smk"
@@ -82,3 +88,4 @@ include: "workflows/rules/relate.smk"
 include: "workflows/rules/collect.smk"
 include: "workflows/rules/tables.smk"
 include: "workflows/rules/figures.smk"
+include: "workflows/rules/paper.smk"

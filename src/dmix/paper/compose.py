@@ -14,7 +14,7 @@ from dmix.errors import DmixError
 from dmix.grid.expand import Grid
 from dmix.paper.agreement import WITHIN, Agreement, agreement, comparisons, farthest
 from dmix.paper.coverage import Coverage, commits, coverage, data_sets, shares
-from dmix.paper.environment import environment
+from dmix.paper.environment import Latex, environment
 from dmix.paper.sections import arranged
 from dmix.reading import read_json
 from dmix.report.build import REFERENCE, load_table
@@ -66,7 +66,7 @@ class Chapter:
     """A section of the document with its tables and figures."""
 
     title: str
-    claim: str
+    claim: Latex
     tables: tuple[TableFloat, ...]
     figures: tuple[FigureFloat, ...]
 
@@ -143,7 +143,7 @@ def _content(
         "sections": tuple(
             Chapter(
                 section.title,
-                section.claim,
+                Latex(section.claim),
                 tuple(tables[name] for name in section.tables),
                 tuple(figures[name] for name in section.figures),
             )

@@ -35,6 +35,11 @@ def difference(value: float | None) -> Latex:
     return printed(GAP) if value is None else Latex(f"${signed(value)}$")
 
 
+def hours(value: float) -> str:
+    """Return hours of devices to two digits below ten, and whole ones from there on."""
+    return f"{value:.2f}" if value < 9.995 else f"{value:,.0f}"
+
+
 def pdf_text(text: str) -> Latex:
     """Return `text` as a string of PDF: UTF-16 in hexadecimal digits, which needs no escape."""
     return Latex(f"<{(chr(0xFEFF) + text).encode('utf-16-be').hex().upper()}>")
@@ -69,6 +74,6 @@ def environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    made.filters |= {"number": number, "difference": difference, "pdf": pdf_text}
+    made.filters |= {"number": number, "difference": difference, "pdf": pdf_text, "hours": hours}
     made.globals |= {"several": several, "cells": cells}
     return made

@@ -12,7 +12,7 @@ class Section:
 
     Attributes
     ----------
-    claim: what the paper says, in our words.
+    claim: what the paper says, in our words, as LaTeX.
     tables: names of entries. figures: names of entries, or what their names begin with before a "_".
     """
 
@@ -24,7 +24,7 @@ class Section:
 
 SECTIONS = (
     Section(
-        "Label mismatch, and a loss that leaves lambda aside",
+        "Label mismatch, and a loss that does not regress the share",
         "A mixed label says how much of each image was mixed in, not how much of each object can be seen. Static "
         "policies suffer from this mismatch, dynamic ones reduce it at a high cost. The decoupled term asks for "
         "both classes with confidence, whatever their shares.",
@@ -49,7 +49,7 @@ SECTIONS = (
     Section(
         "Binary objectives",
         "With one binary task per class, labels of one for both classes are worse than the mixed ones, and labels "
-        "that are rescaled by xi and t, DM(BCE), are better.",
+        "rescaled by $\\xi$ and $t$, DM(BCE), are better.",
         tables=("table4",),
         figures=("figure4",),
     ),
@@ -61,8 +61,8 @@ SECTIONS = (
     Section(
         "Transfer with few labels",
         "DM(CE) with the asymmetrical strategy improves Fine-Tuning, Co-Tuning and Self-Tuning at every share of "
-        "labels, the more the fewer labels there are. The strategy, lam of at most one half for the labelled "
-        "image, is what makes mixing with pseudo-labelled images reliable.",
+        "labels, the more the fewer labels there are. The strategy, $\\lambda \\le 1/2$ for the labelled image, "
+        "is what makes mixing with pseudo-labelled images reliable.",
         tables=("table6", "table8"),
     ),
     Section(
@@ -74,8 +74,8 @@ SECTIONS = (
     ),
     Section(
         "Sensitivity to the settings",
-        "Static policies prefer eta = 0.1 and dynamic ones eta = 1, on ImageNet-1k and on smaller sets; DM(BCE) "
-        "depends little on xi and t.",
+        "Static policies prefer $\\eta = 0.1$ and dynamic ones $\\eta = 1$, on ImageNet-1k and on smaller sets; DM(BCE) "
+        "depends little on $\\xi$ and $t$.",
         figures=("figure5", "figureA1"),
     ),
 )

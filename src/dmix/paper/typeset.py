@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -40,11 +41,14 @@ def typeset(main: str, folder: Path, files: Iterable[str], target: Path, work: P
     ------
     DmixError: LaTeX finds an error or does not end; names the first error and the log.
     """
+    names = tuple(files)
     with tempfile.TemporaryDirectory(prefix="dmix-paper-") as place:
         desk = Path(place)
-        for file in files:
+        for file in names:
             shutil.copyfile(folder / file, desk / file)
-        (desk / "main.tex").write_text(main, encoding="utf-8")
+        stated = rf"\pdfinfo{{{made_of(main, folder, names).decode()}}}"
+        # On the first line, so that the numbers of lines are those of the document.
+        (desk / "main.tex").write_text(stated + main, encoding="utf-8")
         problem = _run(desk)
         if problem:
             _keep(desk, work)
@@ -55,6 +59,14 @@ def typeset(main: str, folder: Path, files: Iterable[str], target: Path, work: P
             )
         with atomic_write(target) as stream:
             stream.write((desk / "main.pdf").read_bytes())
+
+
+def made_of(main: str, folder: Path, files: Iterable[str]) -> bytes:
+    """Return the entry of a PDF's information that says of which document and files it was made."""
+    digest = hashlib.sha256(main.encode())
+    for file in files:
+        digest.update((folder / file).read_bytes())
+    return f"/DmixSources ({digest.hexdigest()})".encode()
 
 
 def _run(desk: Path) -> str:

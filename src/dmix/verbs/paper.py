@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 from dmix.grid.expand import load_grid
 from dmix.grid.paths import PAPER, WORK, runs_folder
+
+PDF = "paper.pdf"
 
 
 def run(options: argparse.Namespace) -> int:
@@ -19,10 +22,11 @@ def run(options: argparse.Namespace) -> int:
     out = options.out or folder
     main = compose(grid, runs_folder(grid.tier), folder)
     if latex_is_here():
-        typeset(main, folder, fragments(grid), out / "paper.pdf", WORK / grid.tier / "paper")
-        print(out / "paper.pdf")
+        typeset(main, folder, fragments(grid), out / PDF, WORK / grid.tier / "paper")
+        print(out / PDF)
     else:
-        print(f"no PDF: LaTeX is not on this machine. On Debian or Ubuntu ({SIZE}): {HOW_TO_GET}")
+        earlier = f"; {folder / PDF} is of an earlier state" if (folder / PDF).exists() else ""
+        print(f"no PDF without LaTeX{earlier}. Debian and Ubuntu ({SIZE}): {HOW_TO_GET}", file=sys.stderr)
     write_text(out / "main.tex", main)
     print(out / "main.tex")
     return 0

@@ -1,0 +1,100 @@
+"""Lists what a bundle has, and what is left out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from dmix.grid.expand import Grid, folder
+from dmix.grid.paths import (
+    HISTORY,
+    LABELLED,
+    PAPER,
+    RECORD,
+    RESULTS,
+    WEIGHTS,
+    ClassRelationPaths,
+    runs_folder,
+)
+from dmix.paper.compose import LEDGER, SETTINGS
+from dmix.report.frame import DAMAGED, DONE, INVALID
+
+PARAMETERS = Path("params.yaml")
+# Where a file of the repository stands in a bundle.
+REPOSITORY = {
+    "CITATION.cff": "CITATION.cff",
+    "LICENSE": "LICENSE",
+    "docs/columns.md": "columns.md",
+    "requirements.lock": "requirements.lock",
+}
+ONCE = (SETTINGS, LEDGER, "numbers", "main", "paper")
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a bundle has.
+
+    Attributes
+    ----------
+    files: path in the bundle -> the file.
+    runs: how many runs have their record in it.
+    left_out: what one may look for in vain -> why it is not in it.
+    """
+
+    files: Mapping[str, Path]
+    runs: int
+    left_out: Mapping[str, str]
+
+
+def contents(grid: Grid, frame: pd.DataFrame, weights: bool, absent: Mapping[str, str]) -> Contents:
+    """Return what the bundle of a tier has.
+
+    Parameters
+    ----------
+    frame: of all runs (`dmix.report.frame.load_frame`). weights: whether it has those of every run.
+    absent: product in paper_tables/<tier> that is not to be in it -> why.
+    """
+    files = {place: Path(name) for name, place in REPOSITORY.items()}
+    files |= {f"parameters/{path}": path for path in (PARAMETERS, *sorted(Path("params").rglob("*.yaml")))}
+    files |= {str(path): path for path in sorted(Path("reference").glob("*.csv"))}
+    files["frame.csv"] = RESULTS / grid.tier / "frame.csv"
+    products = PAPER / grid.tier
+    files |= {f"tables/{path.name}": path for path in _products(grid, products) if path.name not in absent}
+    page = RESULTS / grid.tier / "report" / "index.html"
+    if page.is_file():
+        files["page/index.html"] = page
+    done = frame[frame["state"] == DONE]["folder"]
+    for place in done:
+        files |= {f"runs/{place}/{path.name}": path for path in _of_run(grid, str(place), weights)}
+    for spec in grid.class_relations.values():
+        files |= {f"relations/{folder(spec)}/{path.name}": path for path in _of_relation(grid, folder(spec))}
+    unusable = frame[frame["state"].isin([DAMAGED, INVALID])]
+    states = zip(unusable["name"], unusable["state"], unusable["problem"], strict=True)
+    left_out = {str(name): f"{state}: {problem}" for name, state, problem in states}
+    return Contents(files, len(done), {**absent, **left_out})
+
+
+def _products(grid: Grid, folder: Path) -> Iterator[Path]:
+    """Yield the rendered files of today's tables and figures, and those of the whole document."""
+    names = (*grid.tables, *grid.figures, *ONCE)
+    for path in sorted(folder.glob("[!.]*")):
+        if any(path.stem == name or path.stem.startswith(f"{name}_") for name in names):
+            yield path
+
+
+def _of_run(grid: Grid, place: str, weights: bool) -> Iterator[Path]:
+    here = runs_folder(grid.tier) / place
+    yield from (here / RECORD, here / HISTORY)
+    if (here / LABELLED).exists():
+        yield here / LABELLED
+    if weights:
+        yield here / WEIGHTS
+
+
+def _of_relation(grid: Grid, place: str) -> Iterator[Path]:
+    paths = ClassRelationPaths(grid.tier, place)
+    if paths.record.exists():
+        yield from (paths.record, paths.matrix)

@@ -1,0 +1,110 @@
+"""Tells what of a tier's rendered files is of another state than its records, parameters and code."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pandas as pd
+
+from dmix.errors import DmixError
+from dmix.grid.artefact import figure_digest
+from dmix.grid.expand import Grid
+from dmix.grid.paths import PAPER, RECORD, RESULTS, runs_folder
+from dmix.paper.compose import compose, fragments
+from dmix.paper.typeset import latex_is_here, made_of
+from dmix.report.build import render
+from dmix.report.frame import to_csv
+
+MAIN, PDF = "main.tex", "paper.pdf"
+SHOWN = 5
+
+
+def refuse_mixed(grid: Grid, frame: pd.DataFrame) -> None:
+    """Refuse to go on unless every rendered file is what the tier's records give today.
+
+    The data frame, the tables and main.tex are rendered again and compared; a figure, which may take minutes,
+    has to be of today's digest and younger than the records that it shows.
+
+    Parameters
+    ----------
+    frame: of all runs, as they are now.
+
+    Raises
+    ------
+    DmixError: some are stale or absent; names them, and the commands.
+    """
+    stale = list(_stale(grid, frame))
+    if stale:
+        more = f" and {len(stale) - SHOWN} more" if len(stale) > SHOWN else ""
+        raise DmixError(
+            f"not exported, because {len(stale)} files of tier {grid.tier} are not what its records give today: "
+            f"{', '.join(stale[:SHOWN])}{more}",
+            f"render them: make reproduce TIER={grid.tier}; or, without training what is missing, dmix collect, "
+            "dmix table, dmix figure and dmix paper",
+            exit_code=1,
+        )
+
+
+def absent_pdf(grid: Grid) -> dict[str, str]:
+    """Return the PDF and why it is not exported where this machine cannot make it, or nothing."""
+    if latex_is_here() or _pdf_is_current(grid):
+        return {}
+    return {PDF: "it is not made of these files, and this machine has no LaTeX to make it"}
+
+
+def _stale(grid: Grid, frame: pd.DataFrame) -> Iterator[str]:
+    folder = PAPER / grid.tier
+    collected = RESULTS / grid.tier / "frame.csv"
+    if not collected.is_file() or collected.read_text(encoding="utf-8") != to_csv(frame):
+        yield str(collected)
+    yield from (str(path) for path in _stale_tables(grid, folder))
+    yield from (str(folder / f"{name}.pdf") for name in grid.figures if not _figure_is_current(grid, name))
+    if any(not (folder / name).is_file() for name in (*fragments(grid), MAIN)):
+        yield str(folder / MAIN)
+    elif (folder / MAIN).read_text(encoding="utf-8") != compose(grid, runs_folder(grid.tier), folder):
+        yield str(folder / MAIN)
+    elif latex_is_here() and not _pdf_is_current(grid):
+        yield str(folder / PDF)
+
+
+def _stale_tables(grid: Grid, folder: Path) -> Iterator[Path]:
+    """Yield the first product of each table whose bytes are others than those that the records give."""
+    for name in grid.tables:
+        with tempfile.TemporaryDirectory() as place:
+            for path in render(grid, name, runs_folder(grid.tier), Path(place)):
+                there = folder / path.name
+                if not there.is_file() or there.read_bytes() != path.read_bytes():
+                    yield there
+                    break
+
+
+def _figure_is_current(grid: Grid, name: str) -> bool:
+    stamp = RESULTS / grid.tier / "build" / "published" / f"{name}-{figure_digest(grid, name)}"
+    products = [PAPER / grid.tier / f"{name}.{suffix}" for suffix in ("pdf", "png", "csv", "tex", "json")]
+    if not stamp.exists() or not all(path.is_file() for path in products):
+        return False
+    # A figure whose bytes did not change keeps its time, and the stamp alone is new.
+    drawn = max(stamp.stat().st_mtime, min(path.stat().st_mtime for path in products))
+    return drawn >= newest(grid, grid.figure_runs(grid.figures[name]))
+
+
+def newest(grid: Grid, names: Iterable[str]) -> float:
+    """Return when the records of `names` last changed, in seconds; a deleted one changed its folder."""
+    times = [0.0]
+    for name in names:
+        if name in grid.folders:
+            path = runs_folder(grid.tier) / grid.folders[name] / RECORD
+            while not path.exists():
+                path = path.parent
+            times.append(path.stat().st_mtime)
+    return max(times)
+
+
+def _pdf_is_current(grid: Grid) -> bool:
+    folder = PAPER / grid.tier
+    if not (folder / PDF).is_file() or not (folder / MAIN).is_file():
+        return False
+    main = (folder / MAIN).read_text(encoding="utf-8")
+    return made_of(main, folder, fragments(grid)) in (folder / PDF).read_bytes()

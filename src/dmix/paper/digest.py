@@ -1,0 +1,32 @@
+"""Computes the digest of the document over all its inputs; it is part of its file names."""
+
+from __future__ import annotations
+
+from dmix import PACKAGE, __version__
+from dmix.files import sha256
+from dmix.grid.artefact import ROOMS, figure_digest, frame_digest, table_digest
+from dmix.grid.code import closure_in
+from dmix.grid.expand import Grid
+from dmix.grid.spec import digest_of
+
+CODE = ("dmix.paper.compose", "dmix.paper.typeset", "dmix.verbs.paper")
+TEMPLATES = PACKAGE / "paper" / "templates"
+
+
+def paper_digest(grid: Grid, latex: bool) -> str:
+    """Return 8 hexadecimal digits over all that the document depends on, its tables and figures included.
+
+    Parameters
+    ----------
+    latex: whether a PDF is made of it.
+    """
+    return digest_of(
+        [
+            frame_digest(grid),
+            {name: table_digest(grid, name) for name in grid.tables},
+            {name: figure_digest(grid, name) for name in grid.figures},
+            list(closure_in(CODE, (*ROOMS, "paper")).items()),
+            {path.name: sha256(path) for path in sorted(TEMPLATES.glob("*.tex"))},
+            [__version__, latex],
+        ]
+    )

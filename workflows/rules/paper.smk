@@ -1,0 +1,34 @@
+# One document of all tables and figures, and its PDF where LaTeX is, below a name with the digest of all their
+# inputs; then copied to its plain name, as tables.
+PAPER_FOLDER = f"{BUILD}/paper-{PAPER}"
+PAPER_FILES = ["main.tex", *(["paper.pdf"] if LATEX else [])]
+
+
+rule typeset:
+    input:
+        [
+            f"{PUBLISHED}/{name}-{digest}"
+            for name, digest in (TABLES | SETTINGS | FIGURES).items()
+        ],
+        f"{PUBLISHED}/ledger-{LEDGER}",
+        f"{PUBLISHED}/frame-{frame_digest(GRID)}",
+    output:
+        [f"{PAPER_FOLDER}/{file}" for file in PAPER_FILES],
+    retries: 0
+    localrule: True
+    params:
+        folder=PAPER_FOLDER,
+    shell:
+        "dmix paper --tier {TIER} --out {params.folder} > /dev/null"
+
+
+rule publish_paper:
+    input:
+        [f"{PAPER_FOLDER}/{file}" for file in PAPER_FILES],
+    output:
+        [f"paper_tables/{TIER}/{file}" for file in PAPER_FILES],
+        stamp=f"{PUBLISHED}/paper-{PAPER}",
+    retries: 0
+    localrule: True
+    shell:
+        "dmix publish {input} --to paper_tables/{TIER} --stamp {output.stamp} > /dev/null"
