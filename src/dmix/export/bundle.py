@@ -56,7 +56,7 @@ def write_bundle(folder: Path, files: Mapping[str, Path], texts: Mapping[str, st
 
 
 def pack(folder: Path) -> Path:
-    """Write `folder` as <folder>.tar.gz, of equal bytes wherever and whenever it is packed; return its path."""
+    """Write `folder` as <folder>.tar.gz, the same bytes wherever and whenever; return its path."""
     archive = folder.with_name(f"{folder.name}.tar.gz")
     with (
         atomic_write(archive) as stream,

@@ -13,9 +13,9 @@ LAYOUT = """\
 | place | what |
 |---|---|
 | `frame.csv` | one line per run: axes, settings, state, scores, cost, provenance |
-| `tables/` | every table and figure as LaTeX, Markdown, text, CSV, PDF and PNG; the document, `main.tex` and `paper.pdf` |
+| `tables/` | every table and figure; `main.tex` and `paper.pdf`, the document with all of them |
 | `page/index.html` | the same to click through, in any browser, without a network |
-| `runs/` | a folder per run: `record.json` with settings, scores and provenance, `history.csv` with its course |
+| `runs/` | a folder per run: `record.json` (settings, scores, provenance), `history.csv` (its course) |
 | `relations/` | class relations that runs of transfer learning used |
 | `parameters/` | all settings, as dmix reads them |
 | `reference/` | published numbers, deviations from the paper, sources of the data sets |
@@ -26,20 +26,21 @@ LAYOUT = """\
 
 
 def readme(grid: Grid, frame: pd.DataFrame, there: Contents, weights: bool) -> str:
-    """Return the README.md of a bundle: what it is, its layout, what is left out, how to check and redo it."""
+    """Return the README.md of a bundle: what it is and has, what is left out, how to check and redo it."""
     tier = grid.params.tiers[grid.tier]
     counts = frame["state"].value_counts()
     states = ", ".join(f"{counts[state]} {state}" for state in sorted(counts.index))
     left_out = [f"- `{name}`: {escape.markdown(why)}" for name, why in there.left_out.items()]
     parts = [
-        f'# Results of dmix, tier {grid.tier}\n\nA reproduction of "Decoupled Mixup for Data-efficient Learning", '
+        f"# Results of dmix, tier {grid.tier}\n\n"
+        f'A reproduction of "Decoupled Mixup for Data-efficient Learning", '
         f"{tier.title}, made by dmix {__version__}. {' '.join(tier.note.split())}".rstrip(),
         f"Runs: {states}. Weights are {'in the runs' if weights else 'not in this bundle'}.",
         LAYOUT.rstrip(),
         "Left out:\n\n" + "\n".join(left_out) if left_out else "",
         "## Is it whole?\n\n    sha256sum -c --quiet SHA256SUMS     # macOS: shasum -a 256 -c SHA256SUMS",
         "## Go on from here\n\nIn a clone of dmix at the commit that `frame.csv` names, copy `runs/` and "
-        f"`relations/` to `results/{grid.tier}/`, then `make reproduce TIER={grid.tier}`: what has a record is not "
-        "trained again.",
+        f"`relations/` to `results/{grid.tier}/`, then `make reproduce TIER={grid.tier}`: a run with a "
+        "record is not trained again.",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"

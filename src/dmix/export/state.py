@@ -39,10 +39,10 @@ def refuse_mixed(grid: Grid, frame: pd.DataFrame) -> None:
     if stale:
         more = f" and {len(stale) - SHOWN} more" if len(stale) > SHOWN else ""
         raise DmixError(
-            f"not exported, because {len(stale)} files of tier {grid.tier} are not what its records give today: "
-            f"{', '.join(stale[:SHOWN])}{more}",
-            f"render them: make reproduce TIER={grid.tier}; or, without training what is missing, dmix collect, "
-            "dmix table, dmix figure and dmix paper",
+            f"nothing is exported: of tier {grid.tier}, {', '.join(stale[:SHOWN])}{more} are not what its "
+            "records, parameters and code give today",
+            f"render them: make reproduce TIER={grid.tier}; or, without training what is missing, dmix "
+            "collect, dmix table NAME, dmix figure NAME and dmix paper",
             exit_code=1,
         )
 
@@ -61,12 +61,16 @@ def _stale(grid: Grid, frame: pd.DataFrame) -> Iterator[str]:
         yield str(collected)
     yield from (str(path) for path in _stale_tables(grid, folder))
     yield from (str(folder / f"{name}.pdf") for name in grid.figures if not _figure_is_current(grid, name))
-    if any(not (folder / name).is_file() for name in (*fragments(grid), MAIN)):
-        yield str(folder / MAIN)
-    elif (folder / MAIN).read_text(encoding="utf-8") != compose(grid, runs_folder(grid.tier), folder):
+    if not _main_is_current(grid, folder):
         yield str(folder / MAIN)
     elif latex_is_here() and not _pdf_is_current(grid):
         yield str(folder / PDF)
+
+
+def _main_is_current(grid: Grid, folder: Path) -> bool:
+    if not all((folder / name).is_file() for name in (*fragments(grid), MAIN)):
+        return False
+    return (folder / MAIN).read_text(encoding="utf-8") == compose(grid, runs_folder(grid.tier), folder)
 
 
 def _stale_tables(grid: Grid, folder: Path) -> Iterator[Path]:

@@ -45,11 +45,8 @@ class Agreement:
 
 
 def comparisons(data: TableData, params: Params) -> tuple[Comparison, ...]:
-    """Return the cells of a table beside each published number; none where no source prints any."""
-    reported = params.tables[data.name].reported
-    if reported is None:
-        return ()
-    return tuple(row for row in compare(data, params, reported.labels) if row.reported is not None)
+    """Return the cells of a table beside each published number."""
+    return tuple(row for row in compare(data, params) if row.reported is not None)
 
 
 def agreement(data: TableData, rows: Iterable[Comparison]) -> Agreement:

@@ -12,7 +12,7 @@ import pandas as pd
 from dmix import __version__
 from dmix.errors import DmixError
 from dmix.grid.expand import Grid
-from dmix.paper.agreement import WITHIN, Agreement, agreement, comparisons, farthest
+from dmix.paper.agreement import Agreement, agreement, comparisons, farthest
 from dmix.paper.coverage import Coverage, commits, coverage, data_sets, shares
 from dmix.paper.environment import Latex, environment
 from dmix.paper.sections import arranged
@@ -24,7 +24,8 @@ from dmix.report.table import TableData
 
 FARTHEST = 10
 SETTINGS, LEDGER = "tableA1", "ledger"
-BESIDE = "_beside"
+BESIDE, COMPARISON = "_beside", "_comparison"
+FORMS = (BESIDE, COMPARISON, "")
 
 
 @dataclass(frozen=True)
@@ -42,14 +43,6 @@ class TableFloat:
     agreement: Agreement
     rows: tuple[Comparison, ...]
     gain: tuple[str, str] | None
-
-    @property
-    def places(self) -> Mapping[str, list[Comparison]]:
-        """The rows by data set and backbone, in their order."""
-        found: dict[str, list[Comparison]] = {}
-        for row in self.rows:
-            found.setdefault(f"{row.dataset}, {row.backbone}", []).append(row)
-        return found
 
 
 @dataclass(frozen=True)
@@ -74,7 +67,7 @@ class Chapter:
 def compose(grid: Grid, runs_root: Path, folder: Path, reference: Path = REFERENCE) -> str:
     """Return main.tex of a tier.
 
-    Its bytes depend on the records, the parameters, `reference`, the figures' descriptions and this code alone.
+    Its bytes depend on the records, the parameters, `reference`, the figures' descriptions and this code.
 
     Parameters
     ----------
@@ -86,16 +79,14 @@ def compose(grid: Grid, runs_root: Path, folder: Path, reference: Path = REFEREN
     """
     _refuse_absent(grid, folder)
     frame = load_frame(grid, tuple(grid.runs), runs_root)
-    tables = {
-        name: _table(grid, frame, load_table(grid, name, runs_root, reference)) for name in grid.tables
-    }
+    tables = {name: _table(grid, frame, load_table(grid, name, runs_root, reference)) for name in grid.tables}
     figures = {name: _figure(name, entry.number, folder) for name, entry in grid.figures.items()}
     return environment().get_template("main.tex").render(_content(grid, frame, tables, figures))
 
 
 def fragments(grid: Grid) -> tuple[str, ...]:
     """Return the names of the files that main.tex reads."""
-    tables = [f"{name}{form}.tex" for name in grid.tables for form in (BESIDE, "")]
+    tables = [f"{name}{form}.tex" for name in grid.tables for form in FORMS]
     figures = [f"{name}.{suffix}" for name in grid.figures for suffix in ("tex", "pdf")]
     return (*tables, *figures, f"{SETTINGS}.tex", f"{LEDGER}.tex")
 
@@ -156,8 +147,8 @@ def _content(
         "unusable": tuple(zip(unusable["name"], unusable["problem"], strict=True)),
         "farthest": farthest(compared, FARTHEST),
         "comparable": any(row.difference is not None for _, row in compared),
-        "within": WITHIN,
         "beside": BESIDE,
+        "comparison": COMPARISON,
         "settings": SETTINGS,
         "ledger": LEDGER,
     }

@@ -74,12 +74,12 @@ def commits(frame: pd.DataFrame) -> tuple[Share, ...]:
 
 def data_sets(frame: pd.DataFrame, titles: Mapping[str, str]) -> tuple[tuple[str, str, str, int], ...]:
     """Return title, edition, fingerprint and number of finished runs of each data set, in `titles`' order."""
-    done = frame[frame["state"] == DONE]
-    found = done.groupby(["dataset", "data_edition", "data_fingerprint"], sort=True).size()
+    axes = ["dataset", "data_edition", "data_fingerprint"]
+    counts = frame[frame["state"] == DONE].groupby(axes, sort=True).size().reset_index(name="runs")
+    rows = [tuple(row) for row in counts.itertuples(index=False, name=None)]
     order = list(titles)
-    rows = [(str(name), str(edition), str(print_), int(n)) for (name, edition, print_), n in found.items()]
     rows.sort(key=lambda row: order.index(row[0]))
-    return tuple((titles[name], edition, print_, n) for name, edition, print_, n in rows)
+    return tuple((titles[name], edition, fingerprint, int(runs)) for name, edition, fingerprint, runs in rows)
 
 
 def _hours(frame: pd.DataFrame) -> float:

@@ -25,15 +25,15 @@ class Section:
 SECTIONS = (
     Section(
         "Label mismatch, and a loss that does not regress the share",
-        "A mixed label says how much of each image was mixed in, not how much of each object can be seen. Static "
-        "policies suffer from this mismatch, dynamic ones reduce it at a high cost. The decoupled term asks for "
-        "both classes with confidence, whatever their shares.",
+        "A mixed label says how much of each image was mixed in, not how much of each object can be seen. "
+        "Static policies suffer from this mismatch, dynamic ones reduce it at a high cost. The decoupled "
+        "term asks for both classes with confidence, whatever their shares.",
         figures=("figure1", "figure2", "figure6"),
     ),
     Section(
         "Small images: CIFAR-100 and Tiny-ImageNet",
-        "DM(CE) improves every mixup policy without a change of the policy, and brings static policies to the "
-        "accuracy of dynamic ones.",
+        "DM(CE) improves every mixup policy without a change of the policy, and brings static policies to "
+        "the accuracy of dynamic ones.",
         tables=("table1",),
     ),
     Section(
@@ -48,8 +48,8 @@ SECTIONS = (
     ),
     Section(
         "Binary objectives",
-        "With one binary task per class, labels of one for both classes are worse than the mixed ones, and labels "
-        "rescaled by $\\xi$ and $t$, DM(BCE), are better.",
+        "With one binary task per class, labels of one for both classes are worse than the mixed ones, "
+        "and labels rescaled by $\\xi$ and $t$, DM(BCE), are better.",
         tables=("table4",),
         figures=("figure4",),
     ),
@@ -60,29 +60,29 @@ SECTIONS = (
     ),
     Section(
         "Transfer with few labels",
-        "DM(CE) with the asymmetrical strategy improves Fine-Tuning, Co-Tuning and Self-Tuning at every share of "
-        "labels, the more the fewer labels there are. The strategy, $\\lambda \\le 1/2$ for the labelled image, "
-        "is what makes mixing with pseudo-labelled images reliable.",
+        "DM(CE) with the asymmetrical strategy improves Fine-Tuning, Co-Tuning and Self-Tuning at every "
+        "share of labels, the more the fewer labels there are. The strategy, $\\lambda \\le 1/2$ for the "
+        "labelled image, is what makes mixing with pseudo-labelled images reliable.",
         tables=("table6", "table8"),
     ),
     Section(
         "Semi-supervised learning",
-        "Mixing with false pseudo-labels strengthens them; DM(CE) with the asymmetrical strategy keeps only what "
-        "the true label says, and improves MixMatch and FixMatch.",
+        "Mixing with false pseudo-labels strengthens them; DM(CE) with the asymmetrical strategy keeps "
+        "only what the true label says, and improves MixMatch and FixMatch.",
         tables=("table7",),
         figures=("figure3",),
     ),
     Section(
         "Sensitivity to the settings",
-        "Static policies prefer $\\eta = 0.1$ and dynamic ones $\\eta = 1$, on ImageNet-1k and on smaller sets; DM(BCE) "
-        "depends little on $\\xi$ and $t$.",
+        "Static policies prefer $\\eta = 0.1$ and dynamic ones $\\eta = 1$, on ImageNet-1k and on smaller "
+        "sets; DM(BCE) depends little on $\\xi$ and $t$.",
         figures=("figure5", "figureA1"),
     ),
 )
 FURTHER = Section(
     "Supplementary tables and figures",
-    "What the paper names without a table, the numbers behind its figures of sensitivity, and what else the runs "
-    "show.",
+    "What the paper names without a table, the numbers behind its figures of sensitivity, and what "
+    "else the runs show.",
 )
 
 

@@ -54,7 +54,7 @@ def typeset(main: str, folder: Path, files: Iterable[str], target: Path, work: P
             _keep(desk, work)
             raise DmixError(
                 f"LaTeX made no PDF: {problem}",
-                f"its log is {work / 'main.log'}, beside it the document; the PDF that was there is unchanged",
+                f"its log is {work / 'main.log'}, beside the document; an earlier PDF is unchanged",
                 exit_code=1,
             )
         with atomic_write(target) as stream:

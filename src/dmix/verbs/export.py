@@ -44,7 +44,7 @@ def _check_room(target: Path, size: int) -> None:
     free = shutil.disk_usage(there).free
     if free < 2 * size:
         raise DmixError(
-            f"folder and archive need up to {2 * size / 1e9:,.1f} GB, and {there} has {free / 1e9:,.1f} GB free",
+            f"folder and archive need up to {2 * size / 1e9:,.1f} GB; {there} has {free / 1e9:,.1f} GB free",
             "name a place on a larger disk with --out, or leave --weights away",
             exit_code=1,
         )
