@@ -21,7 +21,7 @@ HOW_TO_GET = (
 )
 SIZE = "about 165 MB"
 SECONDS = 600
-FIRST_ERROR = re.compile(r"^(?:! .+|\./?[\w.-]+\.tex:\d+: .+|[\w.-]+\.tex:\d+: .+)$", re.MULTILINE)
+FIRST_ERROR = re.compile(r"^(?:! |(?:\./)?[\w.-]+\.tex:\d+: ).+$", re.MULTILINE)
 
 
 def latex_is_here() -> bool:
@@ -29,8 +29,8 @@ def latex_is_here() -> bool:
     return all(shutil.which(program) for program in PROGRAMS)
 
 
-def typeset(main: str, folder: Path, files: Iterable[str], target: Path, work: Path) -> None:
-    """Write the PDF of the document `main` to `target`, whole or not at all.
+def typeset(main: str, folder: Path, files: Iterable[str], target: Path, work: Path) -> str:
+    """Write the PDF of the document `main` to `target`, whole or not at all; return LaTeX's log.
 
     Parameters
     ----------
@@ -59,6 +59,7 @@ def typeset(main: str, folder: Path, files: Iterable[str], target: Path, work: P
             )
         with atomic_write(target) as stream:
             stream.write((desk / "main.pdf").read_bytes())
+        return _log(desk)
 
 
 def made_of(main: str, folder: Path, files: Iterable[str]) -> bytes:

@@ -1,0 +1,87 @@
+"""A tier with fabricated runs, all tables rendered, and figures that stand in for the drawn ones."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from dmix.grid.expand import Grid
+from dmix.grid.spec import RunSpec
+from dmix.paper.compose import compose, fragments
+from dmix.plot.render import METADATA, to_latex
+from dmix.plot.style import INCHES
+from dmix.report.build import render
+from fabricated import everything_present, fabricate, invented_score
+from project import ROOT, real_grid
+
+REFERENCE = ROOT / "reference"
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A tier whose records are in `runs` and whose rendered files are in `folder`."""
+
+    grid: Grid
+    runs: Path
+    folder: Path
+
+    def tables(self) -> None:
+        for name in self.grid.tables:
+            render(self.grid, name, self.runs, self.folder, REFERENCE)
+
+    def main(self) -> str:
+        return compose(self.grid, self.runs, self.folder, REFERENCE)
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        return fragments(self.grid)
+
+    def delete_records(self, count: int, seed: int = 0) -> list[str]:
+        """Delete `count` random records; return the names of their runs."""
+        there = [name for name, place in self.grid.places.items() if (self.runs / place).exists()]
+        gone = random.Random(seed).sample(there, count)
+        for name in gone:
+            (self.runs / self.grid.places[name] / "record.json").unlink()
+        return gone
+
+
+def rendered(
+    tier: str,
+    root: Path,
+    names: Iterable[str] | None = None,
+    score: Callable[[RunSpec], float] = invented_score,
+) -> Rendered:
+    """Fabricate runs of a tier below `root` and render everything.
+
+    Parameters
+    ----------
+    names: runs with a record; None: all.
+    """
+    made = Rendered(
+        everything_present(real_grid(tier)), root / f"results/{tier}/runs", root / f"paper_tables/{tier}"
+    )
+    fabricate(made.grid, made.runs, names, score=score)
+    made.tables()
+    for name in made.grid.figures:
+        stand_in(made.grid, name, made.folder)
+    return made
+
+
+def stand_in(grid: Grid, name: str, folder: Path) -> None:
+    """Write the products of a figure without drawing it: axes of its size, and the float that it really has."""
+    entry = grid.figures[name]
+    with mpl.rc_context({"pdf.fonttype": 42}):
+        figure = Figure(figsize=(INCHES[entry.width], 1.5))
+        figure.subplots().set_title(name)
+        for suffix, metadata in METADATA.items():
+            figure.savefig(folder / f"{name}.{suffix}", metadata=metadata)
+    (folder / f"{name}.tex").write_text(to_latex(name, entry, f"{entry.title}. {entry.caption}"))
+    (folder / f"{name}.csv").write_text("x\n")
+    about = {"number": entry.number, "title": entry.title, "caption": entry.caption, "alt": f"Lines of {name}."}
+    (folder / f"{name}.json").write_text(json.dumps(about))
