@@ -17,6 +17,9 @@ from dmix.paper.compose import compose, fragments
 from dmix.plot.render import METADATA, to_latex
 from dmix.plot.style import INCHES
 from dmix.report.build import render
+from dmix.report.deviations import read_deviations
+from dmix.report.ledger import concerned, to_ledger
+from dmix.report.settings_table import render_settings
 from fabricated import everything_present, fabricate, invented_score
 from project import ROOT, real_grid
 
@@ -34,6 +37,11 @@ class Rendered:
     def tables(self) -> None:
         for name in self.grid.tables:
             render(self.grid, name, self.runs, self.folder, REFERENCE)
+        for name in self.grid.settings_tables:
+            render_settings(self.grid, name, self.folder)
+        deviations = read_deviations(REFERENCE / "deviations.csv")
+        ledger = to_ledger(deviations, concerned(self.grid, deviations))
+        (self.folder / "ledger.tex").write_text(ledger, encoding="utf-8")
 
     def main(self) -> str:
         return compose(self.grid, self.runs, self.folder, REFERENCE)
@@ -74,7 +82,7 @@ def rendered(
 
 
 def stand_in(grid: Grid, name: str, folder: Path) -> None:
-    """Write the products of a figure without drawing it: axes of its size, and the float that it really has."""
+    """Write the products of a figure without drawing it: axes of its size, and its real float."""
     entry = grid.figures[name]
     with mpl.rc_context({"pdf.fonttype": 42}):
         figure = Figure(figsize=(INCHES[entry.width], 1.5))
@@ -83,5 +91,10 @@ def stand_in(grid: Grid, name: str, folder: Path) -> None:
             figure.savefig(folder / f"{name}.{suffix}", metadata=metadata)
     (folder / f"{name}.tex").write_text(to_latex(name, entry, f"{entry.title}. {entry.caption}"))
     (folder / f"{name}.csv").write_text("x\n")
-    about = {"number": entry.number, "title": entry.title, "caption": entry.caption, "alt": f"Lines of {name}."}
+    about = {
+        "number": entry.number,
+        "title": entry.title,
+        "caption": entry.caption,
+        "alt": f"Lines of {name}.",
+    }
     (folder / f"{name}.json").write_text(json.dumps(about))

@@ -28,7 +28,7 @@ def main(there):
 
 
 def test_every_table_and_figure_is_read_once(there, main):
-    read = re.findall(r"\\input\{([\w]+)\}|\\dmixinputtable(?:\{[^}]*\}){2}\{(\w+)\}", main)
+    read = re.findall(r"\\input\{(\w+)\}|\\dmixinputtable(?:\{[^}]*\}){2}\{(\w+)\}", main)
     figures = re.findall(r"\\dmixinputfigure\{[^}]*\}\{(\w+)\}", main)
     names = [first or second for first, second in read]
     assert sorted([*names, *figures]) == sorted({file.partition(".")[0] for file in there.files})

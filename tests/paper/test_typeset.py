@@ -11,7 +11,9 @@ from dmix.paper.typeset import first_error, latex_is_here, made_of, typeset
 from rendered import rendered
 
 pytestmark = pytest.mark.skipif(not latex_is_here(), reason="LaTeX is not on this machine")
-SAID = re.compile(r"^(?:Overfull \\hbox.*|LaTeX.* Warning:.*|Package .* Warning:.*|Missing character.*)$", re.M)
+SAID = re.compile(
+    r"^(?:Overfull \\hbox.*|LaTeX.* Warning:.*|Package .* Warning:.*|Missing character.*)$", re.M
+)
 SLIGHT = re.compile(r"Overfull \\hbox \((?:0\.\d+|1\.0+)pt too wide\)")
 
 

@@ -19,7 +19,7 @@ from dmix.grid.paths import (
     ClassRelationPaths,
     runs_folder,
 )
-from dmix.paper.compose import LEDGER, SETTINGS
+from dmix.paper.compose import LEDGER
 from dmix.report.frame import DAMAGED, DONE, INVALID
 
 PARAMETERS = Path("params.yaml")
@@ -30,7 +30,7 @@ REPOSITORY = {
     "docs/columns.md": "columns.md",
     "requirements.lock": "requirements.lock",
 }
-ONCE = (SETTINGS, LEDGER, "numbers", "main", "paper")
+ONCE = (LEDGER, "numbers", "main", "paper")
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def contents(grid: Grid, frame: pd.DataFrame, weights: bool, absent: Mapping[str
 
 def _products(grid: Grid, folder: Path) -> Iterator[Path]:
     """Yield the rendered files of today's tables and figures, and those of the whole document."""
-    names = (*grid.tables, *grid.figures, *ONCE)
+    names = (*grid.tables, *grid.figures, *grid.settings_tables, *ONCE)
     for path in sorted(folder.glob("[!.]*")):
         if any(path.stem == name or path.stem.startswith(f"{name}_") for name in names):
             yield path

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
 from dmix.errors import DmixError
+from dmix.files import write_text
 from dmix.grid.artefact import figure_digest
 from dmix.grid.expand import Grid
 from dmix.grid.paths import PAPER, RECORD, RESULTS, runs_folder
-from dmix.paper.compose import compose, fragments
+from dmix.paper.compose import LEDGER, compose, fragments
 from dmix.paper.typeset import latex_is_here, made_of
-from dmix.report.build import render
+from dmix.report.build import REFERENCE, render
+from dmix.report.deviations import read_deviations
 from dmix.report.frame import to_csv
+from dmix.report.ledger import concerned, to_ledger
+from dmix.report.settings_table import render_settings
 
 MAIN, PDF = "main.tex", "paper.pdf"
 SHOWN = 5
@@ -75,13 +80,29 @@ def _main_is_current(grid: Grid, folder: Path) -> bool:
 
 def _stale_tables(grid: Grid, folder: Path) -> Iterator[Path]:
     """Yield the first product of each table whose bytes are others than those that the records give."""
+    runs = runs_folder(grid.tier)
     for name in grid.tables:
-        with tempfile.TemporaryDirectory() as place:
-            for path in render(grid, name, runs_folder(grid.tier), Path(place)):
-                there = folder / path.name
-                if not there.is_file() or there.read_bytes() != path.read_bytes():
-                    yield there
-                    break
+        yield from _first_other(folder, partial(render, grid, name, runs))
+    for name in grid.settings_tables:
+        yield from _first_other(folder, partial(render_settings, grid, name))
+    yield from _first_other(folder, partial(_ledger, grid))
+
+
+def _ledger(grid: Grid, place: Path) -> Iterator[Path]:
+    deviations = read_deviations(REFERENCE / "deviations.csv")
+    path = place / f"{LEDGER}.tex"
+    write_text(path, to_ledger(deviations, concerned(grid, deviations)))
+    yield path
+
+
+def _first_other(folder: Path, rendered: Callable[[Path], Iterable[Path]]) -> Iterator[Path]:
+    """Yield the first file that is not in `folder` with the bytes that `rendered` writes to a place."""
+    with tempfile.TemporaryDirectory() as place:
+        for path in rendered(Path(place)):
+            there = folder / path.name
+            if not there.is_file() or there.read_bytes() != path.read_bytes():
+                yield there
+                return
 
 
 def _figure_is_current(grid: Grid, name: str) -> bool:

@@ -23,7 +23,7 @@ from dmix.report.frame import BLOCKED, DAMAGED, INVALID, load_frame
 from dmix.report.table import TableData
 
 FARTHEST = 10
-SETTINGS, LEDGER = "tableA1", "ledger"
+LEDGER = "ledger"
 BESIDE, COMPARISON = "_beside", "_comparison"
 FORMS = (BESIDE, COMPARISON, "")
 
@@ -88,7 +88,7 @@ def fragments(grid: Grid) -> tuple[str, ...]:
     """Return the names of the files that main.tex reads."""
     tables = [f"{name}{form}.tex" for name in grid.tables for form in FORMS]
     figures = [f"{name}.{suffix}" for name in grid.figures for suffix in ("tex", "pdf")]
-    return (*tables, *figures, f"{SETTINGS}.tex", f"{LEDGER}.tex")
+    return (*tables, *figures, *(f"{name}.tex" for name in (*grid.settings_tables, LEDGER)))
 
 
 def _refuse_absent(grid: Grid, folder: Path) -> None:
@@ -149,6 +149,6 @@ def _content(
         "comparable": any(row.difference is not None for _, row in compared),
         "beside": BESIDE,
         "comparison": COMPARISON,
-        "settings": SETTINGS,
+        "settings": tuple((name, table.number) for name, table in grid.settings_tables.items()),
         "ledger": LEDGER,
     }

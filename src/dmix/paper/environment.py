@@ -74,6 +74,13 @@ def environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    made.filters |= {"number": number, "difference": difference, "pdf": pdf_text, "hours": hours}
+    # Names of files are read by \\input as they are.
+    made.filters |= {
+        "number": number,
+        "difference": difference,
+        "pdf": pdf_text,
+        "hours": hours,
+        "file": Latex,
+    }
     made.globals |= {"several": several, "cells": cells}
     return made
