@@ -74,7 +74,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    # Names of files are read by \\input as they are.
+    # Names of files are read by LaTeX as they are.
     made.filters |= {
         "number": number,
         "difference": difference,
