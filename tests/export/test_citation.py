@@ -7,7 +7,7 @@ import yaml
 from dmix import __version__
 from project import ROOT
 
-# Of the format's schema: the fields of a file, of a reference (those that are used here), a person, an entity.
+# Fields by the format's schema: of a file, of a reference (those used here), of a person, of an entity.
 TOP = {
     *("abstract", "authors", "cff-version", "commit", "contact", "date-released", "doi", "identifiers"),
     *("keywords", "license", "license-url", "message", "preferred-citation", "references", "repository"),

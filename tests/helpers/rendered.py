@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import matplotlib as mpl
@@ -64,21 +64,33 @@ def rendered(
     root: Path,
     names: Iterable[str] | None = None,
     score: Callable[[RunSpec], float] = invented_score,
+    grid: Grid | None = None,
 ) -> Rendered:
     """Fabricate runs of a tier below `root` and render everything.
 
     Parameters
     ----------
-    names: runs with a record; None: all.
+    names: runs with a record; None: all. grid: of the tier; None: the whole one.
     """
-    made = Rendered(
-        everything_present(real_grid(tier)), root / f"results/{tier}/runs", root / f"paper_tables/{tier}"
-    )
+    grid = everything_present(real_grid(tier) if grid is None else grid)
+    made = Rendered(grid, root / f"results/{tier}/runs", root / f"paper_tables/{tier}")
     fabricate(made.grid, made.runs, names, score=score)
     made.tables()
     for name in made.grid.figures:
         stand_in(made.grid, name, made.folder)
     return made
+
+
+def narrowed(tier: str, *tables: str) -> Grid:
+    """Return the grid of a tier with these tables, all figures, and what their runs need."""
+    grid = real_grid(tier)
+    params = grid.params.model_copy(update={"tables": {name: grid.params.tables[name] for name in tables}})
+    wanted = [grid.table_runs(table) for table in params.tables.values()]
+    wanted += [grid.figure_runs(figure) for figure in grid.figures.values()]
+    runs = {name: grid.runs[name] for names in wanted for name in names}
+    runs |= {spec.source.name: grid.runs[spec.source.name] for spec in [*runs.values()] if spec.source}
+    grids = {key: tuple(name for name in names if name in runs) for key, names in grid.grids.items()}
+    return replace(grid, params=params, runs=runs, grids=grids)
 
 
 def stand_in(grid: Grid, name: str, folder: Path) -> None:

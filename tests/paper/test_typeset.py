@@ -8,6 +8,7 @@ import pytest
 
 from dmix.errors import DmixError
 from dmix.paper.typeset import first_error, latex_is_here, made_of, typeset
+from project import ROOT, real_grid
 from rendered import rendered
 
 pytestmark = pytest.mark.skipif(not latex_is_here(), reason="LaTeX is not on this machine")
@@ -36,8 +37,6 @@ def text_of(pdf):
 
 def half(tier):
     """Every second run of a tier: gaps everywhere."""
-    from project import real_grid
-
     return list(real_grid(tier).places)[::2]
 
 
@@ -80,6 +79,21 @@ def test_same_bytes_in_another_folder_and_of_another_state_others(pdf, gappy, tm
     with open(tmp_path / "elsewhere/table1_beside.tex", "a") as stream:
         stream.write("% edited\n")
     assert made_of(gappy.main(), tmp_path / "elsewhere", gappy.files) != stated
+
+
+def test_what_the_guide_shows_compiles(gappy, tmp_path):
+    blocks = re.findall(r"```latex\n(.*?)```", (ROOT / "docs/paper.md").read_text(encoding="utf-8"), re.S)
+    head, _, body = "".join(blocks).replace("show ...", "show.").partition("...\n")
+    shutil.copytree(gappy.folder, tmp_path / "dmix")
+    text = f"\\documentclass{{article}}\n{head}\\begin{{document}}\n{body}\\end{{document}}\n"
+    assert text.count("\\input{dmix/") == 4
+    (tmp_path / "mine.tex").write_text(text)
+    command = ("latexmk", "-norc", "-silent", "-pdf", "-halt-on-error", "mine.tex")
+    done = subprocess.run(command, cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, timeout=300)
+    log = (tmp_path / "mine.log").read_text(errors="replace")
+    assert done.returncode == 0, first_error(log)
+    assert [line for line in complaints(log) if "undefined" in line] == []
+    assert "Table 1:" in text_of(tmp_path / "mine.pdf")
 
 
 def test_an_error_is_told_with_its_log_and_the_old_pdf_stays(gappy, tmp_path):
