@@ -58,6 +58,7 @@ NUMBERS = digest_of(TABLES)
 LEDGER = ledger_digest(GRID)
 LATEX = latex_is_here()
 PAPER = paper_digest(GRID, LATEX)
+PAPER_FILES = ["main.tex", *(["paper.pdf"] if LATEX else [])]
 PUBLISHED = f"{BUILD}/published"
 
 # A failed run is told by its name and reason, once, also where output is quiet.
@@ -79,7 +80,7 @@ rule all:
         [f"{PUBLISHED}/{figure}-{digest}" for figure, digest in FIGURES.items()],
         [f"paper_tables/{TIER}/{figure}.pdf" for figure in FIGURES],
         f"{PUBLISHED}/paper-{PAPER}",
-        f"paper_tables/{TIER}/main.tex",
+        [f"paper_tables/{TIER}/{file}" for file in PAPER_FILES],
 
 
 include: "workflows/rules/data.smk"

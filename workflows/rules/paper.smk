@@ -1,7 +1,6 @@
 # One document of all tables and figures, and its PDF where LaTeX is, below a name with the digest of all their
 # inputs; then copied to its plain name, as tables.
 PAPER_FOLDER = f"{BUILD}/paper-{PAPER}"
-PAPER_FILES = ["main.tex", *(["paper.pdf"] if LATEX else [])]
 
 
 rule typeset:
