@@ -9,20 +9,17 @@ from dmix.export.contents import Contents
 from dmix.grid.expand import Grid
 from dmix.report import escape
 
-LAYOUT = """\
-| place | what |
-|---|---|
-| `frame.csv` | one line per run: axes, settings, state, scores, cost, provenance |
-| `tables/` | every table and figure; `main.tex` and `paper.pdf`, the document with all of them |
-| `page/index.html` | the same to click through, in any browser, without a network |
-| `runs/` | a folder per run: `record.json` (settings, scores, provenance), `history.csv` (its course) |
-| `relations/` | class relations that runs of transfer learning used |
-| `parameters/` | all settings, as dmix reads them |
-| `reference/` | published numbers, deviations from the paper, sources of the data sets |
-| `columns.md` | the meaning, unit and range of every column |
-| `manifest.csv` | size and SHA-256 of every file |
-| `CITATION.cff` | how to cite dmix and the paper |
-"""
+LAYOUT = {
+    "frame.csv": "one line per run: axes, settings, state, scores, cost, provenance",
+    "tables/": "every table and figure; `main.tex` and `paper.pdf`, the document with all of them",
+    "page/": "the same to click through, in any browser, without a network",
+    "runs/": "a folder per run: `record.json` (settings, scores, provenance), `history.csv` (its course)",
+    "relations/": "class relations that runs of transfer learning used",
+    "parameters/": "all settings, as dmix reads them",
+    "reference/": "published numbers, deviations from the paper, sources of the data sets",
+    "columns.md": "the meaning, unit and range of every column",
+    "CITATION.cff": "how to cite dmix and the paper",
+}
 
 
 def readme(grid: Grid, frame: pd.DataFrame, there: Contents, weights: bool) -> str:
@@ -31,12 +28,18 @@ def readme(grid: Grid, frame: pd.DataFrame, there: Contents, weights: bool) -> s
     counts = frame["state"].value_counts()
     states = ", ".join(f"{counts[state]} {state}" for state in sorted(counts.index))
     left_out = [f"- `{name}`: {escape.markdown(why)}" for name, why in there.left_out.items()]
+    layout = [
+        f"| `{place}` | {what} |"
+        for place, what in LAYOUT.items()
+        if any(path.startswith(place) for path in there.files)
+    ]
     parts = [
         f"# Results of dmix, tier {grid.tier}\n\n"
         f'A reproduction of "Decoupled Mixup for Data-efficient Learning", '
         f"{tier.title}, made by dmix {__version__}. {' '.join(tier.note.split())}".rstrip(),
         f"Runs: {states}. Weights are {'in the runs' if weights else 'not in this bundle'}.",
-        LAYOUT.rstrip(),
+        "\n".join(("| place | what |", "|---|---|", *layout)),
+        "`manifest.csv` has the size and SHA-256 of every file.",
         "Left out:\n\n" + "\n".join(left_out) if left_out else "",
         "## Is it whole?\n\n    sha256sum -c --quiet SHA256SUMS     # macOS: shasum -a 256 -c SHA256SUMS",
         "## Go on from here\n\nIn a clone of dmix at the commit that `frame.csv` names, copy `runs/` and "
