@@ -71,10 +71,7 @@ TABLES = {name: table_digest(GRID, name) for name in GRID.tables}
 SETTINGS = {name: settings_digest(GRID, name) for name in GRID.settings_tables}
 NUMBERS = digest_of(TABLES)
 LEDGER = ledger_digest(GRID)
-PAGE = page_digest(
-    GRID,
-    [frame_digest(GRID), LEDGER, *(TABLES | SETTINGS | FIGURES).values()],
-)
+PAGE = page_digest(GRID)
 LATEX = latex_is_here()
 PAPER = paper_digest(GRID, LATEX)
 PAPER_FILES = ["main.tex", *(["paper.pdf"] if LATEX else [])]

@@ -25,7 +25,7 @@ from screenshot import screenshot
 from dmix import PACKAGE
 from dmix.errors import DmixError
 from dmix.files import atomic_write
-from dmix.grid.artefact import figure_digest, frame_digest, table_digest
+from dmix.grid.artefact import figure_digest
 from dmix.grid.code import module_digest
 from dmix.grid.expand import Grid, load_grid
 from dmix.grid.paths import DATA, PAPER, RESULTS, runs_folder
@@ -109,12 +109,6 @@ def _everything(grid: Grid) -> list[str]:
     return list(grid.folders)
 
 
-def _digest_of_page(grid: Grid) -> str:
-    tables = [table_digest(grid, name) for name in grid.tables]
-    figures = [figure_digest(grid, name) for name in grid.figures]
-    return page_digest(grid, [frame_digest(grid), *tables, *figures])
-
-
 def _draw_page(grid: Grid, _: Path) -> bytes:
     page = RESULTS / grid.tier / "report" / "index.html"
     with tempfile.TemporaryDirectory() as place:
@@ -156,7 +150,7 @@ def _figure(name: str) -> Picture:
 PICTURES = {
     "tables.png": Picture(_of_tables, _digest_of_tables, _draw_tables),
     "mixups.png": Picture(_mixing, _digest_of_mixups, _draw_mixups),
-    "page.png": Picture(_everything, _digest_of_page, _draw_page),
+    "page.png": Picture(_everything, page_digest, _draw_page),
     "document.png": Picture(_everything, lambda grid: paper_digest(grid, latex=True), _draw_document),
     "figure2.png": _figure("figure2_left"),
     "figure6.png": _figure("figure6"),

@@ -13,6 +13,7 @@ from dmix import cli
 from dmix.export import state
 from dmix.export.bundle import pack, write_bundle
 from dmix.grid.artefact import figure_digest
+from dmix.page.digest import page_digest
 from dmix.report.frame import load_frame, to_csv
 from project import ROOT, real_grid
 from rendered import narrowed, rendered
@@ -35,6 +36,10 @@ def finished(tmp_path_factory):
     stamps.mkdir(parents=True)
     for name in there.grid.figures:
         (stamps / f"{name}-{figure_digest(there.grid, name)}").touch()
+    (stamps / f"page-{page_digest(there.grid)}").touch()
+    page = root / f"results/{TIER}/report/index.html"
+    page.parent.mkdir()
+    page.write_text("<!doctype html>")
     (there.folder / "main.tex").write_text(there.main(), encoding="utf-8")
     return there
 

@@ -82,11 +82,13 @@ def rendered(
 
 
 def narrowed(tier: str, *tables: str) -> Grid:
-    """Return the grid of a tier with these tables, all figures, and what their runs need."""
+    """Return the grid of a tier with these tables, no figure of another table, and what their runs need."""
     grid = real_grid(tier)
-    params = grid.params.model_copy(update={"tables": {name: grid.params.tables[name] for name in tables}})
+    figures = {name: entry for name, entry in grid.params.figures.items() if entry.table in (None, *tables)}
+    kept = {"tables": {name: grid.params.tables[name] for name in tables}, "figures": figures}
+    params = grid.params.model_copy(update=kept)
     wanted = [grid.table_runs(table) for table in params.tables.values()]
-    wanted += [grid.figure_runs(figure) for figure in grid.figures.values()]
+    wanted += [grid.figure_runs(figure) for figure in params.figures.values()]
     runs = {name: grid.runs[name] for names in wanted for name in names}
     runs |= {spec.source.name: grid.runs[spec.source.name] for spec in [*runs.values()] if spec.source}
     grids = {key: tuple(name for name in names if name in runs) for key, names in grid.grids.items()}

@@ -279,11 +279,14 @@ def test_sixteen_hundred_runs_of_a_hundred_rows_and_sixteen_figures(new_site):
     assert len(page.encode()) * max(1, 1600 / runs) + more_figures < MOST_PAGE_BYTES
 
 
-def test_the_digest_follows_the_parameter_files_and_what_is_shown(new_site):
+def test_the_digest_follows_the_parameter_files_and_what_is_shown(new_site, monkeypatch):
     site = new_site("embedded")
     with inside(site.path):
-        first = page_digest(site.grid, ["a"])
-        assert page_digest(site.grid, ["a"]) == first != page_digest(site.grid, ["b"])
+        first = page_digest(site.grid)
+        assert page_digest(site.grid) == first
+        monkeypatch.setitem(site.grid.folders, next(iter(site.grid.folders)), "another-00000000-00000000")
+        assert page_digest(site.grid) != first
+        monkeypatch.undo()
         file = site.path / "params/tables/table1.yaml"
         file.write_text(f"# one line more\n{file.read_text()}")
-        assert page_digest(site.grid, ["a"]) != first
+        assert page_digest(site.grid) != first

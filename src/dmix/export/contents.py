@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from dmix.grid.expand import Grid, folder
+from dmix.grid.mixed import MixedPaths, evaluated_runs
 from dmix.grid.paths import (
     HISTORY,
     LABELLED,
@@ -63,12 +64,14 @@ def contents(grid: Grid, frame: pd.DataFrame, weights: bool, absent: Mapping[str
     files["frame.csv"] = RESULTS / grid.tier / "frame.csv"
     products = PAPER / grid.tier
     files |= {f"tables/{path.name}": path for path in _products(grid, products) if path.name not in absent}
-    page = RESULTS / grid.tier / "report" / "index.html"
-    if page.is_file():
-        files["page/index.html"] = page
+    files["page/index.html"] = RESULTS / grid.tier / "report" / "index.html"
     done = frame[frame["state"] == DONE]["folder"]
     for place in done:
         files |= {f"runs/{place}/{path.name}": path for path in _of_run(grid, str(place), weights)}
+    for name in evaluated_runs(grid):
+        path = MixedPaths(grid.tier, grid.folders[name]).product
+        if path.exists():
+            files[str(path.relative_to(RESULTS / grid.tier))] = path
     for spec in grid.class_relations.values():
         files |= {f"relations/{folder(spec)}/{path.name}": path for path in _of_relation(grid, folder(spec))}
     unusable = frame[frame["state"].isin([DAMAGED, INVALID])]

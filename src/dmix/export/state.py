@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from dmix.files import write_text
 from dmix.grid.artefact import figure_digest
 from dmix.grid.expand import Grid
 from dmix.grid.paths import PAPER, RECORD, RESULTS, runs_folder
+from dmix.page.digest import page_digest
 from dmix.paper.compose import LEDGER, compose, fragments
 from dmix.paper.typeset import latex_is_here, made_of
 from dmix.report.build import REFERENCE, render
@@ -29,8 +30,8 @@ SHOWN = 5
 def refuse_mixed(grid: Grid, frame: pd.DataFrame) -> None:
     """Refuse to go on unless every rendered file is what the tier's records give today.
 
-    The data frame, the tables and main.tex are rendered again and compared; a figure, which may take minutes,
-    has to be of today's digest and younger than the records that it shows.
+    The data frame, the tables and main.tex are rendered again and compared; a figure and the page, which may
+    take minutes, have to be of today's digest and younger than the records that they show.
 
     Parameters
     ----------
@@ -47,7 +48,7 @@ def refuse_mixed(grid: Grid, frame: pd.DataFrame) -> None:
             f"nothing is exported: of tier {grid.tier}, {', '.join(stale[:SHOWN])}{more} are not what its "
             "records, parameters and code give today",
             f"render them: make reproduce TIER={grid.tier}; or, without training what is missing, dmix "
-            "collect, dmix table NAME, dmix figure NAME and dmix paper",
+            "collect, dmix table NAME, dmix figure NAME, dmix page and dmix paper",
             exit_code=1,
         )
 
@@ -70,6 +71,9 @@ def _stale(grid: Grid, frame: pd.DataFrame) -> Iterator[str]:
         yield str(folder / MAIN)
     elif latex_is_here() and not _pdf_is_current(grid):
         yield str(folder / PDF)
+    page = RESULTS / grid.tier / "report" / "index.html"
+    if not _is_drawn(grid, f"page-{page_digest(grid)}", (page,), grid.runs):
+        yield str(page)
 
 
 def _main_is_current(grid: Grid, folder: Path) -> bool:
@@ -106,13 +110,19 @@ def _first_other(folder: Path, rendered: Callable[[Path], Iterable[Path]]) -> It
 
 
 def _figure_is_current(grid: Grid, name: str) -> bool:
-    stamp = RESULTS / grid.tier / "build" / "published" / f"{name}-{figure_digest(grid, name)}"
     products = [PAPER / grid.tier / f"{name}.{suffix}" for suffix in ("pdf", "png", "csv", "tex", "json")]
+    runs = grid.figure_runs(grid.figures[name])
+    return _is_drawn(grid, f"{name}-{figure_digest(grid, name)}", products, runs)
+
+
+def _is_drawn(grid: Grid, stamp_name: str, products: Collection[Path], runs: Iterable[str]) -> bool:
+    """Return whether products are of today's digest, by their stamp, and younger than `runs`' records."""
+    stamp = RESULTS / grid.tier / "build" / "published" / stamp_name
     if not stamp.exists() or not all(path.is_file() for path in products):
         return False
-    # A figure whose bytes did not change keeps its time, and the stamp alone is new.
+    # A product whose bytes did not change keeps its time, and the stamp alone is new.
     drawn = max(stamp.stat().st_mtime, min(path.stat().st_mtime for path in products))
-    return drawn >= newest(grid, grid.figure_runs(grid.figures[name]))
+    return drawn >= newest(grid, runs)
 
 
 def newest(grid: Grid, names: Iterable[str]) -> float:

@@ -83,6 +83,19 @@ def frame_digest(grid: Grid) -> str:
     return digest_of([[_whereabouts(grid, name) for name in grid.runs], _report_code()])
 
 
+def everything_digest(grid: Grid) -> str:
+    """Return 8 hexadecimal digits over all that frame, tables, figures and ledger depend on."""
+    return digest_of(
+        [
+            frame_digest(grid),
+            {name: table_digest(grid, name) for name in grid.tables},
+            {name: settings_digest(grid, name) for name in grid.settings_tables},
+            {name: figure_digest(grid, name) for name in grid.figures},
+            ledger_digest(grid),
+        ]
+    )
+
+
 def _whereabouts(grid: Grid, name: str) -> list[str]:
     """Return the folder of a run; of one that cannot be trained its name, settings and what it waits for."""
     if name in grid.folders:

@@ -4,14 +4,7 @@ from __future__ import annotations
 
 from dmix import PACKAGE, __version__
 from dmix.files import sha256
-from dmix.grid.artefact import (
-    ROOMS,
-    figure_digest,
-    frame_digest,
-    ledger_digest,
-    settings_digest,
-    table_digest,
-)
+from dmix.grid.artefact import ROOMS, everything_digest
 from dmix.grid.code import closure_in
 from dmix.grid.expand import Grid
 from dmix.grid.spec import digest_of
@@ -29,11 +22,7 @@ def paper_digest(grid: Grid, latex: bool) -> str:
     """
     return digest_of(
         [
-            frame_digest(grid),
-            {name: table_digest(grid, name) for name in grid.tables},
-            {name: figure_digest(grid, name) for name in grid.figures},
-            {name: settings_digest(grid, name) for name in grid.settings_tables},
-            ledger_digest(grid),
+            everything_digest(grid),
             list(closure_in(CODE, (*ROOMS, "paper")).items()),
             {path.name: sha256(path) for path in sorted(TEMPLATES.glob("*.tex"))},
             [__version__, latex],
