@@ -44,12 +44,17 @@ lock: .venv/ready ## compile requirements.lock and constraints-cuda.txt from pyp
 	grep -vE '^(nvidia|cuda|triton)' .venv/pins.txt > requirements.lock
 	grep -E '^(nvidia|cuda|triton)' .venv/pins.txt > constraints-cuda.txt
 
-reproduce: .venv/ready ## run a tier (TIER=embedded) and print its tables beside the published numbers
+reproduce: .venv/ready ## run a tier (TIER=embedded), print Table 1, and say where the rest is
 	@display=$$(test -t 1 && echo "--logger rich" || echo "--quiet rules"); \
 	snakemake --profile workflows/profiles/local $$display --config tier=$(TIER) \
 	    || { echo "The failed runs again: dmix status --tier $(TIER)" >&2; exit 1; }
-	@for table in paper_tables/$(TIER)/table*_beside.txt; do echo; cat "$$table"; done
-	@echo; echo "Files: paper_tables/$(TIER)/ (LaTeX, CSV, Markdown), results/$(TIER)/frame.csv (one line per run)"
+	@echo; cat paper_tables/$(TIER)/table1_beside.txt
+	@echo; echo "The page, with the curves of every run:  results/$(TIER)/report/index.html"
+	@if test -e paper_tables/$(TIER)/paper.pdf; \
+	then echo "The document, all tables and figures:    paper_tables/$(TIER)/paper.pdf"; \
+	else echo "The document, all tables and figures:    paper_tables/$(TIER)/main.tex; for a PDF install LaTeX (docs/paper.md) and repeat"; fi
+	@echo "Each table and figure alone:             paper_tables/$(TIER)/"
+	@echo "One line per run:                        results/$(TIER)/frame.csv"
 
 smoke: .venv/ready ## a few steps of every cell of the grid, and its tables
 	snakemake --profile workflows/profiles/local --quiet rules --config tier=smoke \
