@@ -150,7 +150,7 @@ def parser() -> argparse.ArgumentParser:
     page = add("page", "write the page of a tier, one file: tables, figures, and the curves of every run")
     page.add_argument("--out", type=Path, metavar="FOLDER", help="(default: results/<tier>/report)")
 
-    report = add("report", "render all tables and figures from the records that exist")
+    report = add("report", "render all tables, all figures and the page from the records that exist")
     report.add_argument("--watch", action="store_true", help="go on as records arrive, until Ctrl-C")
 
     paper = add("paper", "write all tables and figures as one LaTeX document, and its PDF where LaTeX is")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,19 @@ def test_only_what_changed_is_rendered_again(here, capsys):
     ]
 
 
+def test_what_shows_runs_in_progress_is_rendered_when_one_gets_further(here):
+    drawn = Drawn(here)
+    products = [replace(product, live=product.name == "second") for product in drawn.products]
+    rendered = Rendered(here, products)
+    rendered.renew()
+    for name in drawn.names:
+        path = RunPaths(here.tier, here.folders[name]).live_history
+        path.parent.mkdir(parents=True)
+        path.write_text("step\n1\n")
+    rendered.renew()
+    assert drawn.times == {"first": 1, "second": 2}
+
+
 def test_another_process_goes_on_from_what_was_rendered(here):
     Rendered(here, Drawn(here).products).renew()
     again = Drawn(here)
@@ -121,7 +135,7 @@ def interrupt(drawn) -> None:
 def test_without_watch_it_renders_once(command, capsys):
     assert command(False).times == {"first": 1, "second": 1}
     last = capsys.readouterr().out.splitlines()[-1]
-    assert last.startswith("paper_tables/toy: 2 tables and figures, from 0 of")
+    assert last.startswith("paper_tables/toy: 2 products, of 0 of")
 
 
 def test_it_renders_as_records_arrive_until_interrupted(command, here):
@@ -139,7 +153,7 @@ def test_every_table_and_figure_is_a_product_with_its_files(tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
     grid = real_grid("embedded")
     found = {product.name: product for kind in report.PRODUCTS for product in kind(grid)}
-    assert found.keys() >= {*grid.tables, *grid.figures}
+    assert found.keys() == {*grid.tables, *grid.settings_tables, *grid.figures, "page"}
     assert len({product.digest for product in found.values()}) == len(found)
     table = found["tableS1"]
     assert table.runs == grid.table_runs(grid.tables["tableS1"])

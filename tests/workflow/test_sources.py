@@ -39,7 +39,7 @@ def missing(project: Project) -> set[str]:
     """Return the names of the runs that a dry run of every record of the tier would train."""
     done = project.snakemake("runs", "-n")
     assert done.returncode == 0, done.stdout + done.stderr
-    return set(re.findall(rf"output: {RUNS}/(\S+)-\w{{8}}-\w{{8}}/record\.json", done.stdout + done.stderr))
+    return set(re.findall(r"(?m)^Job \d+: Train (\S+)$", done.stdout + done.stderr))
 
 
 def change(project: Project, when: dict[str, Any], settings: dict[str, Any]) -> None:

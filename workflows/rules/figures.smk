@@ -20,6 +20,8 @@ for figure, digest in FIGURES.items():
         params:
             figure=figure,
             folder=folder,
+        message:
+            "Draw {params.figure}"
         shell:
             "dmix figure {params.figure} --tier {TIER} --out {params.folder} > /dev/null"
 

@@ -24,6 +24,8 @@ rule page:
     params:
         folder=f"{BUILD}/page-{PAGE}",
         note=GRID.params.tiers[TIER].note,
+    message:
+        "Write the page"
     shell:
         "dmix page --tier {TIER} --out {params.folder} > /dev/null"
 

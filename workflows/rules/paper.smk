@@ -17,6 +17,8 @@ rule typeset:
     localrule: True
     params:
         folder=PAPER_FOLDER,
+    message:
+        "Typeset the paper"
     shell:
         "dmix paper --tier {TIER} --out {params.folder} > /dev/null"
 

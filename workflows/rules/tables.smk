@@ -33,6 +33,8 @@ for table, digest in (TABLES | SETTINGS).items():
         params:
             table=table,
             folder=folder,
+        message:
+            "Render {params.table}"
         shell:
             "dmix table {params.table} --tier {TIER} --out {params.folder} > /dev/null"
 

@@ -20,8 +20,8 @@ SELECTS = "Select jobs to execute..."
 class FinishedLines(logging.Filter):
     """A filter for Snakemake's logger, which tells a line for each finished job whose rule has a message.
 
-    Where output is quiet about rules, Snakemake's own lines about such a job are left out, and those that say
-    how many jobs are started.
+    Where output is quiet about rules, these are the only ones: what Snakemake itself says of finished jobs,
+    and of how many are started, is left out.
 
     Parameters
     ----------
@@ -36,7 +36,6 @@ class FinishedLines(logging.Filter):
         self._records: dict[int, Path] = {}
         self._done = 0
         self._total = 0
-        self._told = False
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Note jobs, tell which finished, and let the record pass."""
@@ -47,11 +46,9 @@ class FinishedLines(logging.Filter):
             self._note(record)
         elif event == "job_finished":
             job = getattr(record, "job_id", -1)
-            self._told = job in self._messages
-            if self._told:
+            if job in self._messages:
                 self._tell(self._line(job))
-        of_it = event in ("job_finished", "progress") and self._told
-        if of_it or event == "job_started" or record.msg == SELECTS:
+        if event in ("job_started", "job_finished", "progress") or record.msg == SELECTS:
             record.quietness = self._rules
         return True
 

@@ -1,4 +1,4 @@
-"""`dmix report`: renders all tables and figures, once or as records arrive."""
+"""`dmix report`: renders all tables, all figures and the page, once or as records arrive."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pathlib import Path
 
 from dmix.errors import DmixError
 from dmix.files import write_text
-from dmix.grid.artefact import figure_digest, table_digest
+from dmix.grid.artefact import figure_digest, frame_digest, ledger_digest, settings_digest, table_digest
 from dmix.grid.damage import Digest, remembered
 from dmix.grid.expand import Grid, load_grid
-from dmix.grid.paths import PAPER, WORK, RunPaths, runs_folder
+from dmix.grid.paths import PAPER, RESULTS, WORK, RunPaths, runs_folder
 from dmix.grid.spec import digest_of
 from dmix.reading import read_json
 from dmix.verbs.common import tell
@@ -30,12 +30,14 @@ class Product:
     ----------
     runs: names of the runs whose records it reads. digest: over all else that it depends on.
     render: writes its files and returns their paths.
+    live: whether it shows the histories of runs in progress too.
     """
 
     name: str
     runs: tuple[str, ...]
     digest: str
     render: Callable[[], Sequence[Path]]
+    live: bool = False
 
 
 def tables(grid: Grid) -> Iterator[Product]:
@@ -50,6 +52,18 @@ def tables(grid: Grid) -> Iterator[Product]:
         yield Product(name, grid.table_runs(table), table_digest(grid, name), draw)
 
 
+def settings(grid: Grid) -> Iterator[Product]:
+    """Yield the tables of settings, which read no record."""
+    from dmix.report.settings_table import render_settings
+
+    for name in grid.settings_tables:
+
+        def draw(name: str = name) -> Sequence[Path]:
+            return render_settings(grid, name, PAPER / grid.tier)
+
+        yield Product(name, (), settings_digest(grid, name), draw)
+
+
 def figures(grid: Grid) -> Iterator[Product]:
     """Yield the figures of the tier."""
     from dmix.plot.render import render
@@ -62,7 +76,21 @@ def figures(grid: Grid) -> Iterator[Product]:
         yield Product(name, grid.figure_runs(figure), figure_digest(grid, name), draw)
 
 
-PRODUCTS: tuple[Callable[[Grid], Iterable[Product]], ...] = (tables, figures)
+def page(grid: Grid) -> Iterator[Product]:
+    """Yield the page of the tier."""
+    from dmix.page.digest import page_digest
+    from dmix.page.render import render
+
+    shown = [product.digest for kind in (tables, settings, figures) for product in kind(grid)]
+    shown += [frame_digest(grid), ledger_digest(grid)]
+
+    def draw() -> Sequence[Path]:
+        return render(grid, RESULTS / grid.tier / "report")
+
+    yield Product("page", tuple(grid.runs), page_digest(grid, shown), draw, live=True)
+
+
+PRODUCTS: tuple[Callable[[Grid], Iterable[Product]], ...] = (tables, settings, figures, page)
 """All that is rendered, in this order: what reads the files of others comes after them."""
 
 
@@ -123,16 +151,19 @@ class Rendered:
         """Return how many products there are, and of how many runs."""
         done = sum(map(self._has_record, self._grid.folders))
         failed = f", {len(self.failed)} of them failed" if self.failed else ""
-        return f"{len(self._products)} tables and figures{failed}, from {done} of {len(self._grid.runs)} runs"
+        return f"{len(self._products)} products{failed}, of {done} of {len(self._grid.runs)} runs"
 
     def _has_record(self, name: str) -> bool:
         folder = self._grid.folders.get(name)
         return folder is not None and RunPaths(self._grid.tier, folder).record.exists()
 
     def _state(self, product: Product, digest: Digest) -> str:
-        """Return a digest of the records of a product, and of all else that it depends on."""
+        """Return a digest of the records that a product reads, and of all else that it depends on."""
         folders = (self._grid.folders.get(name) for name in product.runs)
-        paths = [RunPaths(self._grid.tier, folder).record for folder in folders if folder is not None]
+        runs = [RunPaths(self._grid.tier, folder) for folder in folders if folder is not None]
+        paths = [run.record for run in runs]
+        if product.live:
+            paths += [run.live_history for run in runs]
         return digest_of([product.digest, [digest(path) if path.exists() else "" for path in paths]])
 
     def _is_current(self, name: str, state: str) -> bool:
