@@ -115,6 +115,7 @@ def test_the_layout_of_a_table_is_in_the_figures_of_it(project, before):
     assert changed(project, before, "params.yaml", old, new) == {"small", "forest", "table1"}
 
 
+@pytest.mark.slow
 def test_a_caption_draws_its_figure_alone_and_trains_nothing(project, tmp_path):
     shutil.copytree(project.path, tmp_path / "project", symlinks=True)
     here = Project(tmp_path / "project")

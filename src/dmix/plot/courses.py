@@ -18,7 +18,7 @@ def courses(source: Source) -> pd.DataFrame:
     found = [pd.DataFrame(columns=list(COLUMNS))]
     for run in source.finished().to_dict("records"):
         history = source.history(run["name"]).rename(columns={f"top1_{run['primary']}": "top1"})
-        evaluated = history[history["top1"].notna()]
+        evaluated = history[history["top1"].notna()].astype({"epoch": "int64"})
         found.append(
             evaluated[["epoch", "top1"]].assign(**{key: run[key] for key in (*AXES, "seed")})[list(COLUMNS)]
         )

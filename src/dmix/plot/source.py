@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from dmix.errors import DmixError
 from dmix.grid.expand import Grid
 from dmix.grid.figure import FigureEntry
+from dmix.grid.history import read_rows
 from dmix.grid.mixed import product_of
 from dmix.grid.paths import DATA, HISTORY, RECORD
 from dmix.grid.schema import Params
@@ -85,8 +86,13 @@ class Source:
         return build_table(self.entry.table, frame, table, self.params, self.grid.tier, reported=published)
 
     def history(self, name: str) -> pd.DataFrame:
-        """Return losses and accuracies of a finished run, one row per evaluation."""
-        return pd.read_csv(self.runs_root / self.grid.folders[name] / HISTORY)
+        """Return losses and accuracies of a finished run, one row per evaluation, all of them float64.
+
+        Raises
+        ------
+        DmixError: the file is damaged.
+        """
+        return pd.DataFrame(list(read_rows(self.runs_root / self.grid.folders[name] / HISTORY)))
 
     def mixed(self, name: str) -> MixedAccuracy | None:
         """Return the accuracies of a finished run on mixed test images; None if it was not evaluated.
