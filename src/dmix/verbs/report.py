@@ -11,7 +11,7 @@ from pathlib import Path
 
 from dmix.errors import DmixError
 from dmix.files import write_text
-from dmix.grid.artefact import figure_digest, frame_digest, ledger_digest, settings_digest, table_digest
+from dmix.grid.artefact import figure_digest, settings_digest, table_digest
 from dmix.grid.damage import Digest, remembered
 from dmix.grid.expand import Grid, load_grid
 from dmix.grid.paths import PAPER, RESULTS, WORK, RunPaths, runs_folder
@@ -81,13 +81,10 @@ def page(grid: Grid) -> Iterator[Product]:
     from dmix.page.digest import page_digest
     from dmix.page.render import render
 
-    shown = [product.digest for kind in (tables, settings, figures) for product in kind(grid)]
-    shown += [frame_digest(grid), ledger_digest(grid)]
-
     def draw() -> Sequence[Path]:
         return render(grid, RESULTS / grid.tier / "report")
 
-    yield Product("page", tuple(grid.runs), page_digest(grid, shown), draw, live=True)
+    yield Product("page", tuple(grid.runs), page_digest(grid), draw, live=True)
 
 
 PRODUCTS: tuple[Callable[[Grid], Iterable[Product]], ...] = (tables, settings, figures, page)
