@@ -242,6 +242,8 @@ def kills_of(job: Job, kills: int, rng: random.Random) -> list[str]:
         if text := kill(job, right, nothing, after):
             wrong.append(f"killed after {after:.3f} s: {text}")
     print(f"{job.name}: {kills} kills, {operations} operations, {len(wrong)} wrong", flush=True)
+    for text in wrong:
+        print(text, file=sys.stderr, flush=True)
     return wrong
 
 
@@ -272,11 +274,9 @@ def main() -> int:
             if job in shown:
                 position = shown.index(job)
                 own = options.kills // len(shown) + (position < options.kills % len(shown))
-            wrong += [f"{job.name}: {text}" for text in kills_of(job, own, rng)]
+            wrong += kills_of(job, own, rng)
         print(f"{options.kills} kills of {len(shown)} jobs, {len(wrong)} wrong")
         os.chdir("/")
-    for text in wrong:
-        print(text, file=sys.stderr)
     return 1 if wrong else 0
 
 
