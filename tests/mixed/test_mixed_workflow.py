@@ -43,5 +43,6 @@ def test_evaluations_are_jobs_between_records_and_figures(tmp_path, embedded_dat
     product.unlink()
     assert jobs(project.snakemake(target, "-n")) == set()
     shutil.rmtree(project.path / "results/smoke/build")
+    (project.path / target).unlink()
     assert jobs(project.snakemake(target)) == {f"Evaluate {CUTMIX}"}
     assert product.exists()
