@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import yaml
 
 from dmix import cli
 from dmix.errors import DmixError
@@ -23,31 +22,11 @@ from dmix.job.train import train
 from dmix.mixed.record import Counts, check_weights, is_of_record, read_mixed
 from dmix.plot.render import draw
 from dmix.plot.style import styled
-from project import Project, small_params
+from mixed_project import CUTMIX, FIGURES, MIXUP, RUN, VANILLA, params
+from project import Project
 
-RUN = "supervised/cifar10/resnet18/{}/{}/s0"
-CUTMIX, MIXUP, VANILLA = (
-    RUN.format("cutmix", "dm_ce"),
-    RUN.format("mixup", "mce"),
-    RUN.format("vanilla", "ce"),
-)
 CPU = Options("cpu")
 EVALUATE = ["--mixed", "--tier", "smoke", "--device", "cpu"]
-FIGURES = {
-    "figure2_left": {"use": "mixed_policies"},
-    "figure6": {"use": "mixed_objectives"},
-    "sweep": {"use": "mixed_sweep", "measure": "top1"},
-}
-
-
-def params():
-    """The small grids, with a run without mixing, and the figures of mixed accuracy of one of them."""
-    found = yaml.safe_load(small_params())
-    found["grids"]["cifar10"]["vanilla"] = "ce"
-    common = {"number": "0", "title": "t", "grids": ["cifar10"], "reads": "mixed"}
-    found["figures"] = {name: {**common, **entry} for name, entry in FIGURES.items()}
-    found["figures"]["sweep"]["where"] = {"policy": "cutmix"}
-    return yaml.safe_dump(found, sort_keys=False)
 
 
 @pytest.fixture(scope="module")
