@@ -42,7 +42,7 @@ rule evaluate:
         promise=lambda wc: promise(run_spec(wc)),
         preload="--preload" if config.get("preload") else "",
     message:
-        "Evaluate {params.name} on mixed images"
+        "Evaluate {params.name}"
     shell:
         "exec dmix evaluate {params.name} --mixed --tier {TIER} --attempt {resources.attempt}"
         " --promise {params.promise:q} {params.preload} >>{log} 2>&1"
