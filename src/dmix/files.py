@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from dmix.errors import DmixError
-from dmix.holder import DEAD_AFTER_SECONDS, age
+from dmix.holder import DEAD_AFTER_SECONDS, age, lives, parse
 
 # What may pass by itself: somebody makes room, or a file server answers again.
 _PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN)
@@ -102,7 +102,8 @@ def leftovers(folder: Path, minimum_age: float = 0.0) -> list[Path]:
     Parameters
     ----------
     minimum_age: seconds since a file was last written; 0 only if nobody else writes to `folder`. Processes
-        that wait for a lock in it may come and go: theirs have to be two minutes old in any case.
+        that wait for a lock in it may come and go: theirs are left while they live, or for two minutes if
+        it cannot be told whose they are.
     """
     return [part for part in sorted(folder.glob("*.part")) if _abandoned(part, minimum_age)]
 
@@ -111,6 +112,8 @@ def _abandoned(part: Path, minimum_age: float) -> bool:
     of_a_lock = ".lock." in part.name or part.name.startswith(".clock.")
     limit = max(minimum_age, DEAD_AFTER_SECONDS) if of_a_lock else minimum_age
     try:
+        if of_a_lock and (holder := parse(part.read_bytes())) is not None:
+            return not lives(part, holder)
         return part.is_file() and (limit == 0 or age(part) > limit)
     except FileNotFoundError:
         return False  # its own process was quicker

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
+import subprocess
 import time
 from pathlib import Path
 
@@ -129,6 +131,16 @@ def test_a_sweep_leaves_the_files_of_those_who_wait(tmp_path):
         lay(path, age=1000)
     sweep(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_sweep_removes_what_a_dead_process_was_about_to_lock_with(tmp_path):
+    mine, dead = tmp_path / ".lock.00000001.part", tmp_path / ".lock.00000002.part"
+    mine.write_text(me().text)
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    dead.write_text(dataclasses.replace(me(), pid=gone.pid, born="").text)
+    sweep(tmp_path)
+    assert list(tmp_path.iterdir()) == [mine]
 
 
 def test_the_next_start_sweeps(project: Project):
