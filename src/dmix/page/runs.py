@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dmix.errors import DmixError
 from dmix.grid.damage import Digest
 from dmix.grid.expand import Grid
 from dmix.grid.failure import Failure
-from dmix.grid.paths import HISTORY, RunPaths
+from dmix.grid.history import ACCURACY, read_rows
+from dmix.grid.paths import RunPaths
 from dmix.grid.status import run_status
-from dmix.page.histories import ACCURACY, History, Packed, read_history, thin
+from dmix.page.histories import Curves, Packed, curves_of, thin
 from dmix.record import Record
 from dmix.report.numbers import fixed
 from dmix.report.valid import read_valid
@@ -92,17 +92,13 @@ def _run(grid: Grid, name: str, digest: Digest) -> Run:
     )
 
 
-def _history(paths: RunPaths, record: Record | None) -> History | None:
-    """Return the history of a finished run, or what there is of one that is being trained."""
-    try:
-        return read_history(paths.history if record else paths.work / HISTORY)
-    except DmixError:
-        if record is not None:
-            raise
-        return None  # its process is just writing a row, the next page has it
+def _history(paths: RunPaths, record: Record | None) -> Curves | None:
+    """Return the curves of a finished run, or as far as they are of one in progress."""
+    path = paths.history if record else paths.live_history
+    return curves_of(read_rows(path)) if path.exists() else None
 
 
-def _first_accuracy(history: History | None) -> str:
+def _first_accuracy(history: Curves | None) -> str:
     columns = () if history is None else history.columns
     return next((column for column in columns if column.startswith(ACCURACY)), "")
 
