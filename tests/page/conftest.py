@@ -73,11 +73,11 @@ class Site:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
 
-    def draw_figures(self) -> None:
-        """Write a drawing for every figure of the tier."""
+    def draw_figures(self, most: int = 1000) -> None:
+        """Write drawings for the figures of the tier, `most` of them."""
         folder = self.path / "paper_tables" / self.grid.tier
         folder.mkdir(parents=True, exist_ok=True)
-        for number, (name, entry) in enumerate(self.grid.figures.items()):
+        for number, (name, entry) in enumerate(list(self.grid.figures.items())[:most]):
             picture = Image.new("RGB", (1650, 900), "white")
             pen = ImageDraw.Draw(picture)
             for wave in range(8):

@@ -223,11 +223,8 @@ def test_in_print_tables_are_whole(open_page, kind, width):
     window.emulate_media(media="print")
     tables = window.locator(f"{kind} table")
     assert tables.count() > 0
-    cut = tables.evaluate_all(
-        "(tables, width) => tables.filter((table) => table.getBoundingClientRect().right > width).length",
-        width,
-    )
-    assert cut == 0
+    ends = tables.evaluate_all("(tables) => tables.map((table) => table.getBoundingClientRect().right)")
+    assert max(ends) <= width
     expect(window.locator("nav")).to_be_hidden()
     expect(window.locator("#runs")).to_be_hidden()
     expect(window.locator("#table1 .results")).to_be_visible()

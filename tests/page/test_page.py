@@ -169,6 +169,17 @@ def test_a_run_in_progress_has_its_curve(data):
     assert run["score"] == ""
 
 
+def test_a_damaged_history_of_a_run_in_progress_is_told(new_site):
+    site = new_site("smoke")
+    name = next(iter(site.grid.runs))
+    site.work(name, "checkpoint.pt", "")
+    site.work(name, "history.csv", "epoch,step,loss\n1,20,much\n")
+    _, run = run_of(data_of(site.render()), name)
+    assert (run["state"], run["grid"]) == ("stopped", -1)
+    assert "no curve: " in run["detail"]
+    assert "history.csv:2" in run["detail"]
+
+
 def test_what_is_under_way_is_listed(page, data):
     _, run = run_of(data, RUNNING)
     assert run["state"] == "running"
@@ -220,17 +231,17 @@ def test_figures_that_are_not_drawn_are_listed(site, page):
 
 def test_a_figure_is_shown_with_its_words(new_site):
     site = new_site("embedded")
-    site.draw_figures()
+    site.draw_figures(2)
     page = site.render()
-    assert page.count('<img src="data:image/webp;base64,') == len(site.grid.figures)
-    assert page.count('alt="Waves."') == len(site.grid.figures)
+    assert page.count('<img src="data:image/webp;base64,') == 2
+    assert page.count('alt="Waves."') == 2
     assert "n = 3." in page
     assert FOREIGN not in page
 
 
 def test_a_figure_without_words_is_refused(new_site):
     site = new_site("embedded")
-    site.draw_figures()
+    site.draw_figures(2)
     name = next(iter(site.grid.figures))
     (site.path / "paper_tables/embedded" / f"{name}.json").write_text("{}")
     with pytest.raises(DmixError, match=f"{name}.json has no"):

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dmix.errors import DmixError
 from dmix.grid.damage import Digest
 from dmix.grid.expand import Grid
 from dmix.grid.failure import Failure
@@ -70,7 +71,8 @@ def _run(grid: Grid, name: str, digest: Digest) -> Run:
         record, problem = read_valid(paths.record, spec)
         if record is None:
             state, detail = "invalid", problem
-    history = _history(paths, record) if folder and state not in ("invalid", "damaged") else None
+    history, problem = _history(paths, record) if folder else (None, "")
+    detail = "; ".join(filter(None, (detail, problem)))
     primary = f"{ACCURACY}{record.primary}" if record else _first_accuracy(history)
     return Run(
         name=name,
@@ -92,10 +94,13 @@ def _run(grid: Grid, name: str, digest: Digest) -> Run:
     )
 
 
-def _history(paths: RunPaths, record: Record | None) -> Curves | None:
-    """Return the curves of a finished run, or as far as they are of one in progress."""
+def _history(paths: RunPaths, record: Record | None) -> tuple[Curves | None, str]:
+    """Return the curves of a finished run, or of one in progress as far as they are, and what is wrong."""
     path = paths.history if record else paths.live_history
-    return curves_of(read_rows(path)) if path.exists() else None
+    try:
+        return curves_of(read_rows(path)) if path.exists() else None, ""
+    except DmixError as error:
+        return None, f"no curve: {error.message}"
 
 
 def _first_accuracy(history: Curves | None) -> str:
