@@ -17,6 +17,7 @@ from PIL import Image, ImageDraw
 
 from dmix.grid.expand import Grid, load_grid
 from dmix.grid.paths import RunPaths
+from dmix.grid.progress import Progress
 from dmix.holder import me
 from dmix.page.render import render
 from dmix.reading import SEAL, seal
@@ -72,11 +73,11 @@ class Site:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
 
-    def draw_figures(self) -> None:
-        """Write a drawing for every figure of the tier."""
+    def draw_figures(self, most: int = 1000) -> None:
+        """Write drawings for the figures of the tier, `most` of them."""
         folder = self.path / "paper_tables" / self.grid.tier
         folder.mkdir(parents=True, exist_ok=True)
-        for number, (name, entry) in enumerate(self.grid.figures.items()):
+        for number, (name, entry) in enumerate(list(self.grid.figures.items())[:most]):
             picture = Image.new("RGB", (1650, 900), "white")
             pen = ImageDraw.Draw(picture)
             for wave in range(8):
@@ -144,11 +145,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
             FAILED, "failure.txt", f"ValueError: {FOREIGN}\n  at dmix/x.py:1 in step\n  log: work/log.txt"
         )
         made.work(FAILED, "log.txt", f"\x1b[31m{FOREIGN}\x1b[0m\nthe last line\n")
-        made.work(STOPPED, "history.csv", invented_history(rng, 4) + "5,1950,0.1,0.3")
+        made.work(STOPPED, "history.csv", invented_history(rng, 4))
         made.work(STOPPED, "checkpoint.pt", "")
         made.work(RUNNING, "lock", me().text)
         made.work(RUNNING, "history.csv", invented_history(rng, 1))
-        progress = {"step": 12, "total": 168, "loss": 2.5, "seconds_left": 90.0, "host": "vm"}
-        made.work(RUNNING, "progress.json", json.dumps(progress))
+        progress = Progress(step=12, total=168, loss=2.5, seconds_left=7200.0, host="vm", pid=1)
+        made.work(RUNNING, "progress.json", progress.model_dump_json())
     made.render()
     return made

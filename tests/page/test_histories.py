@@ -4,14 +4,13 @@ from itertools import pairwise
 
 import pytest
 
-from dmix.errors import DmixError
-from dmix.page.histories import History, read_history, thin
+from dmix.page.histories import Curves, curves_of, thin
 from dmix.page.packing import unpack
 
 
 def history(accuracies, unit="epoch"):
     at = tuple(range(1, len(accuracies) + 1))
-    return History(unit, at, {"loss": tuple(1 / place for place in at), "top1_model": tuple(accuracies)})
+    return Curves(unit, at, {"loss": tuple(1 / place for place in at), "top1_model": tuple(accuracies)})
 
 
 def rows(packed):
@@ -20,34 +19,24 @@ def rows(packed):
     return at, unpack(packed.text, len(packed.columns), len(at))
 
 
-def test_a_finished_history(tmp_path):
-    path = tmp_path / "history.csv"
-    path.write_text("epoch,step,lr,loss,mixed,top1_model\n1,20,0.1,2.5,nan,\n2,40,0.1,inf,1.25,10.0\n")
-    found = read_history(path)
+def test_rows_become_columns():
+    found = curves_of(
+        [
+            {"epoch": 1.0, "step": 20.0, "lr": 0.1, "loss": 2.5, "mixed": float("nan")},
+            {"epoch": 2.0, "step": 40.0, "lr": 0.1, "loss": float("inf"), "mixed": 1.25, "top1_model": 10.0},
+        ]
+    )
     assert (found.unit, found.at) == ("epoch", (1, 2))
     assert found.columns == {"loss": (2.5, None), "mixed": (None, 1.25), "top1_model": (None, 10.0)}
 
 
-def test_the_line_that_is_being_written_is_left_out(tmp_path):
-    path = tmp_path / "history.csv"
-    path.write_text("step,lr,loss,top1_clean\n1,0.1,2.5,7.2\n151,0.1,0.6")
-    assert (read_history(path).unit, read_history(path).at) == ("step", (1,))
+def test_recipes_that_count_steps_have_steps():
+    found = curves_of([{"step": 1.0, "loss": 2.5}, {"step": 151.0, "loss": 0.5}])
+    assert (found.unit, found.at) == ("step", (1, 151))
 
 
-@pytest.mark.parametrize("text", ["", "step,lr,loss\n", "step,lr,loss"])
-def test_no_row_yet(tmp_path, text):
-    path = tmp_path / "history.csv"
-    assert read_history(path) is None
-    path.write_text(text)
-    assert read_history(path) is None
-
-
-@pytest.mark.parametrize("row", ["one,0.1,2.5", "1,0.1,much", "1"])
-def test_what_is_no_number_is_refused(tmp_path, row):
-    path = tmp_path / "history.csv"
-    path.write_text(f"step,lr,loss\n{row}\n")
-    with pytest.raises(DmixError, match="is not a history"):
-        read_history(path)
+def test_no_row_yet():
+    assert curves_of([]) is None
 
 
 def test_a_hundred_rows_stay_as_they_are():

@@ -1,28 +1,23 @@
-"""Reads the history of a run, finished or in progress, and thins it for the page."""
+"""Turns the history of a run into curves, and thins it for the page."""
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from dmix.errors import DmixError
+from dmix.grid.history import ACCURACY, Row, columns
 from dmix.page.packing import Column, decimals_for, pack
-from dmix.reading import read_text
 
 MOST_ROWS = 100
 LAST_ROWS = 10
-ACCURACY = "top1_"
 ACCURACY_DECIMALS = 2
 DERIVED = ("epoch", "step", "lr")
 """Columns of history.csv that are no curves: the places, and what the schedule says already."""
 
 
 @dataclass(frozen=True)
-class History:
+class Curves:
     """The curves of one run.
 
     Attributes
@@ -51,31 +46,20 @@ class Packed:
     text: str
 
 
-def read_history(path: Path) -> History | None:
-    """Return the history in a file, or None where there is no file or no whole row yet.
-
-    A last line without its end, of a run that is being trained, is left out.
-
-    Raises
-    ------
-    DmixError: a number is none, or the file cannot be read.
-    """
-    if not path.exists():
-        return None
-    whole, _, _ = read_text(path).rpartition("\n")
-    rows = list(csv.DictReader(io.StringIO(whole)))
+def curves_of(rows: Sequence[Row]) -> Curves | None:
+    """Return the rows of a history column by column, or None where there is no row yet."""
     if not rows:
         return None
     unit = "epoch" if "epoch" in rows[0] else "step"
-    try:
-        at = tuple(int(row[unit]) for row in rows)
-        columns = {name: tuple(_number(row[name]) for row in rows) for name in rows[0] if name not in DERIVED}
-    except (KeyError, TypeError, ValueError) as error:
-        raise DmixError(f"{path} is not a history: {error}", "delete it; the next run writes it") from error
-    return History(unit, at, columns)
+    names = [name for name in columns(rows) if name not in DERIVED]
+    return Curves(
+        unit,
+        tuple(int(row[unit]) for row in rows),
+        {name: tuple(_finite(row.get(name)) for row in rows) for name in names},
+    )
 
 
-def thin(history: History, primary: str) -> Packed:
+def thin(history: Curves, primary: str) -> Packed:
     """Return at most `MOST_ROWS` rows: the first, the best, the last ten, and others at even distances.
 
     Of a longer history, rows with the accuracy `primary` go before those without.
@@ -113,9 +97,5 @@ def _rounded(name: str, column: Sequence[float | None]) -> tuple[Column, int]:
     return column, ACCURACY_DECIMALS if name.startswith(ACCURACY) else decimals_for(column)
 
 
-def _number(text: str | None) -> float | None:
-    """Return a number, or None for an empty field, NaN and the infinities."""
-    if text is None:
-        raise ValueError("a row is too short")
-    value = float(text) if text else math.nan
-    return value if math.isfinite(value) else None
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None

@@ -32,6 +32,8 @@ TEMPLATES = Path(__file__).with_name("templates")
 SCRIPTS = ("decode.js", "chart.js", "panel.js", "page.js")
 STYLE = "page.css"
 INDEX = "index.html"
+WIDE_COLUMNS = 10
+"""A table with more columns is printed across."""
 
 
 def render(grid: Grid, out_dir: Path, reference: Path = REFERENCE, paper: Path = PAPER) -> list[Path]:
@@ -67,6 +69,7 @@ def render(grid: Grid, out_dir: Path, reference: Path = REFERENCE, paper: Path =
         style=Markup(style),  # noqa: S704 (of this package)
         script=Markup(script),  # noqa: S704
         policy=content_policy(style, script),
+        wide=WIDE_COLUMNS,
         most_rows=MOST_ROWS,
         last_rows=LAST_ROWS,
         version=__version__,

@@ -11,9 +11,10 @@ from dmix.errors import DmixError
 from dmix.grid.damage import Digest
 from dmix.grid.expand import Grid
 from dmix.grid.failure import Failure
-from dmix.grid.paths import HISTORY, RunPaths
+from dmix.grid.history import ACCURACY, read_rows
+from dmix.grid.paths import RunPaths
 from dmix.grid.status import run_status
-from dmix.page.histories import ACCURACY, History, Packed, read_history, thin
+from dmix.page.histories import Curves, Packed, curves_of, thin
 from dmix.record import Record
 from dmix.report.numbers import fixed
 from dmix.report.valid import read_valid
@@ -70,7 +71,8 @@ def _run(grid: Grid, name: str, digest: Digest) -> Run:
         record, problem = read_valid(paths.record, spec)
         if record is None:
             state, detail = "invalid", problem
-    history = _history(paths, record) if folder and state not in ("invalid", "damaged") else None
+    history, problem = _history(paths, record) if folder else (None, "")
+    detail = "; ".join(filter(None, (detail, problem)))
     primary = f"{ACCURACY}{record.primary}" if record else _first_accuracy(history)
     return Run(
         name=name,
@@ -92,17 +94,16 @@ def _run(grid: Grid, name: str, digest: Digest) -> Run:
     )
 
 
-def _history(paths: RunPaths, record: Record | None) -> History | None:
-    """Return the history of a finished run, or what there is of one that is being trained."""
+def _history(paths: RunPaths, record: Record | None) -> tuple[Curves | None, str]:
+    """Return the curves of a finished run, or of one in progress as far as they are, and what is wrong."""
+    path = paths.history if record else paths.live_history
     try:
-        return read_history(paths.history if record else paths.work / HISTORY)
-    except DmixError:
-        if record is not None:
-            raise
-        return None  # its process is just writing a row, the next page has it
+        return curves_of(read_rows(path)) if path.exists() else None, ""
+    except DmixError as error:
+        return None, f"no curve: {error.message}"
 
 
-def _first_accuracy(history: History | None) -> str:
+def _first_accuracy(history: Curves | None) -> str:
     columns = () if history is None else history.columns
     return next((column for column in columns if column.startswith(ACCURACY)), "")
 
