@@ -47,22 +47,51 @@ def look_without_color(line: Line2D) -> tuple:
 
 
 def told_by_color_alone(axes: Axes) -> list[tuple[str, str]]:
-    """Pairs of series that differ in colour, and in nothing else: neither look nor a label of their own."""
+    """Pairs of lines that differ in colour, and in nothing else: neither look nor a label of their own.
+
+    A line without a name counts unless it is grey or has the colour of one with a name.
+    Rows of a dot plot have their labels on the axis.
+    """
     written = {text.get_text() for text in axes.texts}
+    named = series(axes)
+    colors = {to_rgb(line.get_color()) for _, line in named}
+    own = [(str(line.get_label()), line) for line in axes.get_lines() if _is_own(line, colors)]
     return [
         (name, other)
-        for (name, one), (other, two) in combinations(series(axes), 2)
+        for (name, one), (other, two) in combinations([*named, *own], 2)
         if to_rgb(one.get_color()) != to_rgb(two.get_color())
         and look_without_color(one) == look_without_color(two)
         and not {name, other} <= written
+        and not _in_named_rows(axes, one, two)
     ]
 
 
-def unnamed_colors(axes: Axes) -> set[tuple[float, ...]]:
-    """Colours, but for greys, of lines that no form has named and that no named line has."""
-    named = {to_rgb(line.get_color()) for _, line in series(axes)}
-    colors = {to_rgb(line.get_color()) for line in axes.get_lines()} - named
-    return {color for color in colors if max(color) - min(color) > GREYS}
+def _in_named_rows(axes: Axes, one: Line2D, other: Line2D) -> bool:
+    """Whether each stands in a row, or column, of its own that is named in words on the axis."""
+    for axis, data in ((axes.yaxis, Line2D.get_ydata), (axes.xaxis, Line2D.get_xdata)):
+        at = list(axis.get_majorticklocs())
+        # Of the formatter, because panels with a shared axis do not write their labels.
+        names = dict(zip(at, axis.get_major_formatter().format_ticks(at), strict=True))
+        words = {at: name for at, name in names.items() if name and not is_number(name)}
+        rows = [_row(data(line), words) for line in (one, other)]
+        if None not in rows and rows[0] != rows[1]:
+            return True
+    return False
+
+
+def is_number(text: str) -> bool:
+    return re.fullmatch(r"[-\u2212+]?\d+(\.\d+)?", text) is not None
+
+
+def _row(values, names: dict[float, str]) -> str | None:
+    """The name within half a row of all values, if there is one."""
+    near = {name for at, name in names.items() for value in values if abs(value - at) < 0.5}
+    return near.pop() if len(near) == 1 else None
+
+
+def _is_own(line: Line2D, named: set[tuple[float, ...]]) -> bool:
+    color = to_rgb(line.get_color())
+    return color not in named and max(color) - min(color) > GREYS and len(line.get_xdata()) > 0
 
 
 def texts(figure: Figure) -> list[Text]:

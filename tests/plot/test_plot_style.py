@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import matplotlib as mpl
 import pytest
+from matplotlib.figure import Figure
 
 from dmix.plot.style import BLACK, BROKEN, DOTTED, GREY, LOOKS, SOLID, looks_of, strokes_of, styled
-from drawn import contrast_on_white
+from drawn import contrast_on_white, told_by_color_alone
 from project import real_grid
 
 MIXING = (
@@ -58,3 +59,16 @@ def test_a_users_own_settings_do_not_change_a_figure():
     with mpl.rc_context({"font.family": "monospace", "lines.linewidth": 9.0}), styled():
         assert mpl.rcParams["font.family"] == ["STIXGeneral"]
         assert mpl.rcParams["lines.linewidth"] == 1.1
+
+
+def test_lines_that_differ_in_colour_alone_are_found():
+    axes = Figure().subplots()
+    axes.plot([0, 1], [0, 1], color="red", label="one")
+    axes.plot([0, 1], [1, 0], color="blue", label="other")
+    axes.plot([0, 1], [1, 2], color="green")
+    axes.plot([0, 1], [1, 2], color="blue", linestyle="--", label="third")
+    found = told_by_color_alone(axes)
+    assert found == [("one", "other"), ("one", "_child2"), ("other", "_child2")]
+    axes.text(0, 0, "one")
+    axes.text(1, 1, "other")
+    assert ("one", "other") not in told_by_color_alone(axes)
