@@ -248,7 +248,7 @@ def test_figure_2_has_the_numbers_of_the_files(evaluated):
     fills = [line.get_markerfacecolor() for line in axis.lines if line.get_marker() == "o"]
     assert fills[0] == "white" != fills[1]
     assert found.data["top1"].tolist() == [mixup.top1_percent, cutmix.top1_percent]
-    assert "4 of 6 runs are not there yet." in found.says
+    assert found.says == "Seeds: 1. 3 of 7 runs are finished."
     assert f"CutMix with DM(CE) {cutmix.top1_percent:.2f}" in found.alt
 
 
@@ -288,7 +288,15 @@ def test_figures_without_any_evaluation_are_drawn_empty(grid):
     for name in FIGURES:
         found = drawn(grid, name)
         assert found.data.empty
-        assert found.says == "No run is evaluated yet."
+        assert found.says.startswith("No run is evaluated yet.")
+
+
+def test_finished_runs_that_are_not_evaluated_are_told(evaluated):
+    product(evaluated, MIXUP).unlink()
+    assert drawn(evaluated, "figure2_left").says.startswith(
+        "Seeds: 1. 1 of 2 finished runs are not evaluated"
+    )
+    assert drawn(evaluated, "figure6").says.startswith("Seeds: 1. 1 of 3 finished runs are not evaluated")
 
 
 def test_a_figure_refuses_a_damaged_file_by_name(evaluated):

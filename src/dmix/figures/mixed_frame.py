@@ -41,7 +41,7 @@ def over_lam(source: Source, mixing: str) -> pd.DataFrame:
 
 
 def seeds_and_gaps(source: Source, data: pd.DataFrame, mixing: str = "") -> str:
-    """Return the numbers of seeds and of runs that are missing, as sentences for the caption.
+    """Return the numbers of seeds and of finished runs that are not evaluated, as sentences for the caption.
 
     Parameters
     ----------
@@ -49,10 +49,10 @@ def seeds_and_gaps(source: Source, data: pd.DataFrame, mixing: str = "") -> str:
     """
     if data.empty:
         return "No run is evaluated yet."
-    names = [name for name in source.runs if mixing != OWN or _mixes(source, name)]
+    names = [name for name in source.finished()["name"] if mixing != OWN or _mixes(source, name)]
     there = {tuple(run) for run in data[RUN].to_numpy().tolist()}
     missing = sum(tuple(_run(source, name)) not in there for name in names)
-    gaps = f" {missing} of {len(names)} runs are not there yet." if missing else ""
+    gaps = f" {missing} of {len(names)} finished runs are not evaluated yet." if missing else ""
     return f"Seeds: {data['seed'].nunique()}.{gaps}"
 
 
