@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -10,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dmix.errors import DmixError
 from dmix.files import write_text
-from dmix.reading import as_model, read_json
+from dmix.reading import SEAL, as_model, read_json, seal
 from dmix.record import Hardware
 
 
@@ -38,18 +39,25 @@ class Relation(BaseModel):
     hardware: Hardware
     matrix_sha256: str = Field(description="of the matrix file")
     init_sha256: str = Field(description="of the pre-trained weights file")
+    record_sha256: str | None = Field(
+        default=None, description="of the fields above; older records have none"
+    )
 
     def write(self, path: Path) -> None:
         """Write the record as JSON to `path`, atomically."""
-        write_text(path, self.model_dump_json(indent=1) + "\n")
+        values = self.model_dump(mode="json")
+        values[SEAL] = seal(values)
+        write_text(path, json.dumps(values, indent=1) + "\n")
 
 
 def read_relation(path: Path) -> Relation | None:
-    """Return the record at `path`, or None if it is missing or does not follow the schema.
+    """Return the record at `path`, or None if it is missing, edited or does not follow the schema.
 
     Neither is an error: the class relation is then learned again, in minutes.
     """
     try:
-        return as_model(Relation, read_json(path))
+        values = read_json(path)
+        found = as_model(Relation, values)
     except (DmixError, ValidationError):
         return None
+    return found if found.record_sha256 in (None, seal(values)) else None

@@ -236,6 +236,7 @@ def test_content_that_is_not_as_it_should_be_is_named(tmp_path, changes, message
     assert re.fullmatch(rf"remove \S+/stanford_cars, then {IMPORT}", caught.value.way_out)
 
 
+@pytest.mark.slow
 def test_a_file_cut_anywhere_is_one_clear_error(tmp_path):
     content = merged()
     folder = write_merged(tmp_path, content)

@@ -53,7 +53,6 @@ def test_nothing_else_gives_names():
     allowed = {
         "files.py",
         "lock.py",  # a lock has a meaning only while its process lives
-        "job/watch.py",  # progress, which may get lost
         "job/live.py",  # the history of a run in progress, which is written again with the next row
         "job/helper.py",  # a socket
         "export/bundle.py",  # whole folders

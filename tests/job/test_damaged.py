@@ -72,6 +72,7 @@ def test_a_damaged_run_is_refused_until_its_record_is_deleted(grid, paths):
     assert train(grid, NAME, CPU) == 0
 
 
+@pytest.mark.slow
 def test_the_workflow_does_not_take_a_damaged_run_for_done(home, grid, paths):
     whole = paths.weights.read_bytes()
     flip(paths.weights)

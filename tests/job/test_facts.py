@@ -42,6 +42,7 @@ def fresh():
         noted.cache_clear()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [(), ("--preload",)], ids=["alone", "forked"])
 def test_a_checkout_while_a_run_trains_changes_no_record(project: Project, how):
     commit = checkout(project.path)

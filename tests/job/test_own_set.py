@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 
+import pytest
 import safetensors.numpy
 
 from own_set import ENTRY, NAME, params, write
 from project import Project
 
 
+@pytest.mark.slow
 def test_a_class_folder_set_is_trained_with_the_stem_of_its_recipe(tmp_path):
     project = Project.create(tmp_path / "project", params=params(ENTRY[:-1] + ", edition: real}"))
     write(project.path / "data/real/pets")
@@ -24,6 +26,7 @@ def test_a_class_folder_set_is_trained_with_the_stem_of_its_recipe(tmp_path):
     }
 
 
+@pytest.mark.slow
 def test_the_workflow_of_a_small_tier_goes_on_without_it(tmp_path, embedded_data):
     project = Project.create(tmp_path / "project", embedded_data, params())
     planned = project.planned()

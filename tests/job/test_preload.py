@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 import time
 
+import pytest
+
 from dmix.record import read_record
 from job.conftest import NAME
 from project import Project
@@ -12,6 +14,7 @@ from project import Project
 TRAIN = ("dmix", "train", NAME, "--tier", "smoke", "--device", "cpu")
 
 
+@pytest.mark.slow
 def test_the_record_is_that_of_an_unpacked_run(project: Project):
     path = project.path / "results/smoke/runs" / project.folder(NAME) / "record.json"
     records = []
@@ -31,6 +34,7 @@ def test_the_record_is_that_of_an_unpacked_run(project: Project):
     )
 
 
+@pytest.mark.slow
 def test_status_and_message_of_a_failure_come_through(project: Project):
     done = project.run("dmix", "train", NAME, "--tier", "full", "--device", "cpu", "--preload")
     assert done.returncode == 2
@@ -49,6 +53,7 @@ def test_a_signal_reaches_the_run(long_project: Project):
     assert "SIGTERM: stopped at step" in output
 
 
+@pytest.mark.slow
 def test_a_run_whose_client_dies_saves_and_stops(long_project: Project):
     process = long_project.start(*TRAIN, "--preload", "--checkpoint-seconds", "0")
     work = long_project.path / "work/smoke" / long_project.folder(NAME)

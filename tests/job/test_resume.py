@@ -85,6 +85,7 @@ def assert_begins(path: Path, reference: Reference, saved: int) -> None:
     assert len(shown) - 1 >= sum(int(row.split(",")[1]) <= saved for row in rows[1:])
 
 
+@pytest.mark.slow
 def test_killed_at_five_random_steps(long_project: Project, reference):
     seed = int(os.environ.get("DMIX_TEST_SEED", time.time_ns() % 2**32))
     steps = sorted(random.Random(seed).sample(range(1, 225), 5))

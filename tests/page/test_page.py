@@ -295,6 +295,7 @@ def test_nothing_trained_yet(new_site):
     assert "NaN" not in page
 
 
+@pytest.mark.slow
 def test_sixteen_hundred_runs_of_a_hundred_rows_and_all_figures(new_site):
     site = new_site("full")
     rng = np.random.default_rng(0)

@@ -74,6 +74,7 @@ def changed(project: Project, before: dict[str, str], file: str, old: str, new: 
     return {name for name in before if before[name] != after[name]}
 
 
+@pytest.mark.slow
 def test_two_processes_write_equal_bytes(project, tmp_path):
     for folder, figures in ((tmp_path / "one", FIGURES), (tmp_path / "other", FIGURES[::-1])):
         done = project.run(sys.executable, "-c", DRAW.format(folder=str(folder), figures=figures))
