@@ -24,6 +24,7 @@ def cut_down(grids: Mapping[str, Mapping[str, Any]], tables: list[str], folder: 
     params = real_params()
     params["grids"] = {name: {**params["grids"][name], **changes} for name, changes in grids.items()}
     params["tables"] = {name: params["tables"][name] for name in tables}
+    params["settings_tables"], params["figures"] = {}, {}
     del params["tiers"]["smoke"]["narrow"]
     for name, tier in params["tiers"].items():
         for key in ("omit", "narrow", "overrides") if name != "smoke" else ():
