@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 from dmix import __version__
 
@@ -29,15 +28,32 @@ def parser() -> argparse.ArgumentParser:
             sub.add_argument("--tier", default="embedded", help="scale to run at (default: embedded)")
         return sub
 
-    attempt: dict[str, Any] = {
-        "type": int,
-        "default": 1,
-        "metavar": "N",
-        "help": "how often the workflow has started this job; one that was refused is refused again at once",
-    }
+    def job(sub: argparse.ArgumentParser) -> None:
+        """Add the options of everything that the workflow submits."""
+        sub.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
+        sub.add_argument("--promise", help="what the workflow submitted this job for; refused if it changed")
+        sub.add_argument(
+            "--attempt",
+            type=int,
+            default=1,
+            metavar="N",
+            help="how often the workflow has started this job; one that was refused is refused again at once",
+        )
+
+    def job_on_images(sub: argparse.ArgumentParser) -> None:
+        """Add the options of jobs that read images and can be forked from the preloaded helper."""
+        job(sub)
+        sub.add_argument(
+            "--workers",
+            type=int,
+            metavar="N",
+            help="processes that decode image files (default: 0 on a CPU; all cores, at most 16, on a GPU)",
+        )
+        sub.add_argument("--preload", action="store_true", help="fork from a helper that has torch imported")
+
     train = add("train", "train one run to its record; a finished one returns at once")
     train.add_argument("name", help="a run, such as supervised/cifar10/resnet18/cutmix/dm_ce/s0")
-    train.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
+    job_on_images(train)
     train.add_argument(
         "--checkpoint-seconds",
         type=float,
@@ -45,43 +61,23 @@ def parser() -> argparse.ArgumentParser:
         metavar="S",
         help="save resume state this often (default: 60; 0: after every step)",
     )
-    train.add_argument(
-        "--workers",
-        type=int,
-        metavar="N",
-        help="processes that decode image files (default: 0 on a CPU; all cores, at most 16, on a GPU)",
-    )
-    train.add_argument("--promise", help="what the workflow submitted this job for; refused if it changed")
-    train.add_argument("--attempt", **attempt)
     train.add_argument("--tensorboard", type=Path, metavar="FOLDER", help="also write event files")
-    train.add_argument("--preload", action="store_true", help="fork from a helper that has torch imported")
 
     relate = add("relate", "learn the class relation of pretraining and data set that Co-Tuning needs")
     relate.add_argument("name", help="a class relation; dmix train names a missing one")
-    relate.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
-    relate.add_argument("--promise", help="what the workflow submitted this job for; refused if it changed")
-    relate.add_argument("--attempt", **attempt)
+    job(relate)
 
     evaluate = add(
         "evaluate", "measure the accuracy of a finished run on mixed test images, from its weights"
     )
     evaluate.add_argument("name", help="a supervised run that is finished")
+    job_on_images(evaluate)
     evaluate.add_argument(
         "--mixed",
         action="store_true",
         required=True,
         help="on mixed images (Figures 2 and 6); unmixed ones are evaluated in training",
     )
-    evaluate.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
-    evaluate.add_argument(
-        "--workers",
-        type=int,
-        metavar="N",
-        help="processes that decode image files (default: 0 on a CPU; all cores, at most 16, on a GPU)",
-    )
-    evaluate.add_argument("--promise", help="what the workflow submitted this job for; refused if it changed")
-    evaluate.add_argument("--attempt", **attempt)
-    evaluate.add_argument("--preload", action="store_true", help="fork from a helper that has torch imported")
 
     resolve = add("resolve", "print a run's settings, and which line of which file set each")
     resolve.add_argument("name")

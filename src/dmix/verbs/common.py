@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+import argparse
 import difflib
 
 from dmix.errors import DmixError
-from dmix.grid.expand import Grid
+from dmix.grid.expand import Grid, load_grid
+from dmix.grid.promise import check
+from dmix.job.versions import noted
 
 
 def tell(line: str) -> None:
     """Print a line and flush, because the next one may be an hour away."""
     print(line, flush=True)
+
+
+def grid_of_job(options: argparse.Namespace) -> Grid:
+    """Return the grid of a job on one run, after checking its promise, its name and what the run needs.
+
+    Also notes commit and versions, which a record states as they were at the start of its process.
+    """
+    grid = load_grid(options.tier, every_tier=not options.promise)
+    if options.promise:
+        check(grid, options.name, options.promise)
+    known_run(grid, options.name)
+    ready_run(grid, options.name)
+    noted()
+    return grid
 
 
 def known_run(grid: Grid, name: str) -> None:

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from dmix.grid.expand import load_grid
-from dmix.grid.promise import check
 from dmix.job.recorded import recorded
-from dmix.job.versions import noted
-from dmix.verbs.common import known_run, ready_run
+from dmix.verbs.common import grid_of_job
 
 
 def run(options: argparse.Namespace) -> int:
@@ -18,12 +15,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    grid = load_grid(options.tier, every_tier=not options.promise)
-    if options.promise:
-        check(grid, options.name, options.promise)
-    known_run(grid, options.name)
-    ready_run(grid, options.name)
-    noted()
+    grid = grid_of_job(options)
     from dmix.job.mixed_accuracy import evaluate_mixed
     from dmix.job.options import Options
 
