@@ -39,6 +39,13 @@ def monkeypatch_module():
         yield patch
 
 
+@pytest.fixture(autouse=True)
+def in_style():
+    """dmix's style, whose fonts a figure needs also where it is measured."""
+    with styled():
+        yield
+
+
 @pytest.fixture(scope="module")
 def drawn(name, smoke: Grid, finished: Path, embedded_data: Path, in_root) -> Drawn:
     with styled():
