@@ -1,0 +1,101 @@
+"""Measures of trained networks by the weight eta of the decoupled term, as differences from eta 0."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from dmix.errors import DmixError
+from dmix.mixed.record import OWN, SHARES, Mixing
+from dmix.plot.source import Source
+from dmix.report.dose import against_none, complete
+from dmix.report.frame import DONE
+from dmix.report.numbers import shortest
+
+DOSE = "objective.eta"
+TOP2, MARGIN, SHARE_ERROR, CLEAN = "top2", "margin", "share_error", "clean"
+MEASURES = (TOP2, MARGIN, SHARE_ERROR, CLEAN)
+COLUMNS = ("policy", "measure", "eta", "mark", "seed", "n", "level", "value", "low", "high")
+MEAN, SEED = "mean", "seed"
+
+
+def measured(source: Source, share: float) -> pd.DataFrame:
+    """Return policy, seed, eta and `MEASURES` of each run, which are missing until it is evaluated.
+
+    Top-2 and margin are those of images that its own policy mixed with a share of the minor class
+    (`dmix.mixed.record.AtShare`), the share error is the mean over all images that are mixed, and `clean` is
+    the run's score. The margin is in logits, the others are percent.
+
+    Parameters
+    ----------
+    share: weight of the minor class.
+
+    Raises
+    ------
+    DmixError: mixed images are not counted at this weight.
+    """
+    if share not in SHARES:
+        raise DmixError(
+            f"figure {source.name}: mixed images are not counted at share {share}",
+            f"choose of {', '.join(shortest(one) for one in SHARES)}",
+        )
+    rows = []
+    for run in source.frame([DOSE]).to_dict("records"):
+        found = source.mixed(run["name"]) if run["state"] == DONE else None
+        mixing = found.mixings.get(OWN) if found is not None else None
+        at = mixing.at_share(share) if mixing is not None else None
+        numbers: list[float | None] = [None] * len(MEASURES)
+        if mixing is not None and at is not None:
+            numbers = [at.top2_percent, at.margin, 100 * share_error(mixing), run["score"]]
+        rows.append([run["policy"], run["seed"], run[DOSE], *numbers])
+    data = pd.DataFrame(rows, columns=["policy", "seed", "eta", *MEASURES])
+    return data.astype(dict.fromkeys(MEASURES, "float64"))
+
+
+def share_error(mixing: Mixing) -> float:
+    """Return the mean of |p_own / (p_own + p_partner) - lam| over the sweep's images of two classes.
+
+    Those in the bin of share 0 are all but unmixed, and left out.
+    """
+    mixed = [at for at in mixing.minor if at.share > 0]
+    return sum(at.pairs * at.share_error for at in mixed) / sum(at.pairs for at in mixed)
+
+
+def by_dose(runs: pd.DataFrame, measure: str) -> pd.DataFrame:
+    """Return a measure of one policy: rows are the seeds that have it at every eta, columns eta, rising."""
+    return complete(runs.pivot(index="seed", columns="eta", values=measure))
+
+
+def responses(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return one row for each mark: of each policy, measure and eta the mean over seeds, and every seed.
+
+    Columns are `COLUMNS`. `level` is the measure, `value` its difference from the smallest eta, and `low` and
+    `high` are the ends of the 95 % interval of a mean, missing with one seed.
+
+    Parameters
+    ----------
+    runs: as `measured` returns them.
+    """
+    rows: list[dict[str, Any]] = []
+    for policy, own in runs.groupby("policy", sort=False):
+        for measure in MEASURES:
+            values = by_dose(own, measure)
+            for place, eta in enumerate(values.columns if len(values) else ()):
+                here = {"policy": policy, "measure": measure, "eta": eta}
+                mean = {"mark": MEAN, "n": len(values), "level": values[eta].mean()}
+                if place:
+                    one = against_none(values)[place - 1]
+                    mean |= {"value": one.mean, "low": one.low, "high": one.high}
+                else:
+                    mean |= dict.fromkeys(("value", "low", "high"), 0.0)  # from itself
+                rows.append(here | mean)
+                differences = values[eta] - values.iloc[:, 0]
+                rows += [
+                    here | {"mark": SEED, "seed": seed, "level": values.at[seed, eta], "value": value}
+                    for seed, value in differences.items()
+                    if place
+                ]
+    data = pd.DataFrame(rows, columns=list(COLUMNS), dtype="object")
+    numbers = dict.fromkeys(("eta", "level", "value", "low", "high"), "float64")
+    return data.astype(numbers | {"n": "Int64", "seed": "Int64"})
