@@ -8,8 +8,8 @@ from typing import Annotated, Any
 import pandas as pd
 from annotated_types import Gt, Interval
 from matplotlib.axes import Axes
-from matplotlib.lines import Line2D
 
+from dmix.errors import DmixError
 from dmix.figures.dose_frame import (
     CLEAN,
     MARGIN,
@@ -22,16 +22,15 @@ from dmix.figures.dose_frame import (
     measured,
     responses,
 )
-from dmix.figures.mixed_frame import policies_of
 from dmix.part import part
 from dmix.plot.source import Drawn, Source
-from dmix.plot.style import BLACK, look_of
+from dmix.plot.style import BLACK, Look, look_of
 from dmix.report.dose import Judged, rises, stays_below
-from dmix.report.numbers import shortest, signed
+from dmix.report.numbers import fixed, shortest, signed
 
 TITLES: Mapping[str, str] = {
-    TOP2: "mixed images with both classes on top",
-    MARGIN: "minor class over all classes not in the image",
+    TOP2: "both classes of the image ranked on top",
+    MARGIN: "minor class over all that are not in the image",
     SHARE_ERROR: "error of the predicted share",
     CLEAN: "accuracy on unmixed images",
 }
@@ -41,9 +40,9 @@ LABELS: Mapping[str, str] = {
     SHARE_ERROR: "share error (points)",
     CLEAN: "Top-1 (points)",
 }
-APART = 0.16
-"""Distance of two policies at one eta, and of a mean from its seeds, in steps of the axis."""
-DOT: Mapping[str, Any] = {"marker": ".", "markersize": 3.5, "linestyle": "none", "markeredgewidth": 0}
+BESIDE = 0.16
+"""Distance of the seeds from their mean, in steps of the axis."""
+DOT: Mapping[str, Any] = {"marker": ".", "markersize": 4.5, "linestyle": "none", "markeredgewidth": 0}
 
 
 @part
@@ -56,7 +55,8 @@ def dose(
 ) -> Drawn:
     """Draw, of each measure, the mean difference from eta 0 with its 95 % interval, and each seed as a dot.
 
-    Mixed images are those of each run's own policy. Only seeds that have a run at every eta count.
+    Above eta 0 stands the measure itself. Mixed images are those of the runs' own policy, of which there is
+    one. Only seeds that have a run at every eta count.
 
     Parameters
     ----------
@@ -66,54 +66,50 @@ def dose(
 
     Raises
     ------
-    DmixError: `share` is none of these weights.
+    DmixError: `share` is none of these weights, or the runs have several policies.
     """
     runs = measured(source, share)
+    policy, *others = dict.fromkeys(runs["policy"])
+    if others:
+        raise DmixError(
+            f"figure {source.name}: its runs have several policies: {', '.join((policy, *others))}",
+            "choose one by where: {policy: ...}",
+        )
     data = responses(runs)
-    policies = policies_of(source, data)
     figure = source.canvas(height)
     for axes, measure in zip(figure.subplots(2, 2, sharex=True).flatten(), MEASURES, strict=True):
-        _panel(axes, source, data[data["measure"] == measure], policies)
+        axes.axhline(0, color=BLACK, linewidth=0.6)
+        axes.grid(visible=False, axis="x")
         axes.set_title(TITLES[measure])
-        axes.set_ylabel(LABELS[measure])
+        axes.set_ylabel(rf"$\Delta$ {LABELS[measure]}")
+        own = data[data["measure"] == measure]
+        if not own.empty:
+            _response(axes, look_of(source.params.policies[policy]), own)
     figure.supxlabel(r"weight $\eta$ of the decoupled term (0 is MCE)", fontsize=8)
-    if len(policies) > 1:
-        names = [(name, source.title("policy", name)) for name in policies]
-        handles = [Line2D([], [], **_style(source, name), label=title) for name, title in names]
-        figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
-    outcomes = (
-        f"{source.title('policy', name)}: {outcome(runs[runs['policy'] == name], bound)}" for name in policies
-    )
-    says = " ".join(outcomes) or "No seed has an evaluated run at every eta yet."
-    return Drawn(figure, data, alt=_alt(source, data), says=says)
+    says = "No seed has an evaluated run at every eta yet." if data.empty else outcome(runs, bound)
+    return Drawn(figure, data, alt=_alt(data), says=says)
 
 
-def _panel(axes: Axes, source: Source, data: pd.DataFrame, policies: list[str]) -> None:
+def _response(axes: Axes, look: Look, data: pd.DataFrame) -> None:
+    """Draw the means as a line, their intervals as bars, and the seeds beside them."""
     doses = sorted(set(data["eta"]))
-    axes.axhline(0, color=BLACK, linewidth=0.6)
-    axes.grid(visible=False, axis="x")
     axes.set_xticks(range(len(doses)), [shortest(value) for value in doses])
-    for index, policy in enumerate(policies):
-        own, style = data[data["policy"] == policy], _style(source, policy)
-        place = own["eta"].map(doses.index) + 2 * APART * (index - (len(policies) - 1) / 2)
-        dots = own["mark"] == SEED
-        axes.plot(place[dots] + APART, own.loc[dots, "value"], color=style["color"], label="seeds", **DOT)
-        mean = own[own["mark"] == MEAN]
-        bars = [mean["value"] - mean["low"], mean["high"] - mean["value"]]
-        axes.errorbar(place[mean.index], mean["value"], yerr=bars, elinewidth=1.0, label=policy, **style)
-
-
-def _style(source: Source, policy: str) -> dict[str, Any]:
-    look = look_of(source.params.policies[policy])
-    return {"color": look.color, "marker": look.marker}
+    place = data["eta"].map(doses.index)
+    seeds, means = data["mark"] == SEED, data[data["mark"] == MEAN]
+    axes.plot(place[seeds] + BESIDE, data.loc[seeds, "value"], color=look.color, label="seeds", **DOT)
+    bars = [means["value"] - means["low"], means["high"] - means["value"]]
+    line: dict[str, Any] = {"color": look.color, "marker": look.marker, "elinewidth": 1.0, "label": "mean"}
+    axes.errorbar(place[means.index], means["value"], yerr=bars, **line)
+    itself: dict[str, Any] = {"textcoords": "offset points", "ha": "center", "fontsize": 7}
+    axes.annotate(fixed(means["level"].iloc[0]), (0, 0), (0, 4), **itself)
 
 
 def outcome(runs: pd.DataFrame, bound: float) -> str:
-    """Return what came of the four predictions for one policy, each with its difference at the largest eta.
+    """Return what came of the four predictions, each with its difference at the largest eta.
 
     Parameters
     ----------
-    runs: of the policy, as `measured` returns them. bound: see `dose`.
+    runs: as `measured` returns them. bound: see `dose`.
     """
     values = {measure: by_dose(runs, measure) for measure in MEASURES}
     less = f"by less than {shortest(bound)} points"
@@ -138,12 +134,11 @@ def _told(judged: Judged, unit: str) -> str:
     return f"{judged.word}, {signed(most.mean)} {unit} ({signed(most.low)} to {signed(most.high)})"
 
 
-def _alt(source: Source, data: pd.DataFrame) -> str:
+def _alt(data: pd.DataFrame) -> str:
     told = []
-    for (policy, measure), own in data[data["mark"] == MEAN].groupby(["policy", "measure"], sort=False):
-        name = f"{source.title('policy', str(policy))}, {LABELS[str(measure)]}"
-        found = (
-            f"{signed(value)} at {shortest(eta)}" for eta, value in zip(own["eta"], own["value"], strict=True)
+    for measure, own in data[data["mark"] == MEAN].groupby("measure", sort=False):
+        at = zip(own["eta"], own["value"], strict=True)
+        told.append(
+            f"{LABELS[str(measure)]}: {', '.join(f'{signed(value)} at {shortest(eta)}' for eta, value in at)}"
         )
-        told.append(f"{name}: {', '.join(found)}")
     return f"Four panels of differences from eta 0, by eta. {'; '.join(told) or 'Nothing yet'}."

@@ -9,14 +9,15 @@ import pandas as pd
 from dmix.errors import DmixError
 from dmix.mixed.record import OWN, SHARES, Mixing
 from dmix.plot.source import Source
-from dmix.report.dose import against_none, complete
+from dmix.report.dose import complete
 from dmix.report.frame import DONE
 from dmix.report.numbers import shortest
+from dmix.report.paired import paired
 
 DOSE = "objective.eta"
 TOP2, MARGIN, SHARE_ERROR, CLEAN = "top2", "margin", "share_error", "clean"
 MEASURES = (TOP2, MARGIN, SHARE_ERROR, CLEAN)
-COLUMNS = ("policy", "measure", "eta", "mark", "seed", "n", "level", "value", "low", "high")
+COLUMNS = ("measure", "eta", "mark", "seed", "n", "level", "value", "low", "high")
 MEAN, SEED = "mean", "seed"
 
 
@@ -63,39 +64,35 @@ def share_error(mixing: Mixing) -> float:
 
 
 def by_dose(runs: pd.DataFrame, measure: str) -> pd.DataFrame:
-    """Return a measure of one policy: rows are the seeds that have it at every eta, columns eta, rising."""
+    """Return a measure: rows are the seeds that have it at every eta, columns eta, rising."""
     return complete(runs.pivot(index="seed", columns="eta", values=measure))
 
 
 def responses(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return one row for each mark: of each policy, measure and eta the mean over seeds, and every seed.
+    """Return one row for each mark: of each measure and eta the mean over seeds, and every seed.
 
     Columns are `COLUMNS`. `level` is the measure, `value` its difference from the smallest eta, and `low` and
     `high` are the ends of the 95 % interval of a mean, missing with one seed.
 
     Parameters
     ----------
-    runs: as `measured` returns them.
+    runs: of one policy, as `measured` returns them.
     """
     rows: list[dict[str, Any]] = []
-    for policy, own in runs.groupby("policy", sort=False):
-        for measure in MEASURES:
-            values = by_dose(own, measure)
-            for place, eta in enumerate(values.columns if len(values) else ()):
-                here = {"policy": policy, "measure": measure, "eta": eta}
-                mean = {"mark": MEAN, "n": len(values), "level": values[eta].mean()}
-                if place:
-                    one = against_none(values)[place - 1]
-                    mean |= {"value": one.mean, "low": one.low, "high": one.high}
-                else:
-                    mean |= dict.fromkeys(("value", "low", "high"), 0.0)  # from itself
-                rows.append(here | mean)
-                differences = values[eta] - values.iloc[:, 0]
+    for measure in MEASURES:
+        values = by_dose(runs, measure)
+        differences = values.sub(values.iloc[:, 0], axis=0)
+        for eta in values.columns:
+            here, mean = {"measure": measure, "eta": eta}, paired(differences[eta].tolist())
+            if mean is None:
+                continue
+            numbers = {"level": values[eta].mean(), "value": mean.mean, "low": mean.low, "high": mean.high}
+            rows.append(here | {"mark": MEAN, "n": mean.n} | numbers)
+            if eta != values.columns[0]:
                 rows += [
                     here | {"mark": SEED, "seed": seed, "level": values.at[seed, eta], "value": value}
-                    for seed, value in differences.items()
-                    if place
+                    for seed, value in differences[eta].items()
                 ]
     data = pd.DataFrame(rows, columns=list(COLUMNS), dtype="object")
-    numbers = dict.fromkeys(("eta", "level", "value", "low", "high"), "float64")
-    return data.astype(numbers | {"n": "Int64", "seed": "Int64"})
+    numbers_of = dict.fromkeys(("eta", "level", "value", "low", "high"), "float64")
+    return data.astype(numbers_of | {"n": "Int64", "seed": "Int64"})
