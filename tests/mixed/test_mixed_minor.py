@@ -7,8 +7,9 @@ import math
 import pytest
 import torch
 
+from dmix.mixed.linearity import share_error
 from dmix.mixed.minor import at_shares, minor_sums
-from dmix.mixed.record import SHARES, AtShare
+from dmix.mixed.record import SHARES, AtShare, Mixing
 from dmix.policies.policy import Mixed
 
 
@@ -109,3 +110,20 @@ def test_the_computation_reads_no_value_on_the_host():
 def test_more_hits_than_pairs_are_refused():
     with pytest.raises(ValueError, match="top2 <= pairs"):
         AtShare(share=0.2, pairs=1, top2=2, weight=0.2, mass=1, margin=0, share_error=0)
+
+
+def at(share, pairs, error):
+    return AtShare(share=share, pairs=pairs, top2=0, weight=share, mass=1, margin=0, share_error=error)
+
+
+def test_the_share_error_is_the_mean_over_mixed_images():
+    """Of 10 and 30 images with errors 0.1 and 0.3: 0.25. The 100 unmixed ones do not count."""
+    unmixed, *others = at(0.0, 100, 0.9), at(0.2, 10, 0.1), at(0.4, 30, 0.3)
+    assert share_error(Mixing.model_construct(minor=(unmixed, *others))) == pytest.approx(0.25)
+    assert share_error(Mixing.model_construct(minor=(unmixed,))) is None
+
+
+def test_a_bin_is_found_by_its_share():
+    bins = tuple(at(share, 1, 0.1) for share in SHARES[2:])
+    found = Mixing.model_construct(minor=bins)
+    assert [found.at_share(share) for share in SHARES] == [None, None, *bins]

@@ -8,9 +8,9 @@ import pytest
 
 from dmix.errors import DmixError
 from dmix.figures.dose import dose, outcome
-from dmix.figures.dose_frame import MEASURES, by_dose, measured, responses, share_error
+from dmix.figures.dose_frame import MEASURES, by_dose, measured, responses
 from dmix.grid.mixed import product_of
-from dmix.mixed.record import OWN, AtShare, Mixing, read_mixed
+from dmix.mixed.record import OWN, read_mixed
 from dmix.plot.render import draw
 from dmix.plot.source import Source
 from dmix.plot.style import styled
@@ -80,7 +80,8 @@ def test_means_intervals_and_seeds_are_those_of_the_files(drawn, values):
         assert ends[1:, :, 1] == pytest.approx(np.array([[one.low, one.high] for one in expected[1:]]))
         dots = dict(series(axes))["seeds"].get_ydata()
         none = sum(at[0.0] for at in seeds.values()) / len(seeds)
-        assert [text.get_text() for text in axes.texts] == [fixed(none)]
+        assert [text.get_text() for text in axes.texts] == [f"MCE {fixed(none)}"]
+        assert (2.0 in [line.get_ydata()[0] for line in axes.lines]) == (measure in ("share_error", "clean"))
         assert sorted(dots) == pytest.approx(sorted(value for one in differences[1:] for value in one))
 
 
@@ -155,13 +156,3 @@ def test_runs_of_several_policies_are_refused(smoke, finished):
     entry = smoke.figures["figure0"].model_copy(update={"grids": ("dose", "eta_cifar100")})
     with pytest.raises(DmixError, match="figure figure0: its runs have several policies: mixup, "):
         dose(Source(smoke, "figure0", entry, finished), share=SHARE, bound=2.0)
-
-
-def test_the_share_error_is_the_mean_over_mixed_images():
-    """Of 10 and 30 images with errors 0.1 and 0.3: 0.25. The 100 unmixed ones do not count."""
-    rows = ((0.0, 100, 0.9), (0.2, 10, 0.1), (0.4, 30, 0.3))
-    minor = tuple(
-        AtShare(share=share, pairs=pairs, top2=0, weight=share, mass=1, margin=0, share_error=error)
-        for share, pairs, error in rows
-    )
-    assert share_error(Mixing.model_construct(minor=minor)) == pytest.approx(0.25)

@@ -55,13 +55,14 @@ def dose(
 ) -> Drawn:
     """Draw, of each measure, the mean difference from eta 0 with its 95 % interval, and each seed as a dot.
 
-    Above eta 0 stands the measure itself. Mixed images are those of the runs' own policy, of which there is
+    Below eta 0 stands the measure itself. Mixed images are those of the runs' own policy, of which there is
     one. Only seeds that have a run at every eta count.
 
     Parameters
     ----------
     share: weight of the minor class at which mixed images are judged, one of 0.05, 0.1, ..., 0.5.
-    bound: points by which neither the share error nor the accuracy on unmixed images is predicted to rise.
+    bound: points, drawn dotted, by which neither the share error nor the accuracy on unmixed images is
+        predicted to rise.
     height: in inches.
 
     Raises
@@ -82,6 +83,9 @@ def dose(
         axes.grid(visible=False, axis="x")
         axes.set_title(TITLES[measure])
         axes.set_ylabel(rf"$\Delta$ {LABELS[measure]}")
+        axes.margins(x=0.12, y=0.16)
+        if measure in (SHARE_ERROR, CLEAN):
+            axes.axhline(bound, color=BLACK, linewidth=0.8, linestyle=":")
         own = data[data["measure"] == measure]
         if not own.empty:
             _response(axes, look_of(source.params.policies[policy]), own)
@@ -100,8 +104,8 @@ def _response(axes: Axes, look: Look, data: pd.DataFrame) -> None:
     bars = [means["value"] - means["low"], means["high"] - means["value"]]
     line: dict[str, Any] = {"color": look.color, "marker": look.marker, "elinewidth": 1.0, "label": "mean"}
     axes.errorbar(place[means.index], means["value"], yerr=bars, **line)
-    itself: dict[str, Any] = {"textcoords": "offset points", "ha": "center", "fontsize": 7}
-    axes.annotate(fixed(means["level"].iloc[0]), (0, 0), (0, 4), **itself)
+    itself: dict[str, Any] = {"textcoords": "offset points", "va": "top", "fontsize": 7}
+    axes.annotate(f"MCE {fixed(means['level'].iloc[0])}", (0, 0), (-4, -4), **itself)
 
 
 def outcome(runs: pd.DataFrame, bound: float) -> str:

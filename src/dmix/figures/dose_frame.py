@@ -7,7 +7,8 @@ from typing import Any
 import pandas as pd
 
 from dmix.errors import DmixError
-from dmix.mixed.record import OWN, SHARES, Mixing
+from dmix.mixed.linearity import share_error
+from dmix.mixed.record import OWN, SHARES
 from dmix.plot.source import Source
 from dmix.report.dose import complete
 from dmix.report.frame import DONE
@@ -46,21 +47,13 @@ def measured(source: Source, share: float) -> pd.DataFrame:
         found = source.mixed(run["name"]) if run["state"] == DONE else None
         mixing = found.mixings.get(OWN) if found is not None else None
         at = mixing.at_share(share) if mixing is not None else None
+        error = share_error(mixing) if mixing is not None else None
         numbers: list[float | None] = [None] * len(MEASURES)
-        if mixing is not None and at is not None:
-            numbers = [at.top2_percent, at.margin, 100 * share_error(mixing), run["score"]]
+        if at is not None and error is not None:
+            numbers = [at.top2_percent, at.margin, 100 * error, run["score"]]
         rows.append([run["policy"], run["seed"], run[DOSE], *numbers])
     data = pd.DataFrame(rows, columns=["policy", "seed", "eta", *MEASURES])
     return data.astype(dict.fromkeys(MEASURES, "float64"))
-
-
-def share_error(mixing: Mixing) -> float:
-    """Return the mean of |p_own / (p_own + p_partner) - lam| over the sweep's images of two classes.
-
-    Those in the bin of share 0 are all but unmixed, and left out.
-    """
-    mixed = [at for at in mixing.minor if at.share > 0]
-    return sum(at.pairs * at.share_error for at in mixed) / sum(at.pairs for at in mixed)
 
 
 def by_dose(runs: pd.DataFrame, measure: str) -> pd.DataFrame:
