@@ -1,4 +1,4 @@
-"""The sizes of data sets that the paper's appendix A.3 prints, beside those of params.yaml, which loaders check."""
+"""The sizes of data sets that appendix A.3 prints, beside those of params.yaml, which loaders check."""
 
 from dmix.grid.expand import load_grid
 from project import ROOT

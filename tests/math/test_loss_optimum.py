@@ -17,7 +17,7 @@ def labels(lam, rows=1):
 
 
 def logits_of(*shares):
-    """Return one row whose softmax has `shares` at the first classes, and e^-40, all but nothing, at the rest."""
+    """Return a row whose softmax has `shares` at the first classes, and all but nothing at the rest."""
     rest = torch.full((CLASSES - len(shares),), -40.0, dtype=torch.float64)
     return torch.cat((torch.tensor(shares, dtype=torch.float64).log(), rest))[None]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 from dmix.claims.schema import Argmax, Claim, Greater, Ordering, Tested
 from dmix.claims.selection import Key, Seeds, Selected
@@ -106,12 +107,12 @@ def _rivals(comparison: Argmax, runs: Selected) -> Iterator[Cell]:
             if own and others:
                 found.append((own[0], others))
     titles = runs.titles([(own,) for own, _ in found])
-    for (own, others), title in zip(found, titles, strict=True):
+    for (named_cell, others), title in zip(found, titles, strict=True):
         rivals = tuple(
-            _contrast(runs, f"over {runs.title(other, comparison.axes)}", (1, -1), (own, other))
+            _contrast(runs, f"over {runs.title(other, comparison.axes)}", (1, -1), (named_cell, other))
             for other in others
         )
-        yield Cell(title, rivals, runs.group(own))
+        yield Cell(title, rivals, runs.group(named_cell))
 
 
 def _steps(comparison: Ordering, runs: Selected) -> Iterator[Cell]:
@@ -137,9 +138,7 @@ def _steps(comparison: Ordering, runs: Selected) -> Iterator[Cell]:
                 (*signs, *(-sign for sign in signs)),
                 (*chains[index + 1], *chains[index]),
             )
-            for index, (before, after) in enumerate(
-                zip(comparison.values, comparison.values[1:], strict=False)
-            )
+            for index, (before, after) in enumerate(pairwise(comparison.values))
         )
         yield Cell(title, steps, runs.group(first))
 

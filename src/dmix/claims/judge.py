@@ -17,7 +17,7 @@ from dmix.claims.measures import MEASURES, Results
 from dmix.claims.rules import Evidence, bounds, evidence, is_multiple, of_cell, seeds_to_decide
 from dmix.claims.schema import Claim, Comparison, Ratio, Tested
 from dmix.claims.statistics import Estimate, estimate, holm, moderated
-from dmix.claims.tested import tested
+from dmix.claims.tested import verdict_of_tests
 from dmix.claims.verdict import NOT_AT_THIS_SCALE, CellVerdict, Verdict
 from dmix.grid.expand import Grid
 from dmix.grid.paths import runs_folder
@@ -36,11 +36,8 @@ def judge_all(grid: Grid, frame: pd.DataFrame, runs_root: Path | None = None) ->
     """
     results = Results.of(grid, frame, runs_root or runs_folder(grid.tier))
     found = [_judged(claim, results) for claim in load_claims(grid.params)]
-    family = [
-        i
-        for i, each in enumerate(found)
-        if each.claim.role == "headline" and each.claim.kind != "proposition"
-    ]
+    headline = [i for i, each in enumerate(found) if each.claim.role == "headline"]
+    family = [i for i in headline if found[i].claim.kind != "proposition"]
     for index, survives in zip(family, holm([found[i].p for i in family]), strict=True):
         found[index] = replace(found[index], survives=survives and found[index].word == "supported")
     return tuple(found)
@@ -53,7 +50,7 @@ def judge(claim: Claim, grid: Grid, frame: pd.DataFrame, runs_root: Path | None 
 
 def _judged(claim: Claim, results: Results) -> Verdict:
     if isinstance(claim.comparison, Tested):
-        return tested(claim, claim.comparison)
+        return verdict_of_tests(claim, claim.comparison)
     if claim.needs:
         return Verdict(claim, "not run", f"needs {claim.needs}")
     cells = cells_of(claim, results.grid)
@@ -122,9 +119,8 @@ def _reasoned(
     if missing:
         return replace(verdict, reason=_joined(place, gap), deciding=missing)
     if verdict.n < 2:
-        return replace(
-            verdict, reason=_joined(place, "one seed: no interval"), seeds=2, deciding=_next(cells, 2)
-        )
+        why = _joined(place, "one seed: no interval")
+        return replace(verdict, reason=why, seeds=2, deciding=_next(cells, 2))
     needed = seeds_to_decide(judged, comparison, MOST_SEEDS)
     if needed is None:
         return replace(verdict, reason=_joined(place, f"more than {MOST_SEEDS} seeds would be needed"))

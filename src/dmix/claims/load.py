@@ -42,10 +42,10 @@ def load_claims(params: Params, path: Path = CLAIMS) -> tuple[Claim, ...]:
 
 
 def _claim(
-    params: Params, document: Document, name: str, entry: Mapping[str, Any], file: ClaimsFile
+    params: Params, document: Document, name: str, entry: Mapping[str, Any], whole: ClaimsFile
 ) -> Claim:
     where: KeyPath = ("claims", name)
-    added = {"id": name, "line": document.places[where].line, "matched": list(file.matched_alpha)}
+    added = {"id": name, "line": document.places[where].line, "matched": list(whole.matched_alpha)}
     try:
         claim = as_model(Claim, {**entry, **added})
     except ValidationError as error:
@@ -61,7 +61,8 @@ def _claim(
         )
     if not claim.needs and claim.comparison.measure not in MEASURES:
         raise DmixError(
-            f"{document.where(*where, 'comparison', 'measure')}: unknown measure {claim.comparison.measure!r}",
+            f"{document.where(*where, 'comparison', 'measure')}: there is no measure "
+            f"{claim.comparison.measure!r}",
             f"choose of {', '.join(MEASURES)}",
         )
     for key, selection in _selections(claim):

@@ -33,39 +33,39 @@ class Measure:
     title: str
     unit: str
     sign: int
-    read: Callable[[Grid, Row, Path], float | None]
+    read: Callable[[Row, Path], float | None]
     step: float = 0.0
 
 
-def _score(grid: Grid, row: Row, root: Path) -> float | None:
+def _score(row: Row, _: Path) -> float | None:
     return float(row["score"])
 
 
-def _seconds_per_image(grid: Grid, row: Row, root: Path) -> float | None:
+def _seconds_per_image(row: Row, _: Path) -> float | None:
     rate = float(row["images_per_second"])
     return 1 / rate if rate > 0 else None
 
 
-def _mixed(percent: str) -> Callable[[Grid, Row, Path], float | None]:
+def _mixed(percent: str) -> Callable[[Row, Path], float | None]:
     """Return a reader of the accuracy on images that the run's own policy mixed, with lam of its training."""
 
-    def read(grid: Grid, row: Row, root: Path) -> float | None:
-        found = _evaluation(grid, row, root)
+    def read(row: Row, root: Path) -> float | None:
+        found = _evaluation(row, root)
         own = found.mixings.get(OWN) if found else None
         return None if own is None or own.training is None else float(getattr(own.training, percent))
 
     return read
 
 
-def _common(grid: Grid, row: Row, root: Path) -> float | None:
+def _common(row: Row, root: Path) -> float | None:
     """Return the mean top-1 on images that common policies mixed, the same for all runs, lam from 0 to 1."""
-    found = _evaluation(grid, row, root)
+    found = _evaluation(row, root)
     mixings = [mixing for name, mixing in found.mixings.items() if name != OWN] if found else []
     values = [at.top1_percent for mixing in mixings for at in mixing.sweep]
     return sum(values) / len(values) if values else None
 
 
-def _evaluation(grid: Grid, row: Row, root: Path) -> MixedAccuracy | None:
+def _evaluation(row: Row, root: Path) -> MixedAccuracy | None:
     """Return a run's evaluation on mixed images; None without one, or with one of other weights."""
     path = product_of(root, row["folder"])
     try:
@@ -97,12 +97,13 @@ class Results:
         """Return the finished runs of `frame` (`dmix.report.frame.load_frame`)."""
         columns = ["name", "score", "images_per_second", "seconds", "device", "folder", "weights_sha256"]
         done = frame[frame["state"] == DONE][columns]
-        return cls(grid, {row["name"]: row for row in done.to_dict("records")}, root)
+        rows = (dict(zip(columns, row, strict=True)) for row in done.itertuples(index=False, name=None))
+        return cls(grid, {row["name"]: row for row in rows}, root)
 
     def value(self, name: str, measure: str) -> float | None:
         """Return the measure of a run; None where it is not finished or has no such number."""
         row = self.rows.get(name)
-        found = None if row is None else MEASURES[measure].read(self.grid, row, self.root)
+        found = None if row is None else MEASURES[measure].read(row, self.root)
         return found if found is not None and math.isfinite(found) else None
 
     def hours(self, names: Iterable[str]) -> float:

@@ -1,8 +1,8 @@
 """From estimates to a word: the p values for and against a claim, by its relation and its strength.
 
 A p value *for* a claim is that of its negation, one *against* it that of the claim; 2.5 % decides. A cell is
-one list of estimates, one for each contrast, oriented so that the claim is "above the bound". Missing evidence
-has the p value 1 both ways, so it decides nothing.
+one list of estimates, one for each contrast, oriented so that the claim is "above the bound". Missing
+evidence has the p value 1 both ways, so it decides nothing.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def bounds(comparison: Comparison) -> tuple[float, float]:
 
 
 def of_cell(estimates: Estimates, comparison: Comparison) -> Evidence:
-    """Return the evidence on one cell: for it every contrast speaks, against it one, counted by Bonferroni."""
+    """Return the evidence on one cell: for it every contrast speaks, against it one (Bonferroni)."""
     low, high = bounds(comparison)
     known = [each for each in estimates if each is not None]
     if not known:

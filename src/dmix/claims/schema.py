@@ -170,7 +170,7 @@ class Claim(_Closed):
     role: Literal["headline", "support", "background"]
     strength: str = Field(description="how far the paper goes: always, most, on average, ...")
     claim: str
-    cells: Cells = Cells()
+    cells: Cells = Cells.model_validate({})
     comparison: Comparison
     contradicted_if: str
     paper: Printed

@@ -82,10 +82,10 @@ def estimate(differences: Sequence[float], least_std: float = 0.0) -> Estimate |
 def moderated(estimates: Sequence[Estimate]) -> list[Estimate]:
     """Return the estimates of like cells, each with a spread that leans on the mean variance of all.
 
-    The variance is (2 pooled + (n - 1) own) / (n + 1), with n + 1 degrees of freedom: narrower than the cell's
-    own at few seeds. Where one cell is three times as noisy as the others its 95 % interval covers about 92 %,
-    so it is for looking at single cells, and no verdict on several is made of it. Fewer than `LEAST_POOLED`
-    cells, or cells of one seed, stay as they are.
+    The variance is (2 pooled + (n - 1) own) / (n + 1), with n + 1 degrees of freedom: narrower than the
+    cell's own at few seeds. Where one cell is three times as noisy as the others its 95 % interval covers
+    about 92 %, so it is for looking at single cells, and no verdict on several is made of it. Fewer than
+    `LEAST_POOLED` cells, or cells of one seed, stay as they are.
     """
     stds = [each.std for each in estimates if each.std is not None]
     if len(stds) < LEAST_POOLED or len(stds) < len(estimates):

@@ -11,7 +11,7 @@ from dmix.errors import DmixError
 from dmix.reading import read_text
 
 
-def tested(claim: Claim, comparison: Tested, root: Path = Path()) -> Verdict:
+def verdict_of_tests(claim: Claim, comparison: Tested, root: Path = Path()) -> Verdict:
     """Return the verdict that the named tests show. `dmix claims` runs no test; `make test` runs them all.
 
     Without one of the tests, as outside of a clone, the word is "not run".

@@ -41,12 +41,12 @@ class Verdict:
     Attributes
     ----------
     effect, low, high: the mean over all cells, oriented so that more is for the claim, and its 95 % interval
-        over seed means; of a best value or an order, the weakest contrast. None where there is no such number.
+        over seed means; of a best value or an order, the weakest contrast. None where there is none.
     unit: of these, "points" for example. n: seeds behind the word.
     p: one-sided p value of the claim's negation; 1 without evidence.
     hours: that devices spent on the finished runs.
-    seeds: about how many more seeds of these runs would decide, if means and spreads stay; None where the word
-        is decided, where runs are missing, or beyond `MOST_SEEDS`.
+    seeds: about how many more seeds of these runs would decide, if means and spreads stay; None where the
+        word is decided, where runs are missing, or beyond `MOST_SEEDS` of dmix.claims.judge.
     deciding: names of the runs that would decide it: the missing ones, else those of the seeds to come.
     one_alpha: the same over pairs of one alpha, where alpha changes with the loss.
     survives: of a headline claim, whether it stays supported by Holm's procedure over all of them.
