@@ -60,8 +60,8 @@ def cells_of(claim: Claim, grid: Grid, *, one_alpha: bool = False) -> tuple[Cell
     if isinstance(claim.comparison, Tested):
         return ()
     one_alpha = one_alpha or claim.cells.one_alpha
-    grids = (*claim.cells.grids, *(claim.matched if one_alpha else ()))
-    runs = Selected(grid, grids, claim.cells.where, one_alpha=one_alpha)
+    matched = claim.matched if one_alpha else ()
+    runs = Selected(grid, claim.cells.grids, claim.cells.where, matched=matched, one_alpha=one_alpha)
     if isinstance(claim.comparison, Argmax):
         return tuple(_rivals(claim.comparison, runs))
     if isinstance(claim.comparison, Ordering):

@@ -25,21 +25,32 @@ class Selected:
     Parameters
     ----------
     grids: names; those that the tier omits have no runs. where: what all runs agree with.
+    matched: grids of further runs, of which those count that differ from one of `grids` in alpha alone.
     one_alpha: whether compared runs must have one alpha.
     """
 
-    def __init__(self, grid: Grid, grids: Iterable[str], where: Selection, *, one_alpha: bool) -> None:
+    def __init__(
+        self,
+        grid: Grid,
+        grids: Sequence[str],
+        where: Selection,
+        *,
+        matched: Sequence[str] = (),
+        one_alpha: bool = False,
+    ) -> None:
         self._grid = grid
-        here = tuple(grids)
-        varied = sorted(
-            {key for name in here for key in grid.params.grids[name] if is_setting(key)} - {ALPHA}
-        )
-        self.keys = (*AXES, ADDON, RECIPE, *varied, *((ALPHA,) if one_alpha else ()))
-        self.cells: dict[str, dict[int, str]] = {}
-        names = dict.fromkeys(name for key in here for name in grid.grids.get(key, ()))
-        for name in names:
-            spec = grid.runs[name]
-            self.cells.setdefault(spec.cell, {})[spec.seed] = name
+        varied = {
+            key for name in (*grids, *matched) for key in grid.params.grids[name] if is_setting(key)
+        } - {ALPHA}
+        self.keys = (*AXES, ADDON, RECIPE, *sorted(varied), *((ALPHA,) if one_alpha else ()))
+        own = _cells(grid, grids)
+        self.cells = {**_cells(grid, matched), **own}
+        known = set(self.groups(own, (ALPHA,)))
+        further = [cell for cell in self.cells if cell not in own]
+        alike = {
+            cell for key, cells in self.groups(further, (ALPHA,)).items() if key in known for cell in cells
+        }
+        self.cells = {cell: seeds for cell, seeds in self.cells.items() if cell in own or cell in alike}
         self.cells = {cell: self.cells[cell] for cell in self.select(where)}
 
     def select(self, *selections: Selection) -> list[str]:
@@ -118,3 +129,12 @@ class Selected:
         if axis not in AXIS:
             return as_list(values)
         return list(choose(self._grid.params, self._grid.document, ("claims",), axis, values))
+
+
+def _cells(grid: Grid, grids: Iterable[str]) -> dict[str, dict[int, str]]:
+    """Return cell -> seed -> name, of the runs of some grids at the tier."""
+    found: dict[str, dict[int, str]] = {}
+    for name in dict.fromkeys(name for key in grids for name in grid.grids.get(key, ())):
+        spec = grid.runs[name]
+        found.setdefault(spec.cell, {})[spec.seed] = name
+    return found
