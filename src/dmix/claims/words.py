@@ -86,7 +86,7 @@ def caution(grid: Grid, verdicts: Sequence[Verdict]) -> str:
         )
     decided = [v for v in verdicts if v.effect is not None and v.word in ("supported", "contradicted")]
     said = (
-        "Each verdict is read by itself, at 2.5 % a side, and is about the noise of training on these images."
+        "Each verdict is read by itself, at 2.5 % a side, and is about the noise of training, no more."
     )
     if not decided:
         return said
