@@ -96,7 +96,7 @@ def parser() -> argparse.ArgumentParser:
         "ids", nargs="*", metavar="ID", help="show all that is known of it (default: list all)"
     )
     claims.add_argument("--json", action="store_true", help="for scripts")
-    claims.add_argument("--out", type=Path, metavar="FOLDER", help="also write claims.csv, .md, .tex there")
+    claims.add_argument("--out", type=Path, metavar="FOLDER", help="write claims.csv, .md, .tex instead")
 
     curves = add("curves", "draw the learning curves of runs, finished or in progress")
     curves.add_argument(

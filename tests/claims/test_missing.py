@@ -127,7 +127,7 @@ def test_holm_counts_the_headline_claims(claims, monkeypatch):
     others = {f"claim{i}": {**CLAIM, "needs": "x", "cells": {}} for i in range(40)}
     sure, weak = ({"cells": {"grids": ["main"], "where": {"policy": policy}}} for policy in ("fmix", "mixup"))
     loaded = claims.load(sure, {**others, "weak": {**CLAIM, **weak}})
-    monkeypatch.setattr("dmix.claims.judge.load_claims", lambda params: loaded)
+    monkeypatch.setattr("dmix.claims.judge.load_claims", lambda params, path: loaded)
 
     def uneven(spec):
         return score(spec) + noise(spec, 0.3) * (spec.axes["policy"] == "mixup")

@@ -1,4 +1,4 @@
-"""Over many simulated sets of seeds: intervals cover, false support is rare; advice is right by its median."""
+"""In simulated sets of seeds intervals cover, false support is rare, and advice is right by its median."""
 
 import bisect
 import statistics

@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from dmix.claims.cells import Cell, Contrast, cells_of
-from dmix.claims.load import load_claims
+from dmix.claims.load import CLAIMS, load_claims
 from dmix.claims.measures import MEASURES, Results
 from dmix.claims.rules import Evidence, bounds, evidence, is_multiple, of_cell, seeds_to_decide
 from dmix.claims.schema import Claim, Comparison, Ratio, Tested
@@ -26,8 +26,10 @@ MOST_SEEDS = 50
 """Advice beyond is "more than 50"."""
 
 
-def judge_all(grid: Grid, frame: pd.DataFrame, runs_root: Path | None = None) -> tuple[Verdict, ...]:
-    """Return the verdict of every claim of `reference/claims.yaml`, in the order of the file.
+def judge_all(
+    grid: Grid, frame: pd.DataFrame, runs_root: Path | None = None, path: Path = CLAIMS
+) -> tuple[Verdict, ...]:
+    """Return the verdict of every claim of `path`, in the order of the file.
 
     Parameters
     ----------
@@ -35,7 +37,7 @@ def judge_all(grid: Grid, frame: pd.DataFrame, runs_root: Path | None = None) ->
         working directory.
     """
     results = Results.of(grid, frame, runs_root or runs_folder(grid.tier))
-    found = [_judged(claim, results) for claim in load_claims(grid.params)]
+    found = [_judged(claim, results) for claim in load_claims(grid.params, path)]
     headline = [i for i, each in enumerate(found) if each.claim.role == "headline"]
     family = [i for i in headline if found[i].claim.kind != "proposition"]
     for index, survives in zip(family, holm([found[i].p for i in family]), strict=True):

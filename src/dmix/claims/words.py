@@ -85,9 +85,7 @@ def caution(grid: Grid, verdicts: Sequence[Verdict]) -> str:
             "tests."
         )
     decided = [v for v in verdicts if v.effect is not None and v.word in ("supported", "contradicted")]
-    said = (
-        "Each verdict is read by itself, at 2.5 % a side, and is about the noise of training, no more."
-    )
+    said = "Each verdict is read by itself, at 2.5 % a side, and is about the noise of training, no more."
     if not decided:
         return said
     wrong = fixed(0.025 * len(decided))

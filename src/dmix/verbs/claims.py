@@ -6,28 +6,29 @@ import argparse
 import dataclasses
 import difflib
 import json
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 from dmix.errors import DmixError
-from dmix.files import write_text
 from dmix.grid.expand import load_grid
 from dmix.grid.paths import runs_folder
+
+if TYPE_CHECKING:
+    from dmix.claims.verdict import Verdict
 
 
 def run(options: argparse.Namespace) -> int:
     """Print all claims by verdict, or those that are named with all that is known of each."""
     grid = load_grid(options.tier)
-    from dmix.claims import files, text
-    from dmix.claims.judge import judge_all
-    from dmix.claims.verdict import Verdict
-    from dmix.report.frame import load_frame
+    from dmix.claims import text
+    from dmix.claims.build import render_claims, verdicts_of
 
-    names = tuple(grid.runs)
-    verdicts = judge_all(grid, load_frame(grid, names, runs_folder(grid.tier)))
-    chosen: tuple[Verdict, ...] = tuple(_named(verdicts, name) for name in options.ids) or verdicts
     if options.out:
-        for suffix, content in files.texts(grid, verdicts).items():
-            write_text(options.out / f"claims{suffix}", content)
+        for path in render_claims(grid, runs_folder(grid.tier), options.out):
+            print(path)
+        return 0
+    verdicts = verdicts_of(grid, runs_folder(grid.tier))
+    chosen = tuple(_named(verdicts, name) for name in options.ids) or verdicts
     if options.json:
         print(json.dumps({"tier": grid.tier, "claims": [_plain(verdict) for verdict in chosen]}))
     elif options.ids:
@@ -37,7 +38,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _named(verdicts: Any, name: str) -> Any:
+def _named(verdicts: Iterable[Verdict], name: str) -> Verdict:
     """Return the verdict on the claim `name`, or refuse a name that is none."""
     found = {verdict.claim.id: verdict for verdict in verdicts}
     if name not in found:
@@ -49,7 +50,7 @@ def _named(verdicts: Any, name: str) -> Any:
     return found[name]
 
 
-def _plain(verdict: Any) -> dict[str, Any]:
+def _plain(verdict: Verdict) -> dict[str, Any]:
     """Return a verdict as JSON values."""
     found = dataclasses.asdict(verdict)
     found["claim"] = verdict.claim.model_dump(mode="json")
