@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 from dmix.claims.verdict import Verdict
-from dmix.claims.words import caution, counted, grouped, numbers, printed, same_alpha, summary, tally
+from dmix.claims.words import caution, counted, grouped, numbers, printed, same_alpha, summary, tally, told
 from dmix.grid.expand import Grid
 
 WIDTH = 100
@@ -44,7 +44,7 @@ def details(verdict: Verdict) -> Iterator[str]:
     yield from _wrapped("At one alpha", same_alpha(verdict).removeprefix("at one alpha "))
     yield from _wrapped("Cells", counted(verdict))
     for cell in verdict.cells:
-        said = "; ".join(filter(None, (numbers(cell, verdict.unit), cell.note)))
+        said = told(cell, verdict.unit)
         yield from _wrapped("", f"{cell.title}: {cell.word}{', ' if said else ''}{said}", 4)
     yield from _wrapped("Contradicted if", claim.contradicted_if)
     yield from _wrapped("Published", f"{printed(claim.paper)}: {claim.paper.number}")

@@ -24,6 +24,11 @@ def numbers(found: Verdict | CellVerdict, unit: str) -> str:
     return f"{effect}{ends}, n = {found.n}"
 
 
+def told(cell: CellVerdict, unit: str) -> str:
+    """Return the numbers of a cell, and which of its rivals or steps are not decided."""
+    return "; ".join(filter(None, (numbers(cell, unit), cell.note)))
+
+
 def _end(value: float) -> str:
     return fixed(value + 0.0)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from dmix.claims.rules import Word
 from dmix.claims.verdict import Verdict
-from dmix.claims.words import counted, grouped, numbers, printed, summary
+from dmix.claims.words import counted, grouped, printed, summary
 
 MINUS = "\N{MINUS SIGN}"
 
@@ -58,14 +58,7 @@ def _shown(verdict: Verdict) -> Shown:
         contradicted_if=claim.contradicted_if,
         confounders=claim.confounders,
         counted=counted(verdict),
-        cells=tuple(
-            (
-                cell.title,
-                cell.word,
-                _typeset("; ".join(filter(None, (numbers(cell, verdict.unit), cell.note)))),
-            )
-            for cell in verdict.cells
-        ),
+        cells=tuple((cell.title, cell.word, _typeset(told(cell, verdict.unit))) for cell in verdict.cells),
     )
 
 
