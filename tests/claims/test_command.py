@@ -1,4 +1,4 @@
-"""`dmix claims` prints every claim, with and without records, at 100 columns; files and JSON have all of them."""
+"""`dmix claims` prints every claim, with and without records, at 100 columns; its files and JSON have all."""
 
 import argparse
 import csv
@@ -59,7 +59,7 @@ def test_one_claim_has_all_that_is_known(place, monkeypatch, capsys):
 
 
 def test_the_files_have_every_claim(place, monkeypatch, capsys):
-    tier, folder = place
+    folder = place[1]
     written = claims(place, monkeypatch, capsys, "--out", "out").split()
     assert [path.rpartition(".")[2] for path in written] == ["csv", "md", "tex"]
     rows = list(csv.DictReader((folder / "out/claims.csv").open()))

@@ -1,84 +1,43 @@
-"""What is renamed or missing is one error that names the claim, the key and the line; the real file has none."""
+"""What is renamed or missing is one error that names claim, key and line; the real file has none."""
 
 import pytest
 
-from conftest import GAIN
+from claimed import GAIN
+from dmix.claims import schema
 from dmix.claims.cells import cells_of
 from dmix.claims.load import load_claims
 from dmix.claims.measures import MEASURES
-from dmix.claims.schema import Tested
 from dmix.claims.tested import verdict_of_tests
 from dmix.errors import DmixError
 from project import ROOT, real_grid
 
+
+def where(grid="main", **selection):
+    return {"cells": {"grids": [grid], "where": {k.replace("__", "."): v for k, v in selection.items()}}}
+
+
+def comparison(rel="greater", **changes):
+    return {"comparison": {"rel": rel, **GAIN, **changes}}
+
+
+TRIED = {"rel": "argmax", "best": [{"value": {"objective.eta": 0.3}}]}
 MISTAKES = {
-    "a renamed policy": (
-        {"cells": {"grids": ["main"], "where": {"policy": ["mixup", "cutmixx"]}}},
-        "where.policy",
-        "cutmixx",
-    ),
-    "a renamed objective": (
-        {"comparison": {"rel": "greater", **GAIN, "of": {"objective": "dm"}}},
-        "of.objective",
-        "dm",
-    ),
-    "a renamed data set": (
-        {"cells": {"grids": ["main"], "where": {"dataset": "cifar"}}},
-        "where.dataset",
-        "cifar",
-    ),
-    "a renamed backbone": (
-        {"cells": {"grids": ["main"], "where": {"backbone": "r18"}}},
-        "where.backbone",
-        "r18",
-    ),
-    "a renamed method": (
-        {"cells": {"grids": ["main"], "where": {"method": "mixmatch"}}},
-        "where.method",
-        "mixmatch",
-    ),
-    "a renamed grid": ({"cells": {"grids": ["main", "gone"]}}, "cells.grids.1", "gone"),
-    "an unknown selector": (
-        {"cells": {"grids": ["main"], "where": {"policy": {"sort": "static"}}}},
-        "where.policy",
-        "sort",
-    ),
-    "a renamed setting": (
-        {"cells": {"grids": ["eta"], "where": {"objective.etta": 0.1}}},
-        "where.objective.etta",
-        "etta",
-    ),
-    "an unknown axis": (
-        {"cells": {"grids": ["eta"], "where": {"polici": "mixup"}}},
-        "where.polici",
-        "polici",
-    ),
-    "a value that no grid has": (
-        {
-            "cells": {"grids": ["eta"]},
-            "comparison": {"rel": "argmax", "best": [{"value": {"objective.eta": 0.3}}]},
-        },
-        "best.0.value.objective.eta",
-        "0.3",
-    ),
-    "a renamed measure": (
-        {"comparison": {"rel": "greater", **GAIN, "measure": "top5"}},
-        "comparison.measure",
-        "top5",
-    ),
+    "policy": (where(policy=["mixup", "cutmixx"]), "where.policy", "cutmixx"),
+    "objective": (comparison(of={"objective": "dm"}), "of.objective", "dm"),
+    "data set": (where(dataset="cifar"), "where.dataset", "cifar"),
+    "backbone": (where(backbone="r18"), "where.backbone", "r18"),
+    "method": (where(method="mixmatch"), "where.method", "mixmatch"),
+    "grid": ({"cells": {"grids": ["main", "gone"]}}, "cells.grids.1", "gone"),
+    "selector": (where(policy={"sort": "static"}), "where.policy", "sort"),
+    "setting": (where("eta", objective__etta=0.1), "where.objective.etta", "etta"),
+    "axis": (where(polici="mixup"), "where.polici", "polici"),
+    "value": ({**where("eta"), "comparison": TRIED}, "best.0.value.objective.eta", "0.3"),
+    "measure": (comparison(measure="top5"), "comparison.measure", "top5"),
     "no grid and no reason": ({"cells": {}}, "it", "no grid"),
-    "an unknown key": ({"comparison": {"rel": "greater", **GAIN, "magin": 1}}, "magin", "unknown key"),
-    "an unknown relation": ({"comparison": {"rel": "equals", **GAIN}}, "comparison", "rel"),
-    "ends in the wrong order": (
-        {"comparison": {"rel": "within", **GAIN, "lo": 2.0, "hi": 1.0}},
-        "comparison",
-        "lo must be",
-    ),
-    "a best of a mean": (
-        {"comparison": {"rel": "greater", **GAIN, "against": "best"}},
-        "comparison",
-        "across",
-    ),
+    "key": (comparison(magin=1), "magin", "unknown key"),
+    "relation": (comparison("equals"), "comparison", "rel"),
+    "ends in the wrong order": (comparison("within", lo=2.0, hi=1.0), "comparison", "lo must be"),
+    "a best of a mean": (comparison(against="best"), "comparison", "across"),
 }
 
 
@@ -117,7 +76,7 @@ def ours():
 def test_every_claim_of_the_repository_has_its_runs(ours):
     """At full scale, but for claims of demonstrations at small scale, each with a grid has a cell or more."""
     grids = [real_grid(tier) for tier in ("full", "embedded")]
-    judged = [claim for claim in ours if not isinstance(claim.comparison, Tested) and not claim.needs]
+    judged = [claim for claim in ours if not isinstance(claim.comparison, schema.Tested) and not claim.needs]
     assert len(judged) > 30
     for claim in judged:
         assert any(cells_of(claim, grid) for grid in grids), claim.id
@@ -147,7 +106,7 @@ def test_alpha_changes_in_49_of_the_123_pairs_of_tables_1_to_5(ours):
 
 
 def test_the_named_tests_exist(ours):
-    named = [claim for claim in ours if isinstance(claim.comparison, Tested)]
+    named = [claim for claim in ours if isinstance(claim.comparison, schema.Tested)]
     assert len(named) > 5
     for claim in named:
         assert verdict_of_tests(claim, claim.comparison, ROOT).word == claim.comparison.shows

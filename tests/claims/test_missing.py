@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from conftest import CLAIM, GAIN, frame_of, noise
+from claimed import CLAIM, GAIN, frame_of, noise
 from dmix.claims.judge import judge, judge_all
 from dmix.report.frame import INVALID
 

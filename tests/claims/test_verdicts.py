@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from conftest import GAIN, SIX, frame_of, noise
+from claimed import GAIN, SIX, frame_of, noise
 from dmix.claims.judge import judge
 
 MAIN = {"grids": ["main"], "where": {"policy": {"kind": "static"}}}

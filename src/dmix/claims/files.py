@@ -80,9 +80,7 @@ def _line(verdict: Verdict) -> str:
     name = f"**{claim.id}**" if claim.role == "headline" else claim.id
     said = escape.markdown(claim.claim)
     result = escape.markdown(summary(verdict) or verdict.reason)
-    return (
-        f"| {said} ({name}, section {escape.markdown(claim.section)}) | {result} | {printed(claim.paper)} |"
-    )
+    return f"| {said} ({name}, section {escape.markdown(claim.section)}) | {result} | {printed(claim)} |"
 
 
 def to_latex(verdicts: Sequence[Verdict]) -> str:
@@ -108,6 +106,6 @@ def to_latex(verdicts: Sequence[Verdict]) -> str:
             bold = rf"\textbf{{{claim}}}" if verdict.claim.role == "headline" else claim
             place = rf"{{\color[gray]{{.35}}\ ({escape.latex(verdict.claim.section)})}}"
             result = escape.latex(summary(verdict) or verdict.reason)
-            published = escape.latex(printed(verdict.claim.paper))
+            published = escape.latex(printed(verdict.claim))
             lines.append(escape.latex_row((bold + place, result, published)))
     return "\n".join((*lines, r"\end{longtable}}", ""))

@@ -47,7 +47,7 @@ def details(verdict: Verdict) -> Iterator[str]:
         said = told(cell, verdict.unit)
         yield from _wrapped("", f"{cell.title}: {cell.word}{', ' if said else ''}{said}", 4)
     yield from _wrapped("Contradicted if", claim.contradicted_if)
-    yield from _wrapped("Published", f"{printed(claim.paper)}: {claim.paper.number}")
+    yield from _wrapped("Published", f"{printed(claim)}: {claim.paper.number}")
     yield from _wrapped("Confounders", "; ".join(claim.confounders))
     yield from _wrapped("Paper", f"section {claim.section}; {claim.role}; it says: {claim.strength}")
     if verdict.hours:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from dmix.claims.rules import Word
-from dmix.claims.schema import Printed
+from dmix.claims.schema import Claim
 from dmix.claims.verdict import NOT_AT_THIS_SCALE, WORDS, CellVerdict, Verdict
 from dmix.grid.expand import Grid
 from dmix.report.numbers import fixed, signed
 
 ARITHMETIC = {"holds": "bear it out", "partly": "bear it out in part", "fails": "speak against it"}
+STATED = {"holds": "true as printed", "partly": "true in part as printed", "fails": "false as printed"}
+NOT_PRINTED = "no number at hand"
 SOURCES = {"paper": "the paper's", "openmixup": "OpenMixup's", "leaderboard": "a leaderboard's", "none": "no"}
 
 
@@ -41,14 +43,19 @@ def counted(verdict: Verdict) -> str:
     return f"{plural(len(verdict.cells), 'cell')}: {counts}"
 
 
-def summary(verdict: Verdict) -> str:
-    """Return a line: numbers, reason, cells where the claim is of several, and the verdict at one alpha."""
+def summary(verdict: Verdict, *, cells: bool = True) -> str:
+    """Return a line: numbers, reason, cells where the claim is of several, and the verdict at one alpha.
+
+    Parameters
+    ----------
+    cells: whether to count them; where they are listed beside it, they are not.
+    """
     shown = numbers(verdict, verdict.unit)
     if verdict.reason == NOT_AT_THIS_SCALE:
         return f"{verdict.reason} ({shown})" if shown else verdict.reason
     parts = [shown, verdict.reason]
     if verdict.word != "not run":
-        several = getattr(verdict.claim.comparison, "across", "mean") != "mean"
+        several = cells and getattr(verdict.claim.comparison, "across", "mean") != "mean"
         parts += [counted(verdict) if several else "", same_alpha(verdict)]
     return "; ".join(filter(None, parts))
 
@@ -61,10 +68,13 @@ def same_alpha(verdict: Verdict) -> str:
     return f"at one alpha {', '.join(filter(None, (other.word, numbers(other, other.unit))))}"
 
 
-def printed(paper: Printed) -> str:
+def printed(claim: Claim) -> str:
     """Return what published numbers say of the claim: "the paper's numbers bear it out in part"."""
+    paper = claim.paper
+    if claim.kind == "proposition":
+        return STATED.get(paper.supports, NOT_PRINTED)
     if paper.supports == "not_printed":
-        return "no number at hand"
+        return NOT_PRINTED
     return f"{SOURCES[paper.source]} numbers {ARITHMETIC[paper.supports]}"
 
 

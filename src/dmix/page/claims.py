@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from dmix.claims.rules import Word
 from dmix.claims.verdict import Verdict
-from dmix.claims.words import counted, grouped, printed, summary
+from dmix.claims.words import counted, grouped, printed, summary, told
 
 MINUS = "\N{MINUS SIGN}"
 
@@ -52,8 +52,8 @@ def _shown(verdict: Verdict) -> Shown:
         claim=claim.claim,
         section=claim.section,
         headline=claim.role == "headline",
-        result=_typeset(summary(verdict)),
-        published=printed(claim.paper),
+        result=_typeset(summary(verdict, cells=False)),
+        published=printed(claim),
         number=claim.paper.number,
         contradicted_if=claim.contradicted_if,
         confounders=claim.confounders,
