@@ -11,7 +11,13 @@ from pathlib import Path
 
 from dmix.errors import DmixError
 from dmix.files import write_text
-from dmix.grid.artefact import figure_digest, ledger_digest, settings_digest, table_digest
+from dmix.grid.artefact import (
+    claims_digest,
+    figure_digest,
+    ledger_digest,
+    settings_digest,
+    table_digest,
+)
 from dmix.grid.damage import Digest, remembered
 from dmix.grid.expand import Grid, load_grid
 from dmix.grid.paths import PAPER, RESULTS, WORK, RunPaths, runs_folder
@@ -99,6 +105,16 @@ def ledger(grid: Grid) -> Iterator[Product]:
     yield Product("ledger", (), ledger_digest(grid), draw)
 
 
+def claims(grid: Grid) -> Iterator[Product]:
+    """Yield the verdicts on the paper's claims."""
+    from dmix.claims.build import NAME, render_claims
+
+    def draw() -> Sequence[Path]:
+        return render_claims(grid, runs_folder(grid.tier), PAPER / grid.tier)
+
+    yield Product(NAME, tuple(grid.runs), claims_digest(grid), draw)
+
+
 def page(grid: Grid) -> Iterator[Product]:
     """Yield the page of the tier."""
     from dmix.page.digest import page_digest
@@ -124,7 +140,7 @@ def document(grid: Grid) -> Iterator[Product]:
 
 Kinds = tuple[Callable[[Grid], Iterable[Product]], ...]
 
-PRODUCTS: Kinds = (tables, settings, numbers, ledger, figures, page)
+PRODUCTS: Kinds = (tables, settings, numbers, ledger, figures, claims, page)
 """What is rendered as records arrive, in this order: what reads the files of others comes after them."""
 
 AT_THE_END: Kinds = (document,)
