@@ -13,10 +13,13 @@ import pandas as pd
 from dmix.errors import DmixError
 from dmix.grid.expand import Grid
 from dmix.grid.mixed import product_of
+from dmix.mixed.linearity import share_error
 from dmix.mixed.record import OWN, MixedAccuracy, read_mixed
 from dmix.report.frame import DONE
 
 Row = Mapping[str, Any]
+MINOR_SHARE = 0.2
+"""Share of the minor class at which the preregistered demonstration looks."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,22 @@ def _common(row: Row, root: Path) -> float | None:
     return sum(values) / len(values) if values else None
 
 
+def _minor_top2(row: Row, root: Path) -> float | None:
+    """Return Top-2 on the run's own mixes whose minor class has a share of `MINOR_SHARE`, in percent."""
+    found = _evaluation(row, root)
+    own = found.mixings.get(OWN) if found else None
+    at = own.at_share(MINOR_SHARE) if own else None
+    return at.top2_percent if at else None
+
+
+def _share_error(row: Row, root: Path) -> float | None:
+    """Return the mean of |p_own / (p_own + p_partner) - lam| on the run's own mixes, in points."""
+    found = _evaluation(row, root)
+    own = found.mixings.get(OWN) if found else None
+    error = share_error(own) if own else None
+    return None if error is None else 100 * error
+
+
 def _evaluation(row: Row, root: Path) -> MixedAccuracy | None:
     """Return a run's evaluation on mixed images; None without one, or with one of other weights."""
     path = product_of(root, row["folder"])
@@ -81,6 +100,8 @@ MEASURES: Mapping[str, Measure] = {
     "mixed_top1": Measure("top-1 accuracy on its own mixes", "points", 1, _mixed("top1_percent"), step=1.0),
     "mixed_top1_common": Measure("top-1 accuracy on mixes that all runs share", "points", 1, _common),
     "mixed_top2": Measure("top-2 accuracy on its own mixes", "points", 1, _mixed("top2_percent"), step=1.0),
+    "minor_top2": Measure("top-2 accuracy on its own mixes of shares 0.2 and 0.8", "points", 1, _minor_top2),
+    "share_error": Measure("error of the predicted share on its own mixes", "points", -1, _share_error),
 }
 
 
