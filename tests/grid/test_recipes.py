@@ -14,7 +14,6 @@ import pytest
 from dmix.grid.expand import Grid
 from dmix.grid.spec import RunSpec
 from paper import paper
-from project import real_grid
 
 ABLATIONS = ("eta_imagenet", "xi_rsb", "t_rsb", "eta_cifar100", "eta_tiny", "eta_cub")
 STATIC = ("mixup", "cutmix", "manifoldmix", "saliencymix", "fmix", "resizemix")
@@ -576,8 +575,8 @@ def test_figure_5_varies_t_and_xi(name, ts, xis):
 
 
 def test_every_cell_has_three_seeds():
-    for grid, names in real_grid("full").grids.items():
-        seeds = Counter(real_grid("full").runs[name].seed for name in names)
+    for grid, names in FULL.grids.items():
+        seeds = Counter(FULL.runs[name].seed for name in names)
         assert len(set(seeds.values())) == 1, grid
         assert set(seeds) == {0, 1, 2}, grid
 
