@@ -174,7 +174,8 @@ def test_lengths_of_training():
 def test_steps_in_place_of_a_cosine():
     (cosine,), (steps,) = first_seed("schedule_cosine"), first_seed("schedule_steps")
     assert cosine.name == "supervised/imagenet/resnet50/mixup/mce/s0"
-    assert {key.partition(".")[0] for key in differing(cosine, steps)} == {"schedule"}
+    of_schedule = {"schedule", "every_percent", "lr_decay"}  # which are recorded with the recipe
+    assert differing(cosine, steps) == {f"recipe.{key}" for key in of_schedule}
     assert steps.settings["schedule"] == {"use": "step_decay", "every_percent": 30, "lr_decay": 0.1}
 
 
@@ -191,7 +192,7 @@ def test_the_released_form_beside_the_printed_one():
             continue
         printed = FULL.runs[spec.name.replace("dm_ce_released", "dm_ce")]
         weights = {"objective.use", "objective.mode", "objective.power"}
-        assert differing(spec, printed) == {*weights, "addon.rule", "addon.sides"}, spec.name
+        assert differing(spec, printed) == {*weights, "pairing.rule", "pairing.sides"}, spec.name
         assert (spec.settings["addon"]["rule"], spec.settings["addon"]["sides"]) == ("at_least_half", "both")
     assert len(first_seed("transfer_released")) == 3 * 3 * 3 * 3
 
