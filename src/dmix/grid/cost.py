@@ -83,6 +83,11 @@ def forward_gflop(known: Mapping[int, float], side: int) -> float:
     return known[nearest] * (side / nearest) ** 2
 
 
+def is_measured(grid: Grid, name: str, measured: Mapping[Like, float]) -> bool:
+    """Return whether a similar run of the tier is finished."""
+    return _like(grid.runs[name]) in measured
+
+
 def seconds(grid: Grid, name: str, measured: Mapping[Like, float]) -> float:
     """Return the expected seconds of a run."""
     like = _like(grid.runs[name])
