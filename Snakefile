@@ -10,10 +10,12 @@ from snakemake.logging import logger
 from snakemake.settings.enums import Quietness
 from snakemake.utils import min_version
 
+from dmix.claims.load import load_claims
 from dmix.environment import settle
 from dmix.confidence import record as confidence_record
 from dmix.errors import DmixError
 from dmix.grid.artefact import (
+    claims_digest,
     figure_digest,
     frame_digest,
     ledger_digest,
@@ -60,6 +62,8 @@ try:
         announce(tell)
     GRID = load_grid(TIER)
     SELECTED = selected(GRID, SELECTION) if SELECTION else ()
+    # A claim on what is not there any more is told before anything trains.
+    load_claims(GRID.params)
     # The workflow takes a run with a record for done. Jobs on a cluster read this file too, and need not check.
     if workflow.is_main_process:
         refuse_damaged(GRID)
@@ -76,6 +80,7 @@ TABLES = {name: table_digest(GRID, name) for name in GRID.tables}
 SETTINGS = {name: settings_digest(GRID, name) for name in GRID.settings_tables}
 NUMBERS = digest_of(TABLES)
 LEDGER = ledger_digest(GRID)
+CLAIMS = claims_digest(GRID)
 PAGE = page_digest(GRID)
 LATEX = latex_is_here()
 PAPER = paper_digest(GRID, LATEX)
@@ -102,7 +107,8 @@ rule all:
         [f"paper_tables/{TIER}/{table}.tex" for table in TABLES | SETTINGS],
         f"{PUBLISHED}/numbers-{NUMBERS}",
         f"{PUBLISHED}/ledger-{LEDGER}",
-        [f"paper_tables/{TIER}/{file}.tex" for file in ("numbers", "ledger")],
+        f"{PUBLISHED}/claims-{CLAIMS}",
+        [f"paper_tables/{TIER}/{file}.tex" for file in ("numbers", "ledger", "claims")],
         [f"{PUBLISHED}/{figure}-{digest}" for figure, digest in FIGURES.items()],
         [f"paper_tables/{TIER}/{figure}.pdf" for figure in FIGURES],
         f"{PUBLISHED}/page-{PAGE}",
@@ -119,5 +125,6 @@ include: "workflows/rules/tables.smk"
 include: "workflows/rules/evaluate.smk"
 include: "workflows/rules/confidence.smk"
 include: "workflows/rules/figures.smk"
+include: "workflows/rules/claims.smk"
 include: "workflows/rules/page.smk"
 include: "workflows/rules/paper.smk"

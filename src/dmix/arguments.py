@@ -97,6 +97,13 @@ def parser() -> argparse.ArgumentParser:
     status.add_argument("--json", action="store_true", help="for scripts")
     status.add_argument("--select", metavar="NAME", help="only the runs of a selection of dmix plan --budget")
 
+    claims = add("claims", "show which claims of the paper the records support, and what would decide others")
+    claims.add_argument(
+        "ids", nargs="*", metavar="ID", help="show all that is known of it (default: list all)"
+    )
+    claims.add_argument("--json", action="store_true", help="for scripts")
+    claims.add_argument("--out", type=Path, metavar="FOLDER", help="write claims.csv, .md, .tex instead")
+
     curves = add("curves", "draw the learning curves of runs, finished or in progress")
     curves.add_argument(
         "names",

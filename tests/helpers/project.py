@@ -63,6 +63,8 @@ class Project:
                 shutil.copy(source, target)
         (path / "params.yaml").write_text(small_params() if params is None else params)
         (path / "reference/equivalent.csv").unlink(missing_ok=True)  # of the repository's own runs
+        if params != (ROOT / "params.yaml").read_text():  # other grids, and claims that need none of them
+            shutil.copy(ROOT / "tests/small_claims.yaml", path / "reference/claims.yaml")
         if data is not None:
             (path / "data").symlink_to(data)
         return cls(path)

@@ -11,6 +11,7 @@ from pathlib import Path
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
+from dmix.claims.build import render_claims
 from dmix.grid.expand import Grid
 from dmix.grid.spec import RunSpec
 from dmix.paper.compose import compose, fragments
@@ -42,6 +43,7 @@ class Rendered:
         deviations = read_deviations(REFERENCE / "deviations.csv")
         ledger = to_ledger(deviations, concerned(self.grid, deviations))
         (self.folder / "ledger.tex").write_text(ledger, encoding="utf-8")
+        render_claims(self.grid, self.runs, self.folder, REFERENCE / "claims.yaml")
 
     def main(self) -> str:
         return compose(self.grid, self.runs, self.folder, REFERENCE)

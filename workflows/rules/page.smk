@@ -3,6 +3,7 @@
 rule page:
     input:
         f"{PUBLISHED}/frame-{frame_digest(GRID)}",
+        f"{PUBLISHED}/claims-{CLAIMS}",
         [f"{PUBLISHED}/{table}-{digest}" for table, digest in TABLES.items()],
         [f"{PUBLISHED}/{figure}-{digest}" for figure, digest in FIGURES.items()],
     output:

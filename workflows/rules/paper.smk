@@ -10,6 +10,7 @@ rule typeset:
             for name, digest in (TABLES | SETTINGS | FIGURES).items()
         ],
         f"{PUBLISHED}/ledger-{LEDGER}",
+        f"{PUBLISHED}/claims-{CLAIMS}",
         f"{PUBLISHED}/frame-{frame_digest(GRID)}",
     output:
         [f"{PAPER_FOLDER}/{file}" for file in PAPER_FILES],

@@ -20,7 +20,7 @@ from dmix.grid.paths import (
     ClassRelationPaths,
     runs_folder,
 )
-from dmix.paper.compose import LEDGER
+from dmix.paper.compose import CLAIMS, LEDGER
 from dmix.report.frame import DAMAGED, DONE, INVALID
 
 PARAMETERS = Path("params.yaml")
@@ -31,7 +31,7 @@ REPOSITORY = {
     "docs/columns.md": "columns.md",
     "requirements.lock": "requirements.lock",
 }
-ONCE = (LEDGER, "numbers", "main", "paper")
+ONCE = (LEDGER, CLAIMS, "numbers", "main", "paper")
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,7 @@ def contents(grid: Grid, frame: pd.DataFrame, weights: bool, absent: Mapping[str
     files = {place: Path(name) for name, place in REPOSITORY.items()}
     files |= {f"parameters/{path}": path for path in (PARAMETERS, *sorted(Path("params").rglob("*.yaml")))}
     files |= {str(path): path for path in sorted(Path("reference").glob("*.csv"))}
+    files["reference/claims.yaml"] = Path("reference/claims.yaml")
     files["frame.csv"] = RESULTS / grid.tier / "frame.csv"
     products = PAPER / grid.tier
     files |= {f"tables/{path.name}": path for path in _products(grid, products) if path.name not in absent}

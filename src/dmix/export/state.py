@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from dmix.claims.build import render_claims
 from dmix.errors import DmixError
 from dmix.files import write_text
 from dmix.grid.artefact import figure_digest
@@ -48,7 +49,7 @@ def refuse_mixed(grid: Grid, frame: pd.DataFrame) -> None:
             f"nothing is exported: of tier {grid.tier}, {', '.join(stale[:SHOWN])}{more} are not what its "
             "records, parameters and code give today",
             f"render them: make reproduce TIER={grid.tier}; or, without training what is missing, dmix "
-            "collect, dmix table NAME, dmix figure NAME, dmix page and dmix paper",
+            "collect, dmix table NAME, dmix figure NAME, dmix report, dmix page and dmix paper",
             exit_code=1,
         )
 
@@ -90,6 +91,7 @@ def _stale_tables(grid: Grid, folder: Path) -> Iterator[Path]:
     for name in grid.settings_tables:
         yield from _first_other(folder, partial(render_settings, grid, name))
     yield from _first_other(folder, partial(_ledger, grid))
+    yield from _first_other(folder, partial(render_claims, grid, runs))
 
 
 def _ledger(grid: Grid, place: Path) -> Iterator[Path]:

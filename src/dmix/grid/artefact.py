@@ -16,7 +16,7 @@ from dmix.grid.spec import digest_of
 
 REFERENCE = Path("reference")
 STYLE = PACKAGE / "plot" / "dmix.mplstyle"
-ROOMS = (*NUMERIC_ROOMS, "figures", "plot", "report", "show", "mixed")
+ROOMS = (*NUMERIC_ROOMS, "figures", "plot", "report", "claims", "show", "mixed")
 
 
 def table_digest(grid: Grid, table: str) -> str:
@@ -78,13 +78,29 @@ def figure_digest(grid: Grid, figure: str) -> str:
     )
 
 
+def claims_digest(grid: Grid) -> str:
+    """Return 8 hexadecimal digits over all that the verdicts on the paper's claims depend on."""
+    code = [module_digest(path, path.stem)[0] for path in sorted((PACKAGE / "claims").glob("*.py"))]
+    edition = grid.params.tiers[grid.tier].edition
+    return digest_of(
+        [
+            frame_digest(grid),
+            _printed(grid),
+            edition,
+            code,
+            mixed_digest(),
+            sha256(REFERENCE / "claims.yaml"),
+        ]
+    )
+
+
 def frame_digest(grid: Grid) -> str:
     """Return 8 hexadecimal digits over all that the tier's data frame depends on."""
     return digest_of([[_whereabouts(grid, name) for name in grid.runs], _report_code()])
 
 
 def everything_digest(grid: Grid) -> str:
-    """Return 8 hexadecimal digits over all that frame, tables, figures and ledger depend on."""
+    """Return 8 hexadecimal digits over all that frame, tables, figures, ledger and verdicts depend on."""
     return digest_of(
         [
             frame_digest(grid),
@@ -92,6 +108,7 @@ def everything_digest(grid: Grid) -> str:
             {name: settings_digest(grid, name) for name in grid.settings_tables},
             {name: figure_digest(grid, name) for name in grid.figures},
             ledger_digest(grid),
+            claims_digest(grid),
         ]
     )
 

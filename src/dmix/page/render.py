@@ -13,10 +13,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from dmix import __version__
+from dmix.claims.build import verdicts_of
+from dmix.claims.words import caution
 from dmix.files import write_text
 from dmix.grid.damage import remembered
 from dmix.grid.expand import Grid
 from dmix.grid.paths import PAPER, runs_folder
+from dmix.page.claims import counts, shown
 from dmix.page.data import page_data
 from dmix.page.figures import all_figures
 from dmix.page.histories import LAST_ROWS, MOST_ROWS
@@ -52,12 +55,16 @@ def render(grid: Grid, out_dir: Path, reference: Path = REFERENCE, paper: Path =
         runs = {run.name: run for run in all_runs(grid, digest)}
     views = [view(grid, name, runs_root, reference) for name in grid.tables]
     first = overview(grid, runs, views)
+    verdicts = verdicts_of(grid, runs_root, reference / "claims.yaml")
     templates = environment()
     style = (TEMPLATES / STYLE).read_text(encoding="utf-8")
     script = "\n".join((TEMPLATES / name).read_text(encoding="utf-8") for name in SCRIPTS)
     ledger = read_deviations(reference / "deviations.csv")
     page = templates.get_template("page.html.j2").render(
         overview=first,
+        claims=shown(verdicts),
+        counts=counts(verdicts),
+        caution=caution(grid, verdicts),
         views=views,
         settings={name: build_settings(grid, name) for name in grid.settings_tables},
         ledger=ledger,

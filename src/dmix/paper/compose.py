@@ -10,6 +10,8 @@ from typing import Any
 import pandas as pd
 
 from dmix import __version__
+from dmix.claims.judge import judge_all
+from dmix.claims.words import caution, tally
 from dmix.errors import DmixError
 from dmix.grid.expand import Grid
 from dmix.paper.agreement import Agreement, agreement, comparisons, farthest
@@ -23,7 +25,7 @@ from dmix.report.frame import BLOCKED, DAMAGED, INVALID, load_frame
 from dmix.report.table import TableData
 
 FARTHEST = 10
-LEDGER = "ledger"
+LEDGER, CLAIMS = "ledger", "claims"
 BESIDE, COMPARISON = "_beside", "_comparison"
 FORMS = (BESIDE, COMPARISON, "")
 
@@ -80,15 +82,18 @@ def compose(grid: Grid, runs_root: Path, folder: Path, reference: Path = REFEREN
     _refuse_absent(grid, folder)
     frame = load_frame(grid, tuple(grid.runs), runs_root)
     tables = {name: _table(grid, frame, load_table(grid, name, runs_root, reference)) for name in grid.tables}
+    verdicts = judge_all(grid, frame, runs_root, reference / "claims.yaml")
     figures = {name: _figure(name, entry.number, folder) for name, entry in grid.figures.items()}
-    return environment().get_template("main.tex").render(_content(grid, frame, tables, figures))
+    content = _content(grid, frame, tables, figures)
+    content |= {"tally": tally(verdicts), "caution": caution(grid, verdicts)}
+    return environment().get_template("main.tex").render(content)
 
 
 def fragments(grid: Grid) -> tuple[str, ...]:
     """Return the names of the files that main.tex reads."""
     tables = [f"{name}{form}.tex" for name in grid.tables for form in FORMS]
     figures = [f"{name}.{suffix}" for name in grid.figures for suffix in ("tex", "pdf")]
-    return (*tables, *figures, *(f"{name}.tex" for name in (*grid.settings_tables, LEDGER)))
+    return (*tables, *figures, *(f"{name}.tex" for name in (*grid.settings_tables, LEDGER, CLAIMS)))
 
 
 def _refuse_absent(grid: Grid, folder: Path) -> None:
@@ -151,4 +156,5 @@ def _content(
         "comparison": COMPARISON,
         "settings": tuple((name, table.number) for name, table in grid.settings_tables.items()),
         "ledger": LEDGER,
+        "claims": CLAIMS,
     }

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from dmix.errors import DmixError
 from dmix.files import write_text
-from dmix.grid.artefact import figure_digest, settings_digest, table_digest
+from dmix.grid.artefact import claims_digest, figure_digest, settings_digest, table_digest
 from dmix.grid.damage import Digest, remembered
 from dmix.grid.expand import Grid, load_grid
 from dmix.grid.paths import PAPER, RESULTS, WORK, RunPaths, runs_folder
@@ -76,6 +76,16 @@ def figures(grid: Grid) -> Iterator[Product]:
         yield Product(name, grid.figure_runs(figure), figure_digest(grid, name), draw)
 
 
+def claims(grid: Grid) -> Iterator[Product]:
+    """Yield the verdicts on the paper's claims."""
+    from dmix.claims.build import NAME, render_claims
+
+    def draw() -> Sequence[Path]:
+        return render_claims(grid, runs_folder(grid.tier), PAPER / grid.tier)
+
+    yield Product(NAME, tuple(grid.runs), claims_digest(grid), draw)
+
+
 def page(grid: Grid) -> Iterator[Product]:
     """Yield the page of the tier."""
     from dmix.page.digest import page_digest
@@ -87,7 +97,7 @@ def page(grid: Grid) -> Iterator[Product]:
     yield Product("page", tuple(grid.runs), page_digest(grid), draw, live=True)
 
 
-PRODUCTS: tuple[Callable[[Grid], Iterable[Product]], ...] = (tables, settings, figures, page)
+PRODUCTS: tuple[Callable[[Grid], Iterable[Product]], ...] = (tables, settings, figures, claims, page)
 """All that is rendered, in this order: what reads the files of others comes after them."""
 
 

@@ -1,0 +1,111 @@
+"""What a claim compares of a run: one number, from its record or from its evaluation on mixed images."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from dmix.errors import DmixError
+from dmix.grid.expand import Grid
+from dmix.grid.mixed import product_of
+from dmix.mixed.record import OWN, MixedAccuracy, read_mixed
+from dmix.report.frame import DONE
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A number of a run.
+
+    Attributes
+    ----------
+    title: as in a sentence. unit: of a difference. sign: 1 where more is better, else -1.
+    read: returns the number, None where the run has none.
+    step: points by which one test image moves it, in units of 100 / number of test images.
+    """
+
+    title: str
+    unit: str
+    sign: int
+    read: Callable[[Row, Path], float | None]
+    step: float = 0.0
+
+
+def _score(row: Row, _: Path) -> float | None:
+    return float(row["score"])
+
+
+def _seconds_per_image(row: Row, _: Path) -> float | None:
+    rate = float(row["images_per_second"])
+    return 1 / rate if rate > 0 else None
+
+
+def _mixed(percent: str) -> Callable[[Row, Path], float | None]:
+    """Return a reader of the accuracy on images that the run's own policy mixed, with lam of its training."""
+
+    def read(row: Row, root: Path) -> float | None:
+        found = _evaluation(row, root)
+        own = found.mixings.get(OWN) if found else None
+        return None if own is None or own.training is None else float(getattr(own.training, percent))
+
+    return read
+
+
+def _common(row: Row, root: Path) -> float | None:
+    """Return the mean top-1 on images that common policies mixed, the same for all runs, lam from 0 to 1."""
+    found = _evaluation(row, root)
+    mixings = [mixing for name, mixing in found.mixings.items() if name != OWN] if found else []
+    values = [at.top1_percent for mixing in mixings for at in mixing.sweep]
+    return sum(values) / len(values) if values else None
+
+
+def _evaluation(row: Row, root: Path) -> MixedAccuracy | None:
+    """Return a run's evaluation on mixed images; None without one, or with one of other weights."""
+    path = product_of(root, row["folder"])
+    try:
+        found = read_mixed(path) if path.exists() else None
+    except DmixError:
+        return None  # whoever evaluates the run says what is wrong with the file
+    return found if found and found.weights_sha256 == row["weights_sha256"] else None
+
+
+MEASURES: Mapping[str, Measure] = {
+    "top1": Measure("top-1 accuracy", "points", 1, _score, step=1.0),
+    "seconds_per_image": Measure("training time of an image", "s", -1, _seconds_per_image),
+    "mixed_top1": Measure("top-1 accuracy on its own mixes", "points", 1, _mixed("top1_percent"), step=1.0),
+    "mixed_top1_common": Measure("top-1 accuracy on mixes that all runs share", "points", 1, _common),
+    "mixed_top2": Measure("top-2 accuracy on its own mixes", "points", 1, _mixed("top2_percent"), step=1.0),
+}
+
+
+@dataclass(frozen=True)
+class Results:
+    """The finished runs of a tier: what was measured of each, and the hours that each took."""
+
+    grid: Grid
+    rows: Mapping[str, Row]
+    root: Path
+
+    @classmethod
+    def of(cls, grid: Grid, frame: pd.DataFrame, root: Path) -> Results:
+        """Return the finished runs of `frame` (`dmix.report.frame.load_frame`)."""
+        columns = ["name", "score", "images_per_second", "seconds", "device", "folder", "weights_sha256"]
+        done = frame[frame["state"] == DONE][columns]
+        rows = (dict(zip(columns, row, strict=True)) for row in done.itertuples(index=False, name=None))
+        return cls(grid, {row["name"]: row for row in rows}, root)
+
+    def value(self, name: str, measure: str) -> float | None:
+        """Return the measure of a run; None where it is not finished or has no such number."""
+        row = self.rows.get(name)
+        found = None if row is None else MEASURES[measure].read(row, self.root)
+        return found if found is not None and math.isfinite(found) else None
+
+    def hours(self, names: Iterable[str]) -> float:
+        """Return the hours that devices spent on those of the runs that are finished, each counted once."""
+        return sum(float(self.rows[name]["seconds"]) for name in set(names) if name in self.rows) / 3600
