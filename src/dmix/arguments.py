@@ -92,6 +92,14 @@ def parser() -> argparse.ArgumentParser:
     plan = add("plan", "show what would train, why, and its estimated hours, before anything starts")
     plan.add_argument("--why", action="store_true", help="list every run that would train, with its reason")
     plan.add_argument("--json", action="store_true", help="for scripts")
+    plan.add_argument("--gpu", metavar="NAME", help="of reference/gpus.csv: estimate hours for this one")
+    plan.add_argument(
+        "--budget",
+        type=float,
+        metavar="HOURS",
+        help="choose the runs that decide the most claims in so many hours, and write them as a selection",
+    )
+    plan.add_argument("--select", metavar="NAME", help="name of that selection (default: budget-<HOURS>h)")
 
     status = add("status", "show what is done, running, failed and missing, by table")
     status.add_argument("--json", action="store_true", help="for scripts")
