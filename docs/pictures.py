@@ -152,6 +152,7 @@ PICTURES = {
     "mixups.png": Picture(_mixing, _digest_of_mixups, _draw_mixups),
     "page.png": Picture(_everything, page_digest, _draw_page),
     "document.png": Picture(_everything, lambda grid: paper_digest(grid, latex=True), _draw_document),
+    "figure0.png": _figure("figure0"),
     "figure2.png": _figure("figure2_left"),
     "figure6.png": _figure("figure6"),
 }

@@ -291,6 +291,14 @@ def test_top2_is_at_most_top1_and_the_result_is_the_same_twice(of_every_policy, 
     assert len({point.pairs for point in found.sweep}) == 1  # the same pairs at every lam
 
 
+@pytest.mark.parametrize("use", POLICIES)
+def test_every_image_of_the_sweep_is_counted_once_by_its_minor_class(of_every_policy, use):
+    found, _ = of_every_policy[use]
+    assert sum(at.pairs for at in found.minor) == sum(point.pairs for point in found.sweep)
+    assert sum(at.top2 for at in found.minor) == sum(point.top2 for point in found.sweep)
+    assert all(abs(at.weight - at.share) < 0.025 + 1e-6 for at in found.minor)
+
+
 def test_where_lam_is_not_corrected_it_is_the_nominal_one(of_every_policy):
     for use in ("mixup", "manifoldmix", "fmix", "automix", "samix"):
         for point in of_every_policy[use][0].sweep:

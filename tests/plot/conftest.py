@@ -9,7 +9,7 @@ import pytest
 
 from dmix.grid.expand import Grid, load_grid
 from dmix.grid.mixed import mixed_digest, product_of
-from dmix.mixed.record import OWN, AtLam, Counts, MixedAccuracy, Mixing
+from dmix.mixed.record import OWN, SHARES, AtLam, AtShare, Counts, MixedAccuracy, Mixing
 from dmix.record import Hardware
 from fabricated import WEIGHT_BYTES, everything_present, fabricate, fraction
 from project import ROOT
@@ -66,7 +66,19 @@ def mixed_accuracy(grid: Grid, name: str) -> MixedAccuracy:
             AtLam(**counts(policy, step), lam=step / 20, share=step / 20, nominal=step / 20)
             for step in range(21)
         )
-        return Mixing(policy=policy, training=Counts(**counts(policy), lam=0.5, share=0.5), sweep=sweep)
+        return Mixing(
+            policy=policy,
+            training=Counts(**counts(policy), lam=0.5, share=0.5),
+            sweep=sweep,
+            minor=tuple(at_share(policy, share) for share in SHARES),
+        )
+
+    def at_share(policy: str, share: float) -> AtShare:
+        mass, margin, error = (fraction(name, policy, share, measure) for measure in ("p", "z", "e"))
+        top2 = counts(policy, share)["top2"]
+        return AtShare(
+            share=share, weight=share, pairs=PAIRS, top2=top2, mass=mass, margin=margin, share_error=error
+        )
 
     policy = grid.runs[name].axes["policy"]
     own = {} if policy == "vanilla" else {OWN: mixing(policy)}

@@ -1,4 +1,4 @@
-"""Top-1 and Top-2 accuracy on mixed test images, for every policy and lam."""
+"""Top-1 and Top-2 accuracy on mixed test images by policy and lam, and measures of the minor class."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from dmix.engine.seeding import derive, device_generator
 from dmix.errors import DmixError
 from dmix.methods.supervised import Supervised
 from dmix.mixed.draws import Beta, PlannedDraws
+from dmix.mixed.minor import at_shares, minor_sums
 from dmix.mixed.mixings import Series
 from dmix.mixed.record import AtLam, Counts, Mixing
 from dmix.policies.draw import Ints
@@ -55,6 +56,7 @@ def measure(
     # Mixup as a run's own policy is the same as the common one, and is measured once.
     distinct = {one.use: one for one in series.values()}
     sums: dict[str, Tensor] = {}
+    minor: dict[str, Tensor] = {}
     for block, (images, labels) in enumerate(batches):
         for use, one in distinct.items():
             mixed = (
@@ -65,12 +67,15 @@ def measure(
             )
             expected = labels[to_device(partners[block], labels.device)]
             found = [
-                sums_of(each, logits, expected)
+                (sums_of(each, logits, expected), minor_sums(each, logits))
                 for together in _groups(mixed, images)
                 for each, logits in zip(together, logits_of(method, batches.view, together), strict=True)
             ]
-            sums[use] = torch.stack(found) + sums.get(use, 0)
-    done = {use: _mixing(one, sums[use].tolist()) for use, one in distinct.items()}
+            counts, by_share = zip(*found, strict=True)
+            sums[use] = torch.stack(counts) + sums.get(use, 0)
+            swept = by_share[len(by_share) - len(one.sweep) :]
+            minor[use] = torch.stack(swept).sum(0) + minor.get(use, 0)
+    done = {use: _mixing(one, sums[use].tolist(), minor[use].tolist()) for use, one in distinct.items()}
     return {name: done[one.use] for name, one in series.items()}
 
 
@@ -131,8 +136,8 @@ def sums_of(mixed: Mixed, logits: Tensor, expected: Tensor) -> Tensor:
     return torch.stack([*right, lam, share, astray.double()])
 
 
-def _mixing(one: Series, rows: Sequence[Sequence[float]]) -> Mixing:
-    """Return the accuracies of one policy from the sums of its plans."""
+def _mixing(one: Series, rows: Sequence[Sequence[float]], minor: Sequence[Sequence[float]]) -> Mixing:
+    """Return the accuracies of one policy from the sums of its plans and, over the sweep, of `minor_sums`."""
     if any(row[-1] for row in rows):
         raise DmixError(f"the policy {one.use} takes its partners from elsewhere than draws.host.permutation")
     found = [_counts(row) for row in rows]
@@ -141,6 +146,7 @@ def _mixing(one: Series, rows: Sequence[Sequence[float]]) -> Mixing:
         policy=one.use,
         training=Counts(**found[0]) if one.trained else None,
         sweep=tuple(AtLam(nominal=lam, **values) for (lam, _), values in zip(one.sweep, swept, strict=True)),
+        minor=at_shares(minor),
     )
 
 

@@ -18,6 +18,8 @@ from dmix.reading import SEAL, as_model, first_problem, read_json, seal
 from dmix.record import Hardware, read_record
 
 OWN = "own"
+SHARES: tuple[float, ...] = tuple(step / 20 for step in range(11))
+"""Centres of the bins of the minor class's weight, 0 to 0.5."""
 WAY_OUT = "delete it; the workflow, or dmix evaluate NAME --mixed, makes it again"
 
 
@@ -59,6 +61,37 @@ class AtLam(Counts):
     nominal: float = Field(ge=0, le=1, description="lam that the policy was given; it may correct it")
 
 
+class AtShare(_Frozen):
+    """Means over the mixed images of the whole sweep whose minor class has about one weight.
+
+    The minor class is the one with the smaller weight in the label; p are the softmax probabilities of the
+    logits z. Pairs of one class are not counted.
+    """
+
+    share: float = Field(
+        ge=0, le=0.5, description="centre of the bin, 0.05 wide, of the minor class's weight"
+    )
+    pairs: int = Field(ge=1, description="mixed images of two different classes in the bin")
+    top2: int = Field(ge=0, description="of these, with their two classes ranked first and second")
+    weight: float = Field(ge=0, le=0.5, description="mean weight of the minor class in the label")
+    mass: float = Field(ge=0, le=1, description="mean of p_major + p_minor")
+    margin: float | None = Field(
+        description="mean of z_minor - log sum exp z of all classes outside of the pair; none: there are none"
+    )
+    share_error: float = Field(ge=0, le=1, description="mean of |p_own / (p_own + p_partner) - lam|")
+
+    @model_validator(mode="after")
+    def _counted(self) -> AtShare:
+        if self.top2 > self.pairs:
+            raise ValueError("top2 <= pairs does not hold")
+        return self
+
+    @property
+    def top2_percent(self) -> float:
+        """Top-2(mixed) in percent of the counted pairs."""
+        return 100 * self.top2 / self.pairs
+
+
 class Mixing(_Frozen):
     """The accuracies on images that one policy mixed."""
 
@@ -69,12 +102,19 @@ class Mixing(_Frozen):
     sweep: tuple[AtLam, ...] = Field(
         min_length=1, description="lam from 0 to 1 by 0.05, without values that the policy cannot take"
     )
+    minor: tuple[AtShare, ...] = Field(
+        min_length=1, description="the sweep's images by the minor class's weight, without empty bins"
+    )
+
+    def at_share(self, share: float) -> AtShare | None:
+        """Return the measures at a weight of the minor class, one of `SHARES`; None if no image has it."""
+        return next((found for found in self.minor if found.share == share), None)
 
 
 class MixedAccuracy(_Frozen):
     """Accuracies of one finished run on its mixed test images. Written once, never edited."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     name: str
     folder: str = Field(description="of the run below results/<tier>/runs")
     evaluation: str = Field(description="digest of the code of this evaluation")
