@@ -108,11 +108,14 @@ def _reasoned(
     claim, grid = verdict.claim, results.grid
     comparison = claim.comparison
     assert not isinstance(comparison, Tested)
+    measured = MEASURES[comparison.measure]
     small = grid.params.tiers[grid.tier].edition == "embedded"
     if small and claim.kind != "mechanism":
         return replace(verdict, word="not run", reason=NOT_AT_THIS_SCALE, p=1.0)
     place = "on embedded data" if small else ""
-    gap = f"{len(missing)} of {runs} runs are missing" if missing else ""
+    trained = sum(name in results.rows for name in missing)
+    absent = f"{len(missing) - trained} of {runs} runs are missing" if len(missing) > trained else ""
+    gap = _joined(absent, f"{trained} of {runs} runs lack the {measured.title}" if trained else "")
     if all(each is None for cell in judged for each in cell):
         return replace(verdict, word="not run", reason=_joined(place, gap), deciding=missing)
     if verdict.word != "undecided":

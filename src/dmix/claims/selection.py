@@ -71,13 +71,15 @@ class Selected:
     def changed(self, axes: Iterable[str]) -> set[str]:
         """Return the keys in which compared runs may differ: `axes`, and what these bring with them.
 
-        An add-on brings its policy and objective; an entry brings the settings of its part. Alpha is not
-        among them: with `one_alpha` compared runs agree in it, else it is no key.
+        An add-on brings its policy and objective; an entry, or another part (schedule.use), brings the
+        settings of its part. Alpha is not among them: with `one_alpha` compared runs agree in it, else it is
+        no key.
         """
         named = set(axes)
         if ADDON in named:
             named |= {POLICY, OBJECTIVE}
-        brought = {key for key in self.keys if is_setting(key) and key.partition(".")[0] in named}
+        sections = {axis.removesuffix(".use") for axis in named}
+        brought = {key for key in self.keys if is_setting(key) and key.partition(".")[0] in sections}
         return named | (brought - {ALPHA})
 
     def read(self, cell: str, axis: str) -> Any:
