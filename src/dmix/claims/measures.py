@@ -10,9 +10,12 @@ from typing import Any
 
 import pandas as pd
 
+from dmix.confidence.record import RunConfidence, read_confidence
 from dmix.errors import DmixError
+from dmix.grid.confidence import confidence_of
 from dmix.grid.expand import Grid
 from dmix.grid.mixed import product_of
+from dmix.mixed.linearity import share_error
 from dmix.mixed.record import OWN, MixedAccuracy, read_mixed
 from dmix.report.frame import DONE
 
@@ -65,6 +68,44 @@ def _common(row: Row, root: Path) -> float | None:
     return sum(values) / len(values) if values else None
 
 
+def _minor_top2(row: Row, root: Path) -> float | None:
+    """Return top-2 on own mixes in which the minor class has a share of 0.2."""
+    found = _evaluation(row, root)
+    own = found.mixings.get(OWN) if found else None
+    at = own.at_share(0.2) if own else None
+    return None if at is None else at.top2_percent
+
+
+def _share_error(row: Row, root: Path) -> float | None:
+    """Return how far the answer to own mixes is from linear in lam, in points (hundredths)."""
+    found = _evaluation(row, root)
+    own = found.mixings.get(OWN) if found else None
+    error = share_error(own) if own else None
+    return None if error is None else 100 * error
+
+
+def _confidence(row: Row, root: Path) -> RunConfidence | None:
+    """Return the confidence of a run; None without one, or with one of other weights."""
+    path = confidence_of(root, row["folder"])
+    try:
+        found = read_confidence(path) if path.exists() else None
+    except DmixError:
+        return None  # whoever evaluates the run says what is wrong with the file
+    return found if found and found.weights_sha256 == row["weights_sha256"] else None
+
+
+def _calibration_error(row: Row, root: Path) -> float | None:
+    """Return the expected calibration error on the test images."""
+    found = _confidence(row, root)
+    return found.test.calibration_error if found else None
+
+
+def _pseudo_labels(row: Row, root: Path) -> float | None:
+    """Return how many of the more confident half of the pseudo-labels are right: one share for all runs."""
+    found = _confidence(row, root)
+    return found.unlabelled.most_confident[4].accuracy if found and found.unlabelled else None
+
+
 def _evaluation(row: Row, root: Path) -> MixedAccuracy | None:
     """Return a run's evaluation on mixed images; None without one, or with one of other weights."""
     path = product_of(root, row["folder"])
@@ -80,6 +121,10 @@ MEASURES: Mapping[str, Measure] = {
     "seconds_per_image": Measure("training time of an image", "s", -1, _seconds_per_image),
     "mixed_top1": Measure("top-1 accuracy on its own mixes", "points", 1, _mixed("top1_percent"), step=1.0),
     "mixed_top1_common": Measure("top-1 accuracy on mixes that all runs share", "points", 1, _common),
+    "minor_top2": Measure("top-2 accuracy at a minor share of 0.2", "points", 1, _minor_top2),
+    "share_error": Measure("error of the share", "points", -1, _share_error),
+    "calibration_error": Measure("calibration error", "points", -1, _calibration_error),
+    "pseudo_labels": Measure("accuracy of pseudo-labels", "points", 1, _pseudo_labels),
     "mixed_top2": Measure("top-2 accuracy on its own mixes", "points", 1, _mixed("top2_percent"), step=1.0),
 }
 
