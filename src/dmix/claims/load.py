@@ -108,6 +108,8 @@ def _check_choice(
             f"write one of {', '.join(AXIS)}, or section.key with a setting of a part",
         )
     varied = [params.grids[grid][axis] for grid in claim.cells.grids if axis in params.grids[grid]]
+    if len(varied) < len(claim.cells.grids):
+        return  # the other grids have a value that no list says
     known = [value for values in varied for value in as_list(values)]
     for value in as_list(wanted):
         if known and value not in known:
