@@ -34,7 +34,7 @@ def claims(place, monkeypatch, capsys, *arguments):
     return capsys.readouterr().out
 
 
-@pytest.mark.parametrize("records", [False, True])
+@pytest.mark.parametrize("records", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_all_claims_are_printed(place, monkeypatch, capsys, records):
     tier, folder = place
     if records:

@@ -88,8 +88,8 @@ def to_latex(verdicts: Sequence[Verdict]) -> str:
     lines = [
         ORIGIN,
         r"{\footnotesize\setlength{\tabcolsep}{4pt}\setlength{\LTleft}{0pt}\setlength{\LTright}{0pt}",
-        r"\begin{longtable}{@{}>{\raggedright\arraybackslash}p{0.47\linewidth}"
-        r">{\raggedright\arraybackslash}p{0.33\linewidth}>{\raggedright\arraybackslash}p{0.15\linewidth}@{}}",
+        r"\begin{longtable}{@{}>{\raggedright\arraybackslash}p{0.46\linewidth}"
+        r">{\raggedright\arraybackslash}p{0.31\linewidth}>{\raggedright\arraybackslash}p{0.19\linewidth}@{}}",
         r"\toprule",
         r"Claim & Result & Published numbers \\",
         r"\midrule\endhead",
@@ -107,5 +107,5 @@ def to_latex(verdicts: Sequence[Verdict]) -> str:
             place = rf"{{\color[gray]{{.35}}\ ({escape.latex(verdict.claim.section)})}}"
             result = escape.latex(summary(verdict) or verdict.reason)
             published = escape.latex(printed(verdict.claim))
-            lines.append(escape.latex_row((bold + place, result, published)))
+            lines.append(escape.latex_row((bold + place, result, published)) + r"[2pt]")
     return "\n".join((*lines, r"\end{longtable}}", ""))

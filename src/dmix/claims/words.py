@@ -13,7 +13,12 @@ from dmix.report.numbers import fixed, signed
 ARITHMETIC = {"holds": "bear it out", "partly": "bear it out in part", "fails": "speak against it"}
 STATED = {"holds": "true as printed", "partly": "true in part as printed", "fails": "false as printed"}
 NOT_PRINTED = "no number at hand"
-SOURCES = {"paper": "the paper's", "openmixup": "OpenMixup's", "leaderboard": "a leaderboard's", "none": "no"}
+SOURCES = {
+    "paper": "the paper's",
+    "openmixup": "OpenMixup's",
+    "leaderboard": "a leaderboard's",
+    "none": "no source's",
+}
 
 
 def numbers(found: Verdict | CellVerdict, unit: str) -> str:
@@ -69,13 +74,13 @@ def same_alpha(verdict: Verdict) -> str:
 
 
 def printed(claim: Claim) -> str:
-    """Return what published numbers say of the claim: "the paper's numbers bear it out in part"."""
+    """Return what published numbers say of the claim: "bear it out in part (the paper's)"."""
     paper = claim.paper
     if claim.kind == "proposition":
         return STATED.get(paper.supports, NOT_PRINTED)
     if paper.supports == "not_printed":
         return NOT_PRINTED
-    return f"{SOURCES[paper.source]} numbers {ARITHMETIC[paper.supports]}"
+    return f"{ARITHMETIC[paper.supports]} ({SOURCES.get(paper.source, 'of no source')})"
 
 
 def grouped(verdicts: Iterable[Verdict]) -> list[tuple[Word, list[Verdict]]]:
