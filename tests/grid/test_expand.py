@@ -35,8 +35,8 @@ def test_counts_are_those_of_the_paper():
         "tableS8": 6 * 3 * 3,
     }
     assert len(grid.runs) == len(set(grid.runs)) == 1749
-    # A setting at the value that the cell has anyway is no cell of its own: S3 shares four cells with Table 2,
-    # S6 eleven with Tables 1 and 5 (which has no PuzzleMix), S4 and S5 four settings of each policy, and half
+    # A setting at the value that the cell has anyway is no cell of its own: S3 shares four with Table 2, S6
+    # eleven with Tables 1 and 5 (which has no PuzzleMix), S4 and S5 four settings of each policy, and half
     # of S7 is Table 6's.
     shared = sum(counts.values()) - len(grid.runs)
     assert shared == 6 * 2 * 2 * 3 + (4 + 11 + 4 * 2) * 3 + 2 * 3 * 3 * 3
