@@ -26,11 +26,13 @@ help: ## list the targets
 
 setup: .venv/ready ## make .venv with the locked packages
 
+# Compiled once: where PYTHONDONTWRITEBYTECODE is set or .venv is read-only, as in containers, each job would compile
+# torch again, for seconds.
 .venv/ready: requirements.lock constraints-cuda.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("dmix needs Python 3.11 or newer: make PYTHON=python3.12 setup" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv .venv
 	PIP_USER=0 $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	$(UV) pip install --quiet --python $(BIN)/python \
+	$(UV) pip install --quiet --compile-bytecode --python $(BIN)/python \
 	    -c requirements.lock -c constraints-cuda.txt -e . --group test --group lint
 	@touch $@
 

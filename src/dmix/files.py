@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 from dmix.errors import DmixError
-from dmix.holder import DEAD_AFTER_SECONDS, age, lives, parse
+from dmix.holder import DEAD_AFTER_SECONDS, age, lives, now, parse
 
 # What may pass by itself: somebody makes room, or a file server answers again.
 _PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN)
+
+ABANDONED_SECONDS = 3600.0
+"""What nobody has written to for an hour is no file in the making, where no lock tells."""
 
 
 class CannotWrite(DmixError):
@@ -106,6 +109,17 @@ def leftovers(folder: Path, minimum_age: float = 0.0) -> list[Path]:
         it cannot be told whose they are.
     """
     return [part for part in sorted(folder.glob("*.part")) if _abandoned(part, minimum_age)]
+
+
+def unfinished_folders(place: Path, name: str = "*") -> list[Path]:
+    """Return the drafts of the folder `name` in `place` in which nobody wrote for an hour."""
+    found = sorted(path for path in place.glob(f".{name}.????????.part*") if path.is_dir())
+    if not found:
+        return []
+    limit = now(place) - ABANDONED_SECONDS
+    return [
+        draft for draft in found if all(path.stat().st_mtime < limit for path in (draft, *draft.rglob("*")))
+    ]
 
 
 def _abandoned(part: Path, minimum_age: float) -> bool:

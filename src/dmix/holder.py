@@ -87,10 +87,10 @@ def lives(path: Path, holder: Holder | None) -> bool:
 
 def age(path: Path) -> float:
     """Return how long ago a file was touched, in seconds, by the clock of its file system."""
-    return _now(path.parent) - path.stat().st_mtime
+    return now(path.parent) - path.stat().st_mtime
 
 
-def _now(folder: Path) -> float:
+def now(folder: Path) -> float:
     """Return the time of the clock that stamps files in `folder`; of this machine if that is read-only."""
     try:
         with tempfile.NamedTemporaryFile(dir=folder, prefix=".clock.", suffix=".part") as probe:

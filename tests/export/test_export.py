@@ -199,6 +199,18 @@ def test_a_file_that_goes_while_it_is_copied_leaves_nothing(tmp_path):
     assert list((tmp_path / "out").iterdir()) == []
 
 
+def test_the_next_bundle_removes_what_a_killed_one_left(tmp_path):
+    (tmp_path / "a").write_text("a")
+    left = [tmp_path / f"out/.b.{name}.part" for name in ("0123abcd", "4567abcd")]
+    for draft in left:
+        (draft / "records").mkdir(parents=True)
+        (draft / "records/a").write_text("a")
+    for path in (left[0], left[0] / "records", left[0] / "records/a"):
+        os.utime(path, (1, 1))
+    write_bundle(tmp_path / "out/b", {"a": tmp_path / "a"}, {})
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [".b.4567abcd.part", "b"]
+
+
 def test_an_archive_does_not_depend_on_time_or_mode(tmp_path):
     for name in ("one", "two"):
         (tmp_path / name / "b/c").mkdir(parents=True)

@@ -14,6 +14,7 @@ from typing import Any
 
 from dmix.grid.expand import Grid, load_grid
 from dmix.grid.includes import read_params
+from dry_runs import dry_run
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
@@ -99,10 +100,10 @@ class Project:
     def snakemake(
         self, *arguments: str, tier: str = "smoke", timeout: float = 600
     ) -> subprocess.CompletedProcess[str]:
-        return self.run(
-            *("snakemake", "--profile", "workflows/profiles/local", *arguments, "--config", f"tier={tier}"),
-            timeout=timeout,
-        )
+        options = ("--profile", "workflows/profiles/local", *arguments, "--config", f"tier={tier}")
+        if "-n" in arguments:
+            return dry_run(self.path, self.environment, *options)
+        return self.run("snakemake", *options, timeout=timeout)
 
     def planned(self, tier: str = "smoke") -> set[str]:
         """Return the names of the runs that the workflow would train, by a dry run."""

@@ -38,6 +38,13 @@ def lay(path: Path, text: str = "", age: float = 0) -> Path:
     return path
 
 
+def aged(folder: Path) -> Path:
+    """Make a folder, with all in it, two hours old."""
+    for path in (*folder.rglob("*"), folder):
+        os.utime(path, (time.time() - 7200, time.time() - 7200))
+    return folder
+
+
 def gc(capsys: pytest.CaptureFixture[str], *options: str) -> list[str]:
     assert cli.main(["gc", *options]) == 0
     return capsys.readouterr().out.splitlines()
@@ -92,6 +99,7 @@ def test_debris_is_listed_and_deleted_and_nothing_else(here, capsys):
         lay(here / "results/embedded/.frame.csv.0123abcd.part", age=10_000),
         lay(here / "paper_tables/embedded/.table1.tex.0123abcd.part", age=10_000),
         lay(here / "data/cache/.bilinear-12-0.bin.0123abcd.part", age=10_000),
+        aged(lay(here / "results/embedded/export/.dmix-embedded.0123abcd.part/records/a").parents[1]),
         lay(here / "data/real/.cub.part/real/CUB_200_2011/images.txt").parents[2],
         lay(here / "data/embedded/.cifar.part/marker.json").parent,
     ]
@@ -101,6 +109,7 @@ def test_debris_is_listed_and_deleted_and_nothing_else(here, capsys):
         lay(results / "record.json"),
         lay(work / ".lock.4567abcd.part"),
         lay(here / "data/cache/.bicubic-12-0.bin.0123abcd.part"),
+        lay(here / "results/embedded/export/.dmix-embedded.4567abcd.part/records/a").parents[1],
         lay(
             here / "data/downloads/.CUB_200_2011.tgz.0123abcd.part", age=10_000
         ),  # resume state of a download

@@ -109,7 +109,14 @@ def test_killed_at_five_random_steps(long_project: Project, reference):
     assert not live_history(long_project).exists()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGTERM,
+        pytest.param(signal.SIGUSR1, marks=pytest.mark.slow),
+        pytest.param(signal.SIGINT, marks=pytest.mark.slow),
+    ],
+)
 def test_asked_to_stop_it_saves_and_says_again(long_project: Project, reference, number):
     process = long_project.start(*TRAIN, *EVERY_STEP)
     wait_for_step(long_project, process, 5)

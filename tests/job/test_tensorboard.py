@@ -47,6 +47,7 @@ def test_scalars_are_those_of_the_history(project: Project):
     assert_points_of_history(project)
 
 
+@pytest.mark.slow
 def test_a_killed_run_that_goes_on_has_each_point_once(long_project: Project):
     process = long_project.start(*TRAIN, *EVERY_STEP)
     wait_for_step(long_project, process, 110)

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from dmix.grid.expand import Grid
-from dmix.plot.render import SUFFIXES, draw, render
+from dmix.plot.render import SUFFIXES, draw, render, write
 from dmix.plot.source import Drawn
 from dmix.plot.style import INCHES, styled
 from drawn import cut_off, font_files, media_box, overlapping, texts, told_by_color_alone
@@ -46,8 +46,8 @@ def drawn(name, smoke: Grid, finished: Path, embedded_data: Path, in_root) -> Dr
 
 
 @pytest.fixture(scope="module")
-def written(name, smoke, finished, embedded_data, in_root, tmp_path_factory) -> dict[str, Path]:
-    paths = render(smoke, name, finished, tmp_path_factory.mktemp("figures"), embedded_data)
+def written(name, smoke, drawn, tmp_path_factory) -> dict[str, Path]:
+    paths = write(smoke, name, drawn, tmp_path_factory.mktemp("figures"))
     return {path.suffix.removeprefix("."): path for path in paths}
 
 
@@ -90,12 +90,13 @@ def test_no_two_series_of_one_axes_differ_in_colour_alone(drawn):
 
 def test_it_draws_with_gaps_and_says_so(name, smoke, half, embedded_data, in_root):
     names = smoke.figure_runs(smoke.figures[name])
+    if not names:
+        pytest.skip("made of no run")
     done = sum((half / smoke.places[run] / "record.json").exists() for run in names)
     with styled():
         found = draw(smoke, name, half, embedded_data)
-    if names:
-        assert 0 < done < len(names)
-        assert f"{done} of {len(names)} runs are finished." in found.says
+    assert 0 < done < len(names)
+    assert f"{done} of {len(names)} runs are finished." in found.says
     assert cut_off(found.figure) == []
     assert overlapping(found.figure) == []
 

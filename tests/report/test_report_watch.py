@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import csv
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from dmix.errors import DmixError
+from dmix.files import write_text
 from dmix.grid.paths import RunPaths
 from dmix.verbs import report
 from dmix.verbs.report import Product, Rendered
@@ -119,7 +122,8 @@ def command(here, monkeypatch):
         drawn = Drawn(here)
         left = list(pauses)
         monkeypatch.setattr(report, "load_grid", lambda tier: here)
-        monkeypatch.setattr(report, "PRODUCTS", (lambda grid: drawn.products,))
+        monkeypatch.setattr(report, "PRODUCTS", (lambda grid: drawn.products[:-1],))
+        monkeypatch.setattr(report, "AT_THE_END", (lambda grid: drawn.products[-1:],))
         monkeypatch.setattr(report.time, "sleep", lambda seconds: left.pop(0)(drawn))
         assert report.run(type("Options", (), {"tier": "toy", "watch": watch})()) == code
         assert not left
@@ -138,25 +142,44 @@ def test_without_watch_it_renders_once(command, capsys):
     assert last.startswith("paper_tables/toy: 2 products, of 0 of")
 
 
-def test_it_renders_as_records_arrive_until_interrupted(command, here):
-    drawn = command(True, lambda drawn: lay(here, drawn.names[2]), lambda drawn: None, interrupt)
-    assert drawn.times == {"first": 1, "second": 2}
+def test_it_renders_as_records_arrive_and_the_last_when_interrupted(command, here):
+    drawn = command(True, lambda drawn: lay(here, drawn.names[0]), lambda drawn: None, interrupt)
+    assert drawn.times == {"first": 2, "second": 1}
 
 
 def test_it_ends_by_itself_when_every_run_has_its_record(command, here):
     drawn = command(True, lambda _: [lay(here, name) for name in here.folders])
-    assert drawn.times == {"first": 2, "second": 2}
+    assert drawn.times == {"first": 2, "second": 1}
 
 
 def test_every_table_and_figure_is_a_product_with_its_files(tmp_path, monkeypatch):
     (tmp_path / "reference").symlink_to(ROOT / "reference")
     monkeypatch.chdir(tmp_path)
     grid = real_grid("embedded")
-    found = {product.name: product for kind in report.PRODUCTS for product in kind(grid)}
-    assert found.keys() == {*grid.tables, *grid.settings_tables, *grid.figures, "page"}
+    kinds = (*report.PRODUCTS, *report.AT_THE_END)
+    found = {product.name: product for kind in kinds for product in kind(grid)}
+    files = {"numbers", "ledger", "page", "paper"}
+    assert found.keys() == {*grid.tables, *grid.settings_tables, *grid.figures, *files}
     assert len({product.digest for product in found.values()}) == len(found)
     table = found["tableS1"]
     assert table.runs == grid.table_runs(grid.tables["tableS1"])
     paths = table.render()
     assert Path("paper_tables/embedded/tableS1.tex") in paths
     assert all(path.is_file() for path in paths)
+
+
+def test_numbers_and_ledger_are_the_files_of_the_workflow(tmp_path, monkeypatch):
+    (tmp_path / "reference").symlink_to(ROOT / "reference")
+    monkeypatch.chdir(tmp_path)
+    grid = real_grid("embedded")
+    for name in grid.tables:
+        write_text(tmp_path / f"paper_tables/embedded/{name}_numbers.tex", f"% {name}\n")
+    rendered = [
+        path.name for kind in (report.numbers, report.ledger) for p in kind(grid) for path in p.render()
+    ]
+    assert rendered == ["numbers.tex", "ledger.tex"]
+    folder = Path("paper_tables/embedded")
+    assert (folder / "numbers.tex").read_text() == "".join(f"% {name}\n" for name in grid.tables)
+    with open(ROOT / "reference/deviations.csv", newline="") as stream:
+        letters = [row["id"] for row in csv.DictReader(stream)]
+    assert re.findall(r"^\\dmixentry\{(\w+)\}", (folder / "ledger.tex").read_text(), re.M) == letters

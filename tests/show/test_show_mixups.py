@@ -479,6 +479,7 @@ def weights_of(project: Project) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_users_policy_joins_and_is_shown_as_its_finished_run_left_it(learner):
     import safetensors.torch
 

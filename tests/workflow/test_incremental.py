@@ -9,6 +9,8 @@ import pytest
 
 from project import NO_RULES, Project
 
+pytestmark = pytest.mark.slow
+
 DM_CE = "static: {objective.eta: 0.1, policy.alpha: 0.2}"
 CUTMIX = "src/dmix/policies/cutmix.py"
 CELLS = ("cifar10/resnet18", "cifar100/resnet18", "cifar100/resnext50")

@@ -1,7 +1,7 @@
 # Draw figures below a name with the digest of all their inputs, then copy them to their plain names, as tables.
 for figure, digest in FIGURES.items():
     folder = f"{BUILD}/{figure}-{digest}"
-    products = [f"{figure}.{ending}" for ending in ("pdf", "png", "csv", "tex", "json")]
+    products = [f"{figure}.{ending}" for ending in ("png", "pdf", "csv", "tex", "json")]
 
     rule:
         name:
@@ -14,12 +14,19 @@ for figure, digest in FIGURES.items():
             ],
             mixed_of(figure),
         output:
-            [f"{folder}/{product}" for product in products],
+            report(
+                f"{folder}/{products[0]}",
+                caption="../report/figure.rst",
+                category="Figures",
+                labels={"figure": GRID.figures[figure].number},
+            ),
+            [f"{folder}/{product}" for product in products[1:]],
         retries: 0
         localrule: True
         params:
             figure=figure,
             folder=folder,
+            title=GRID.figures[figure].title,
         message:
             "Draw {params.figure}"
         shell:

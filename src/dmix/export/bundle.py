@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from dmix.errors import DmixError
-from dmix.files import CannotWrite, atomic_write, publish_folder
+from dmix.files import CannotWrite, atomic_write, publish_folder, unfinished_folders
 
 SUMS, MANIFEST = "SHA256SUMS", "manifest.csv"
 CHUNK = 2**20
@@ -39,6 +39,8 @@ def write_bundle(folder: Path, files: Mapping[str, Path], texts: Mapping[str, st
     """
     if folder.exists() and not (folder / SUMS).is_file():
         raise DmixError(f"{folder} exists and is no bundle", "move it away, or name another --out")
+    for abandoned in unfinished_folders(folder.parent, folder.name):
+        shutil.rmtree(abandoned)
     draft = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.part")
     try:
         draft.mkdir(parents=True)

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from dmix.files import leftovers
+from dmix.files import ABANDONED_SECONDS, leftovers, unfinished_folders
 from dmix.grid.confidence import CONFIDENCE, confidence_digest
 from dmix.grid.expand import Grid, folder
 from dmix.grid.mixed import MIXED, mixed_digest
@@ -17,8 +17,6 @@ from dmix.holder import holder_of
 from dmix.lock import attempt
 
 LEAF = "**/s*-????????-????????"
-# What nobody has written to for an hour is no file in the making, where no lock tells.
-ABANDONED_SECONDS = 3600.0
 
 
 @dataclass(frozen=True)
@@ -113,6 +111,7 @@ def _debris(tier: str, known: Set[str], paper: Path) -> Iterator[Found]:
                 yield Found(lock, "debris", lock)
     for place in (RESULTS / tier, *(RESULTS / tier / "build").glob("*/"), paper / tier, DATA / "cache"):
         yield from (Found(part, "debris") for part in leftovers(place, ABANDONED_SECONDS))
+    yield from (Found(draft, "debris") for draft in unfinished_folders(RESULTS / tier / "export"))
     for draft in sorted((DATA / "real").glob(".*.part")):
         item = draft.name.removesuffix(".part")
         yield Found(draft, "debris", DATA / "downloads" / f"{item}.lock")

@@ -9,7 +9,7 @@ from dmix.grid.code import closure_in
 from dmix.grid.expand import Grid
 from dmix.grid.spec import digest_of
 
-CODE = ("dmix.paper.compose", "dmix.paper.typeset", "dmix.verbs.paper")
+CODE = ("dmix.paper.render",)
 TEMPLATES = PACKAGE / "paper" / "templates"
 
 

@@ -73,9 +73,19 @@ def render(grid: Grid, name: str, runs_root: Path, out_dir: Path, data_root: Pat
     DmixError: as of `draw`, or a file cannot be written.
     """
     mpl.use("agg")
+    with styled():
+        return write(grid, name, draw(grid, name, runs_root, data_root), out_dir)
+
+
+def write(grid: Grid, name: str, drawn: Drawn, out_dir: Path) -> list[Path]:
+    """Write a drawn figure in all forms, see `render`; return the paths.
+
+    Raises
+    ------
+    DmixError: a file cannot be written.
+    """
     paths = {suffix: out_dir / f"{name}.{suffix}" for suffix in SUFFIXES}
     with styled():
-        drawn = draw(grid, name, runs_root, data_root)
         # Laid out once, which takes most of the time, and alike in both formats.
         drawn.figure.draw_without_rendering()
         drawn.figure.set_layout_engine("none")

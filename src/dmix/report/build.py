@@ -1,4 +1,4 @@
-"""Writes all files of one table. `dmix.grid.artefact` has the digest of everything they depend on."""
+"""Writes the files of a table and the ledger of deviations; digests of their inputs: `dmix.grid.artefact`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from dmix.report import compare_files, compare_latex, latex, longform
 from dmix.report.compare import compare
 from dmix.report.deviations import concerning, read_deviations
 from dmix.report.frame import load_frame
+from dmix.report.ledger import concerned, to_ledger
 from dmix.report.levels import named_by, settings_of
 from dmix.report.markdown import to_markdown
 from dmix.report.quoted import to_numbers
@@ -46,6 +47,19 @@ def render(
     for suffix, text in texts.items():
         write_text(out_dir / f"{table_name}{suffix}", text)
     return [out_dir / f"{table_name}{suffix}" for suffix in texts]
+
+
+def render_ledger(grid: Grid, out_dir: Path, reference: Path = REFERENCE) -> list[Path]:
+    """Write the ledger of deviations, ledger.tex, to `out_dir`; return its path.
+
+    Raises
+    ------
+    DmixError: deviations.csv cannot be read, or the file cannot be written.
+    """
+    deviations = read_deviations(reference / "deviations.csv")
+    path = out_dir / "ledger.tex"
+    write_text(path, to_ledger(deviations, concerned(grid, deviations)))
+    return [path]
 
 
 def load_table(grid: Grid, name: str, runs_root: Path, reference: Path = REFERENCE) -> TableData:

@@ -1,4 +1,4 @@
-"""`dmix report`: renders all tables, all figures and the page, once or as records arrive."""
+"""`dmix report`: renders all tables, all figures, the page and the document, once or as records arrive."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from dmix.errors import DmixError
 from dmix.files import write_text
-from dmix.grid.artefact import claims_digest, figure_digest, settings_digest, table_digest
+from dmix.grid.artefact import claims_digest, figure_digest, ledger_digest, settings_digest, table_digest
 from dmix.grid.damage import Digest, remembered
 from dmix.grid.expand import Grid, load_grid
 from dmix.grid.paths import PAPER, RESULTS, WORK, RunPaths, runs_folder
@@ -86,6 +86,29 @@ def claims(grid: Grid) -> Iterator[Product]:
     yield Product(NAME, tuple(grid.runs), claims_digest(grid), draw)
 
 
+def numbers(grid: Grid) -> Iterator[Product]:
+    """Yield the numbers of all tables as LaTeX macros, in one file."""
+    folder = PAPER / grid.tier
+    runs = dict.fromkeys(name for table in grid.tables.values() for name in grid.table_runs(table))
+
+    def draw() -> Sequence[Path]:
+        texts = [(folder / f"{name}_numbers.tex").read_text() for name in grid.tables]
+        write_text(folder / "numbers.tex", "".join(texts))
+        return [folder / "numbers.tex"]
+
+    yield Product("numbers", tuple(runs), digest_of([table_digest(grid, name) for name in grid.tables]), draw)
+
+
+def ledger(grid: Grid) -> Iterator[Product]:
+    """Yield the ledger of deviations, which reads no record."""
+    from dmix.report.build import render_ledger
+
+    def draw() -> Sequence[Path]:
+        return render_ledger(grid, PAPER / grid.tier)
+
+    yield Product("ledger", (), ledger_digest(grid), draw)
+
+
 def page(grid: Grid) -> Iterator[Product]:
     """Yield the page of the tier."""
     from dmix.page.digest import page_digest
@@ -97,22 +120,42 @@ def page(grid: Grid) -> Iterator[Product]:
     yield Product("page", tuple(grid.runs), page_digest(grid), draw, live=True)
 
 
-PRODUCTS: tuple[Callable[[Grid], Iterable[Product]], ...] = (tables, settings, figures, claims, page)
-"""All that is rendered, in this order: what reads the files of others comes after them."""
+def document(grid: Grid) -> Iterator[Product]:
+    """Yield the document of all tables and figures."""
+    from dmix.paper.digest import paper_digest
+    from dmix.paper.render import render
+    from dmix.paper.typeset import latex_is_here
+
+    def draw() -> Sequence[Path]:
+        return render(grid, PAPER / grid.tier)
+
+    yield Product("paper", tuple(grid.runs), paper_digest(grid, latex_is_here()), draw)
+
+
+Kinds = tuple[Callable[[Grid], Iterable[Product]], ...]
+
+PRODUCTS: Kinds = (tables, settings, numbers, ledger, figures, claims, page)
+"""What is rendered as records arrive, in this order: what reads the files of others comes after them."""
+
+AT_THE_END: Kinds = (document,)
+"""What is rendered once, from the files of all others: LaTeX is slower than records arrive."""
 
 
 def run(options: argparse.Namespace) -> int:
     """Render what is not rendered from today's records, or as they arrive; return 1 if something failed."""
     grid = load_grid(options.tier)
-    rendered = Rendered(grid, [product for kind in PRODUCTS for product in kind(grid)])
+    arriving = [product for kind in PRODUCTS for product in kind(grid)]
+    last = [product for kind in AT_THE_END for product in kind(grid)]
+    rendered = Rendered(grid, [*arriving, *last])
     try:
-        rendered.renew()
+        rendered.renew(arriving)
         while options.watch and not rendered.complete():
             time.sleep(POLL_SECONDS)
-            rendered.renew()
+            rendered.renew(arriving)
     except KeyboardInterrupt:
         if not options.watch:
             raise
+    rendered.renew(last)
     tell(f"{PAPER / grid.tier}: {rendered.summary()}")
     return int(bool(rendered.failed))
 
@@ -130,11 +173,12 @@ class Rendered:
         except DmixError:
             self._from = {}  # all is rendered once more
 
-    def renew(self) -> None:
-        """Render each product whose records or definition changed since, and tell so."""
+    def renew(self, only: Sequence[Product] | None = None) -> None:
+        """Render each product, or each of `only`, whose records or definition changed since, and tell so."""
+        products = self._products if only is None else only
         with remembered(runs_folder(self._grid.tier)) as digest:
-            states = {product.name: self._state(product, digest) for product in self._products}
-        for product in self._products:
+            states = {product.name: self._state(product, digest) for product in products}
+        for product in products:
             state = states[product.name]
             if self.failed.get(product.name) == state or self._is_current(product.name, state):
                 continue
