@@ -158,7 +158,7 @@ def test_every_table_and_figure_is_a_product_with_its_files(tmp_path, monkeypatc
     grid = real_grid("embedded")
     kinds = (*report.PRODUCTS, *report.AT_THE_END)
     found = {product.name: product for kind in kinds for product in kind(grid)}
-    files = {"numbers", "ledger", "page", "paper"}
+    files = {"numbers", "ledger", "claims", "page", "paper"}
     assert found.keys() == {*grid.tables, *grid.settings_tables, *grid.figures, *files}
     assert len({product.digest for product in found.values()}) == len(found)
     table = found["tableS1"]

@@ -11,7 +11,13 @@ from pathlib import Path
 
 from dmix.errors import DmixError
 from dmix.files import write_text
-from dmix.grid.artefact import claims_digest, figure_digest, ledger_digest, settings_digest, table_digest
+from dmix.grid.artefact import (
+    claims_digest,
+    figure_digest,
+    ledger_digest,
+    settings_digest,
+    table_digest,
+)
 from dmix.grid.damage import Digest, remembered
 from dmix.grid.expand import Grid, load_grid
 from dmix.grid.paths import PAPER, RESULTS, WORK, RunPaths, runs_folder
@@ -76,16 +82,6 @@ def figures(grid: Grid) -> Iterator[Product]:
         yield Product(name, grid.figure_runs(figure), figure_digest(grid, name), draw)
 
 
-def claims(grid: Grid) -> Iterator[Product]:
-    """Yield the verdicts on the paper's claims."""
-    from dmix.claims.build import NAME, render_claims
-
-    def draw() -> Sequence[Path]:
-        return render_claims(grid, runs_folder(grid.tier), PAPER / grid.tier)
-
-    yield Product(NAME, tuple(grid.runs), claims_digest(grid), draw)
-
-
 def numbers(grid: Grid) -> Iterator[Product]:
     """Yield the numbers of all tables as LaTeX macros, in one file."""
     folder = PAPER / grid.tier
@@ -107,6 +103,16 @@ def ledger(grid: Grid) -> Iterator[Product]:
         return render_ledger(grid, PAPER / grid.tier)
 
     yield Product("ledger", (), ledger_digest(grid), draw)
+
+
+def claims(grid: Grid) -> Iterator[Product]:
+    """Yield the verdicts on the paper's claims."""
+    from dmix.claims.build import NAME, render_claims
+
+    def draw() -> Sequence[Path]:
+        return render_claims(grid, runs_folder(grid.tier), PAPER / grid.tier)
+
+    yield Product(NAME, tuple(grid.runs), claims_digest(grid), draw)
 
 
 def page(grid: Grid) -> Iterator[Product]:
