@@ -12,6 +12,7 @@ from snakemake.utils import min_version
 
 from dmix.claims.load import load_claims
 from dmix.environment import settle
+from dmix.confidence import record as confidence_record
 from dmix.errors import DmixError
 from dmix.grid.artefact import (
     claims_digest,
@@ -21,6 +22,7 @@ from dmix.grid.artefact import (
     settings_digest,
     table_digest,
 )
+from dmix.grid.confidence import CONFIDENCE, confidence_digest, confidence_runs
 from dmix.grid.damage import refuse_damaged
 from dmix.grid.expand import folder as folder_of
 from dmix.grid.expand import load_grid
@@ -29,6 +31,7 @@ from dmix.grid.needs import cores, memory_mb, minutes
 from dmix.grid.order import ranks
 from dmix.grid.paths import WORK, class_relations_folder, runs_folder
 from dmix.grid.promise import promise
+from dmix.grid.select import selected
 from dmix.grid.spec import digest_of
 from dmix.grid.status import blocked_runs
 from dmix.job.driver import announce
@@ -53,10 +56,12 @@ def tell(line):
 
 
 TIER = config.get("tier", "embedded")
+SELECTION = config.get("select", "")  # of dmix plan --budget
 try:
     if workflow.is_main_process:
         announce(tell)
     GRID = load_grid(TIER)
+    SELECTED = selected(GRID, SELECTION) if SELECTION else ()
     # A claim on what is not there any more is told before anything trains.
     load_claims(GRID.params)
     # The workflow takes a run with a record for done. Jobs on a cluster read this file too, and need not check.
@@ -118,6 +123,7 @@ include: "workflows/rules/relate.smk"
 include: "workflows/rules/collect.smk"
 include: "workflows/rules/tables.smk"
 include: "workflows/rules/evaluate.smk"
+include: "workflows/rules/confidence.smk"
 include: "workflows/rules/figures.smk"
 include: "workflows/rules/claims.smk"
 include: "workflows/rules/page.smk"

@@ -68,15 +68,20 @@ def parser() -> argparse.ArgumentParser:
     job(relate)
 
     evaluate = add(
-        "evaluate", "measure the accuracy of a finished run on mixed test images, from its weights"
+        "evaluate", "measure what a finished run's weights do on mixed images, or how sure they are"
     )
-    evaluate.add_argument("name", help="a supervised run that is finished")
+    evaluate.add_argument("name", help="a run that is finished, such as supervised/cifar10/...")
     job_on_images(evaluate)
-    evaluate.add_argument(
+    measure = evaluate.add_mutually_exclusive_group(required=True)
+    measure.add_argument(
         "--mixed",
         action="store_true",
-        required=True,
-        help="on mixed images (Figures 2 and 6); unmixed ones are evaluated in training",
+        help="accuracy on mixed test images (Figures 2 and 6), supervised runs",
+    )
+    measure.add_argument(
+        "--confidence",
+        action="store_true",
+        help="calibration on test images, pseudo-labels of unlabelled ones (docs/confidence.md)",
     )
 
     resolve = add("resolve", "print a run's settings, and which line of which file set each")
@@ -87,9 +92,18 @@ def parser() -> argparse.ArgumentParser:
     plan = add("plan", "show what would train, why, and its estimated hours, before anything starts")
     plan.add_argument("--why", action="store_true", help="list every run that would train, with its reason")
     plan.add_argument("--json", action="store_true", help="for scripts")
+    plan.add_argument("--gpu", metavar="NAME", help="of reference/gpus.csv: estimate hours for this one")
+    plan.add_argument(
+        "--budget",
+        type=float,
+        metavar="HOURS",
+        help="choose the runs that decide the most claims in so many hours, and write them as a selection",
+    )
+    plan.add_argument("--select", metavar="NAME", help="name of that selection (default: budget-<HOURS>h)")
 
     status = add("status", "show what is done, running, failed and missing, by table")
     status.add_argument("--json", action="store_true", help="for scripts")
+    status.add_argument("--select", metavar="NAME", help="only the runs of a selection of dmix plan --budget")
 
     claims = add("claims", "show which claims of the paper the records support, and what would decide others")
     claims.add_argument(

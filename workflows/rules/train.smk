@@ -102,3 +102,13 @@ rule train:
 rule runs:
     input:
         [f"{RUNS}/{folder}/record.json" for folder in GRID.folders.values()],
+
+
+# The records of a named selection: snakemake selected --config tier=day select=NAME
+rule selected:
+    input:
+        [
+            f"{RUNS}/{GRID.folders[run]}/record.json"
+            for run in SELECTED
+            if run in GRID.folders
+        ],

@@ -10,7 +10,9 @@ from typing import Any
 
 import pandas as pd
 
+from dmix.confidence.record import RunConfidence, read_confidence
 from dmix.errors import DmixError
+from dmix.grid.confidence import confidence_of
 from dmix.grid.expand import Grid
 from dmix.grid.mixed import product_of
 from dmix.mixed.linearity import share_error
@@ -19,7 +21,7 @@ from dmix.report.frame import DONE
 
 Row = Mapping[str, Any]
 MINOR_SHARE = 0.2
-"""Share of the minor class at which the preregistered demonstration looks."""
+"""Weight of the minor class at which the preregistered demonstration looks."""
 
 
 @dataclass(frozen=True)
@@ -69,19 +71,41 @@ def _common(row: Row, root: Path) -> float | None:
 
 
 def _minor_top2(row: Row, root: Path) -> float | None:
-    """Return Top-2 on the run's own mixes whose minor class has a share of `MINOR_SHARE`, in percent."""
+    """Return top-2 on own mixes in which the minor class has a share of `MINOR_SHARE`."""
     found = _evaluation(row, root)
     own = found.mixings.get(OWN) if found else None
     at = own.at_share(MINOR_SHARE) if own else None
-    return at.top2_percent if at else None
+    return None if at is None else at.top2_percent
 
 
 def _share_error(row: Row, root: Path) -> float | None:
-    """Return the mean of |p_own / (p_own + p_partner) - lam| on the run's own mixes, in points."""
+    """Return how far the answer to own mixes is from linear in lam, in points (hundredths)."""
     found = _evaluation(row, root)
     own = found.mixings.get(OWN) if found else None
     error = share_error(own) if own else None
     return None if error is None else 100 * error
+
+
+def _confidence(row: Row, root: Path) -> RunConfidence | None:
+    """Return the confidence of a run; None without one, or with one of other weights."""
+    path = confidence_of(root, row["folder"])
+    try:
+        found = read_confidence(path) if path.exists() else None
+    except DmixError:
+        return None  # whoever evaluates the run says what is wrong with the file
+    return found if found and found.weights_sha256 == row["weights_sha256"] else None
+
+
+def _calibration_error(row: Row, root: Path) -> float | None:
+    """Return the expected calibration error on the test images."""
+    found = _confidence(row, root)
+    return found.test.calibration_error if found else None
+
+
+def _pseudo_labels(row: Row, root: Path) -> float | None:
+    """Return how many of the more confident half of the pseudo-labels are right: one share for all runs."""
+    found = _confidence(row, root)
+    return found.unlabelled.most_confident[4].accuracy if found and found.unlabelled else None
 
 
 def _evaluation(row: Row, root: Path) -> MixedAccuracy | None:
@@ -99,9 +123,11 @@ MEASURES: Mapping[str, Measure] = {
     "seconds_per_image": Measure("training time of an image", "s", -1, _seconds_per_image),
     "mixed_top1": Measure("top-1 accuracy on its own mixes", "points", 1, _mixed("top1_percent"), step=1.0),
     "mixed_top1_common": Measure("top-1 accuracy on mixes that all runs share", "points", 1, _common),
+    "minor_top2": Measure("top-2 accuracy at a minor share of 0.2", "points", 1, _minor_top2),
+    "share_error": Measure("error of the share", "points", -1, _share_error),
+    "calibration_error": Measure("calibration error", "points", -1, _calibration_error),
+    "pseudo_labels": Measure("accuracy of pseudo-labels", "points", 1, _pseudo_labels),
     "mixed_top2": Measure("top-2 accuracy on its own mixes", "points", 1, _mixed("top2_percent"), step=1.0),
-    "minor_top2": Measure("top-2 accuracy on its own mixes of shares 0.2 and 0.8", "points", 1, _minor_top2),
-    "share_error": Measure("error of the predicted share on its own mixes", "points", -1, _share_error),
 }
 
 

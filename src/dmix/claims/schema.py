@@ -9,7 +9,7 @@ from annotated_types import Ge
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from dmix.grid.schema import Scalar
+from dmix.grid.tier import Scalar
 
 Selection = Mapping[str, Any]
 """Axis or setting -> value, list of values, or selector such as {kind: static}."""

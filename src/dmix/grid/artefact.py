@@ -9,6 +9,7 @@ from dmix import PACKAGE
 from dmix.files import sha256
 from dmix.grid.axes import AXIS
 from dmix.grid.code import NUMERIC_ROOMS, closure_in, module_digest
+from dmix.grid.confidence import confidence_digest
 from dmix.grid.expand import Grid
 from dmix.grid.figure import form_of
 from dmix.grid.mixed import MIXED, mixed_digest
@@ -88,7 +89,7 @@ def claims_digest(grid: Grid) -> str:
             _printed(grid),
             edition,
             code,
-            mixed_digest(),
+            [mixed_digest(), confidence_digest()],
             sha256(REFERENCE / "claims.yaml"),
         ]
     )

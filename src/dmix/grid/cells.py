@@ -10,7 +10,7 @@ from typing import Any
 from dmix.errors import DmixError
 from dmix.grid.addons import with_base
 from dmix.grid.axes import AXIS, OBJECTIVE, POLICY
-from dmix.grid.resolve import Cell, as_list
+from dmix.grid.resolve import AS, Cell, as_list
 from dmix.grid.schema import Params
 from dmix.grid.spec import AXES
 from dmix.grid.yaml_lines import Document, KeyPath
@@ -48,6 +48,8 @@ def cells_of(
             check_list(document.where(*where, key), as_list(entry[key]))
     recipes = choose(params, document, (*where, "recipe"), "recipe", entry["recipe"])
     values = [as_list(varied.get(key, entry[key])) for key in extra]
+    for key, listed in zip(extra, values, strict=True):
+        _check_as(params, document, (*where, key), listed)
     for choices in products:
         for picked in itertools.product(*choices.values(), recipes, *values):
             axes = dict(zip(own, picked, strict=False))
@@ -56,6 +58,19 @@ def cells_of(
                 axes |= {"policy": addon.policy, "objective": addon.objective}
             variation = tuple(zip(extra, picked[len(own) + 1 :], strict=True))
             yield Cell(axes, str(picked[len(own)]), variation, where)
+
+
+def _check_as(params: Params, document: Document, where: KeyPath, values: list[Any]) -> None:
+    """Refuse a mapping as a value of an extra axis that is not {as: OBJECTIVE}."""
+    for value in values:
+        if not isinstance(value, Mapping):
+            continue
+        if set(value) != {AS} or value[AS] not in params.objectives:
+            raise DmixError(
+                f"{document.where(*where)}: {dict(value)} names no objective",
+                f"write a value, or {{{AS}: OBJECTIVE}} for that of the same cell with another objective, "
+                f"one of {', '.join(params.objectives)}",
+            )
 
 
 def products_of(params: Params, document: Document, grid: str) -> list[dict[str, list[str]]]:

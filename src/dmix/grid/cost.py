@@ -45,12 +45,17 @@ def estimated_seconds(grid: Grid, name: str, tflops: float = ASSUMED_TFLOPS) -> 
 def computed_seconds(grid: Grid, spec: RunSpec, tflops: float = ASSUMED_TFLOPS) -> float:
     """Return images x passes x operations / rate: what tells cheap runs from dear ones at every tier."""
     recipe = spec.settings["recipe"]
-    images = (
-        recipe["steps"] * recipe["batch_size"] or recipe["epochs"] * spec.settings["dataset"]["train_size"]
-    )
+    images = recipe["steps"] * recipe["batch_size"] or recipe["epochs"] * spec.settings["dataset"][
+        "train_size"
+    ] * _share(spec)
     passes = _passes(grid, spec)
     gflop = forward_gflop(grid.params.backbones[spec.axes["backbone"]].forward_gflop, image_side(spec))
     return float(images * passes * gflop / (tflops * 1000))
+
+
+def _share(spec: RunSpec) -> float:
+    """Return the share of the training images that make an epoch."""
+    return float(spec.settings["labels"].get("percent", 100)) / 100 if spec.settings["labels"] else 1.0
 
 
 def _passes(grid: Grid, spec: RunSpec) -> float:
@@ -76,6 +81,11 @@ def forward_gflop(known: Mapping[int, float], side: int) -> float:
     """Return the GFLOP of a forward pass at `side` pixels, scaled by area from the nearest known side."""
     nearest = min(known, key=lambda other: abs(math.log(other / side)))
     return known[nearest] * (side / nearest) ** 2
+
+
+def is_measured(grid: Grid, name: str, measured: Mapping[Like, float]) -> bool:
+    """Return whether a similar run of the tier is finished."""
+    return _like(grid.runs[name]) in measured
 
 
 def seconds(grid: Grid, name: str, measured: Mapping[Like, float]) -> float:

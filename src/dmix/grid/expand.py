@@ -176,16 +176,16 @@ def load_grid(tier: str, path: Path = Path("params.yaml"), *, every_tier: bool =
         )
     grid = expand(params, document, tier)
     for other in params.tiers if every_tier else ():
-        if other != tier:
+        if other != tier and params.tiers[other].scale is None:  # else its settings are those of its scale
             _check_values(params, document, other)
     return grid
 
 
 def _check_values(params: Params, document: Document, tier: str) -> None:
-    """Refuse settings that are wrong at `tier` alone, so that a mistake shows before that tier is run."""
+    """Refuse wrong settings of the grids of another tier, so that a mistake shows before that one is run."""
     check_references(params, document, tier)
     resolver = Resolver(params, document, tier)
-    for grid in params.grids:
+    for grid in filter(params.tiers[tier].has, params.grids):
         for cell in cells_of(params, document, grid):
             resolver.sections(cell)
 
@@ -197,15 +197,17 @@ def expand(params: Params, document: Document, tier: str) -> Grid:
     overrides.
     """
     check_references(params, document, tier)
+    here = {name: table.at_tier(tier) for name, table in params.tables.items()}
+    params = params.model_copy(update={"tables": here})
     resolver = Resolver(params, document, tier)
     runs: dict[str, RunSpec] = {}
     cells: dict[str, Cell] = {}
     grids: dict[str, tuple[str, ...]] = {}
     left_out: set[str] = set()
-    omitted, narrow = params.tiers[tier].omit, params.tiers[tier].narrow
+    own_tier = params.tiers[tier]
     for grid, entry in params.grids.items():
         names: list[str] = []
-        own = narrow.get(grid, {})
+        own = own_tier.narrow.get(grid, {})
         kept = {axis: as_list(entries) for axis, entries in own.items() if "." not in axis}
         seeds = kept.pop("seeds", as_list(entry.get("seeds", list(resolver.seeds))))
         varied = {axis: values for axis, values in own.items() if "." in axis}
@@ -213,13 +215,13 @@ def expand(params: Params, document: Document, tier: str) -> Grid:
             check_possible(params, document, cell)
             check_images(document, cell, resolver.settle(cell))
             settings, neutral = resolver.sections(cell)
-            leaves_out = grid in omitted or any(cell.axes[axis] not in these for axis, these in kept.items())
+            narrowed = any(cell.axes[axis] not in these for axis, these in kept.items())
             task = params.methods[cell.axes["method"]].task
             variation = _told_apart(resolver, cell, settings, neutral)
             for seed in seeds:
                 spec = RunSpec(task, cell.axes, settings, variation, neutral, seed)
                 name = spec.name
-                if leaves_out:
+                if narrowed or not own_tier.has(grid):
                     left_out.add(name)
                     continue
                 if name in runs and runs[name].identity() != spec.identity():
@@ -231,8 +233,8 @@ def expand(params: Params, document: Document, tier: str) -> Grid:
                 runs.setdefault(name, spec)
                 cells.setdefault(name, cell)
                 names.append(name)
-        if grid not in omitted:
-            grids[grid] = tuple(names)
+        if own_tier.has(grid):
+            grids[grid] = tuple(dict.fromkeys(names))
     for message in resolver.useless_rules():
         raise DmixError(message)
     complete = with_class_relations(with_sources(runs, cells, document, left_out))

@@ -10,6 +10,7 @@ from dmix.grid import cost
 from dmix.grid.code import accepted
 from dmix.grid.damage import remembered
 from dmix.grid.expand import Grid
+from dmix.grid.gpus import Gpu
 from dmix.grid.paths import runs_folder
 from dmix.grid.status import TO_TRAIN, RunStatus, State, run_status, why_stale
 
@@ -58,12 +59,18 @@ class Plan:
         return {name: own.get(name, s.state) for name, s in found.items()}
 
 
-def make_plan(grid: Grid) -> Plan:
-    """Return the plan of `grid`, from files alone."""
+def hours_of(grid: Grid, gpu: Gpu | None = None) -> Mapping[str, float]:
+    """Return run -> expected hours: as similar finished ones, else estimated, for `gpu` if it is given."""
     measured = cost.measured_seconds(grid)
+    seconds = cost.seconds if gpu is None else gpu.seconds
+    return {name: seconds(grid, name, measured) / 3600 for name in grid.runs}
+
+
+def make_plan(grid: Grid, gpu: Gpu | None = None) -> Plan:
+    """Return the plan of `grid`, from files alone; estimated hours are those of `gpu`, if it is given."""
+    hours = hours_of(grid, gpu)
     with remembered(runs_folder(grid.tier)) as digest:
         statuses = {name: run_status(grid, name, digest) for name in grid.runs}
-    hours = {name: cost.seconds(grid, name, measured) / 3600 for name in grid.runs}
 
     def line(table: str, names: Iterable[str]) -> Line:
         here = [statuses[name] for name in names]

@@ -7,10 +7,11 @@ from dmix.grid.addons import check_addons
 from dmix.grid.axes import AXIS, METHOD, POLICY
 from dmix.grid.cells import check_list, choose, products_of
 from dmix.grid.figure import form_of
-from dmix.grid.resolve import Cell, as_list, tiers_of
+from dmix.grid.resolve import Cell, as_list
 from dmix.grid.schema import Params
 from dmix.grid.spec import AXES
 from dmix.grid.table import Table
+from dmix.grid.tier import tiers_of
 from dmix.grid.yaml_lines import Document, KeyPath
 
 
@@ -37,10 +38,10 @@ def check_references(params: Params, document: Document, tier: str) -> None:
                         )
     check_addons(params, document)
     own = params.tiers[tier]
-    for key, grids in (("omit", own.omit), ("narrow", tuple(own.narrow))):
+    for part, grids in (("omit", own.omit), ("only", own.only), ("narrow", tuple(own.narrow))):
         for grid in grids:
             if grid not in params.grids:
-                raise DmixError(f"{document.where('tiers', tier, key)}: no grid named {grid!r}")
+                raise DmixError(f"{document.where('tiers', tier, part)}: no grid named {grid!r}")
     for grid, kept in own.narrow.items():
         for axis, entries in kept.items():
             where: KeyPath = ("tiers", tier, "narrow", grid, axis)
@@ -73,6 +74,13 @@ def check_references(params: Params, document: Document, tier: str) -> None:
                 raise DmixError(f"{document.where('tables', name, 'gain')}: no {table.compared} {entry!r}")
         if table.reported is not None:
             _check_reported(params, document, name, table)
+        for key in table.reported_at:
+            if unknown := set(tiers_of(key)) - set(params.tiers):
+                raise DmixError(
+                    f"{document.where('tables', name, 'reported_at', key)}: there is no tier named "
+                    f"{', '.join(sorted(unknown))}",
+                    f"choose of {', '.join(params.tiers)}",
+                )
     for name, settings in params.settings_tables.items():
         place = ("settings_tables", name)
         for grid in settings.grids:

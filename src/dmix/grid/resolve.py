@@ -5,19 +5,20 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
 from dmix.errors import DmixError
-from dmix.grid.axes import AXIS
+from dmix.grid.axes import AXIS, OBJECTIVE
 from dmix.grid.identity import Sections, clash
 from dmix.grid.parts import ROOMS, read_part
 from dmix.grid.presence import facts
-from dmix.grid.schema import MODULE, Override, Params, PartEntry, Recipe, ScaleDown
+from dmix.grid.schema import MODULE, Params, PartEntry, Recipe, ScaleDown
 from dmix.grid.spec import AXES, SECTIONS
+from dmix.grid.tier import Override, tiers_of
 from dmix.grid.yaml_lines import Document, KeyPath
 
 RECIPE_NEUTRAL = {
@@ -60,6 +61,9 @@ PRETRAINED = "pretrained"
 OF_RECIPE = ("optimizer", "schedule", "labels", "augment", "strong", "view")
 """Sections of parts that a recipe sets."""
 
+AS = "as"
+"""Key of a value of an extra axis that is taken from the cell with another objective."""
+
 NEEDED = ("optimizer", "schedule", "augment")
 """Sections that every recipe must set."""
 
@@ -71,10 +75,12 @@ class Resolver:
         self.params = params
         self.document = document
         self.tier = tier
+        self.scale = params.tiers[tier].scale or tier
         self.matched: set[KeyPath] = set()
         self.effective: set[KeyPath] = set()
+        self._settled: dict[tuple[Any, ...], Table] = {}
         self._check_when(("overrides",), params.overrides)
-        self._check_when(("tiers", tier, "overrides"), params.tiers[tier].overrides)
+        self._check_when(self._own_rules, params.tiers[tier].overrides)
 
     def entry(self, axis: str, name: str) -> PartEntry:
         """Return the entry `name` of the section of `axis`."""
@@ -106,7 +112,22 @@ class Resolver:
         ------
         DmixError: an override sets an unknown setting; or the backbone has no pretrained weights.
         """
-        edition = Setting(self.params.tiers[self.tier].edition, ("tiers", self.tier, "edition"))
+        table = dict(self._unvaried(cell))
+        for key, value in cell.variation:
+            self._put(table, key, self._as_with(cell, key, value), (*cell.origin, key))
+        self._embedded_sizes(table, cell.axes["dataset"])
+        self._pretrained(table, cell.axes["backbone"])
+        return table
+
+    def _unvaried(self, cell: Cell) -> Table:
+        """Return the settings of a cell without its extra axes, which it shares with cells of other grids."""
+        known = (*cell.axes.items(), cell.recipe)
+        if known not in self._settled:
+            self._settled[known] = self._settle_unvaried(cell)
+        return self._settled[known]
+
+    def _settle_unvaried(self, cell: Cell) -> Table:
+        edition = Setting(self.params.tiers[self.tier].edition, ("tiers", self.scale, "edition"))
         table: Table = {("dataset", "edition"): edition}
         for axis in AXES:
             self._entry_settings(table, axis, cell.axes[axis])
@@ -122,11 +143,7 @@ class Resolver:
                 self._put(table, key, value, (*base, field, tags[field[3:]], key))
         self._apply(table, ("overrides",), self.params.overrides, tags)
         self._scale_down(table, cell)
-        self._apply(table, ("tiers", self.tier, "overrides"), self.params.tiers[self.tier].overrides, tags)
-        for key, value in cell.variation:
-            self._put(table, key, value, (*cell.origin, key))
-        self._embedded_sizes(table, cell.axes["dataset"])
-        self._pretrained(table, cell.axes["backbone"])
+        self._apply(table, self._own_rules, self.params.tiers[self.tier].overrides, tags)
         return table
 
     def sections(self, cell: Cell) -> tuple[dict[str, dict[str, Any]], dict[str, Mapping[str, Any]]]:
@@ -175,7 +192,7 @@ class Resolver:
         """
         for path, rules in (
             (("overrides",), self.params.overrides),
-            (("tiers", self.tier, "overrides"), self.params.tiers[self.tier].overrides),
+            (self._own_rules, self.params.tiers[self.tier].overrides),
         ):
             for index in range(len(rules)):
                 rule: KeyPath = (*path, index)
@@ -247,7 +264,7 @@ class Resolver:
         winners: dict[str, KeyPath] = {}
         for section, path, blocks, left_out in sources:
             for tiers, settings in blocks.items():
-                if self.tier not in tiers_of(tiers):
+                if self.scale not in tiers_of(tiers):
                     continue
                 block = (*path, "at", tiers)
                 for key, value in settings.items():
@@ -292,6 +309,21 @@ class Resolver:
                     self._put(table, key, value, (*path, index, "set", key))
                     winners[key] = (*path, index)
         self.effective.update(winners.values())
+
+    def _as_with(self, cell: Cell, key: str, value: Any) -> Any:
+        """Return the value of an extra axis; {as: OBJECTIVE} is that of the cell with that objective."""
+        if not isinstance(value, Mapping):
+            return value
+        other = replace(cell, axes={**cell.axes, OBJECTIVE: value[AS]}, variation=())
+        section, _, name = key.partition(".")
+        found = self.settle(other).get((section, name))
+        if found is None:
+            raise DmixError(
+                f"{self.document.where(*cell.origin, key)}: with {value[AS]} the cell "
+                f"{'/'.join(cell.axes.values())} has no {key}",
+                "name an objective with which it is set, or write the value",
+            )
+        return found.value
 
     def _put(self, table: Table, dotted: str, value: Any, origin: KeyPath) -> None:
         section, _, key = dotted.partition(".")
@@ -369,6 +401,11 @@ class Resolver:
                     if name not in known[key]:
                         raise DmixError(f"{where}: there is no {key} named {name!r}")
 
+    @property
+    def _own_rules(self) -> KeyPath:
+        """Where the tier's overrides are written."""
+        return ("tiers", self.scale, "overrides")
+
     @cached_property
     def seeds(self) -> tuple[int, ...]:
         """Seeds of this tier."""
@@ -381,11 +418,6 @@ def _validated(model: type[BaseModel], values: str) -> Mapping[str, Any]:
     """Check settings, given as JSON, strictly: neither true nor "1" is a number. Cells share most."""
     found: Mapping[str, Any] = model.model_validate_json(values, strict=True).model_dump(mode="json")
     return found
-
-
-def tiers_of(key: str) -> list[str]:
-    """Return the tiers that a key of `at` names: "embedded", or "embedded, smoke"."""
-    return [tier.strip() for tier in key.split(",")]
 
 
 def as_list(value: Any) -> list[Any]:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
-from annotated_types import Ge, Gt, Interval
+from annotated_types import Gt, Interval
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -29,10 +29,10 @@ from dmix.grid.figure import FigureEntry
 from dmix.grid.includes import natural
 from dmix.grid.settings_table import SettingsTable
 from dmix.grid.table import Table
+from dmix.grid.tier import Override, Scalar, Seeds, Tier, written_out
 from dmix.grid.yaml_lines import Document, KeyPath
 from dmix.reading import as_model
 
-Scalar = bool | int | float | str
 Settings = Mapping[str, Any]
 
 MODULE = r"^[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*$"
@@ -40,16 +40,6 @@ NAME = re.compile(
     r"[A-Za-z0-9][A-Za-z0-9_+-]{0,63}"
 )  # of a tier or entry: a part of paths and of names of runs
 LARGEST = 1e12  # no setting of a training comes near
-
-
-def _each_once(seeds: tuple[int, ...]) -> tuple[int, ...]:
-    """Refuse a seed that is given twice: one run would count as two."""
-    if len(set(seeds)) < len(seeds):
-        raise PydanticCustomError("twice", f"a seed is given twice: {list(seeds)}")
-    return seeds
-
-
-Seeds = Annotated[tuple[Annotated[int, Ge(0)], ...], Field(min_length=1), AfterValidator(_each_once)]
 
 
 # Tier, or several separated by commas -> settings at these tiers. Plain keys are settings of the entry's own
@@ -229,31 +219,6 @@ class RecipeEntry(BaseModel):
     view: Mapping[str, Any] | None = None
 
 
-class Override(_Closed):
-    """Sets settings of the cells that match `when`; overrides are ordered, the last match wins."""
-
-    when: Mapping[str, Scalar | list[Scalar]] = {}
-    set: Mapping[str, Any] = Field(min_length=1)
-    why: str = Field(min_length=1, description="the source or reason")
-
-
-class Tier(_Closed):
-    """A scale of the whole grid: edition of the data, seeds, grids left out, and overrides."""
-
-    title: str
-    note: str = Field("", description="text in the caption of every table of this tier")
-    edition: Literal["real", "embedded"] = Field("real", description="of all data sets")
-    seeds: Seeds | None = None
-    estimate_seconds: float | None = Field(
-        None, gt=0, description="time of a run until a similar one finished"
-    )
-    overrides: tuple[Override, ...] = ()
-    omit: tuple[str, ...] = Field((), description="grids that this tier leaves out")
-    narrow: Mapping[str, Mapping[str, Any]] = Field(
-        {}, description="grid -> axis or seeds -> values to keep; setting as axis -> its values here"
-    )
-
-
 Numbered = TypeVar("Numbered", Table, SettingsTable, FigureEntry)
 
 
@@ -266,7 +231,7 @@ class Params(_Closed):
     """All of `params.yaml` and of the files that it includes."""
 
     seeds: Seeds
-    tiers: Mapping[str, Tier] = Field(min_length=1)
+    tiers: Annotated[Mapping[str, Tier], Field(min_length=1), AfterValidator(written_out)]
     datasets: Mapping[str, DatasetEntry]
     backbones: Mapping[str, BackboneEntry]
     recipes: Mapping[str, RecipeEntry]

@@ -1,13 +1,18 @@
-"""Selects runs by name: one run, all below a part of a name, or by a pattern."""
+"""Selects runs by name: one run, all below a part of a name, by a pattern, or those of a named selection."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
+from pathlib import Path
 
 from dmix.errors import DmixError
+from dmix.files import write_text
 from dmix.grid.expand import Grid
+from dmix.grid.paths import RESULTS
+from dmix.grid.schema import NAME
+from dmix.reading import read_text
 
 
 def select(grid: Grid, wanted: Iterable[str]) -> tuple[str, ...]:
@@ -33,3 +38,40 @@ def select(grid: Grid, wanted: Iterable[str]) -> tuple[str, ...]:
             raise DmixError(f"no run of tier {grid.tier} is named by {text!r}", hint)
         found |= here
     return tuple(name for name in grid.runs if name in found)
+
+
+def selection_path(tier: str, name: str) -> Path:
+    """Return the file of a named selection, one name of runs a line; # begins a comment.
+
+    Raises
+    ------
+    DmixError: the name cannot be a part of a file's.
+    """
+    if not NAME.fullmatch(name):
+        raise DmixError(
+            f"{name!r} cannot name a selection, a part of file names",
+            "write letters, digits, _, + and -, at most 64, a letter or digit first",
+        )
+    return RESULTS / tier / "selections" / f"{name}.txt"
+
+
+def write_selection(tier: str, name: str, lines: Iterable[str]) -> Path:
+    """Write a named selection, in place of an earlier one of that name, and return its file."""
+    path = selection_path(tier, name)
+    write_text(path, "".join(f"{line}\n" for line in lines))
+    return path
+
+
+def selected(grid: Grid, name: str) -> tuple[str, ...]:
+    """Return the runs of a named selection, each once, in the order of the grids.
+
+    Raises
+    ------
+    DmixError: there is no such selection, or one of its lines names no run of the tier.
+    """
+    path = selection_path(grid.tier, name)
+    there = sorted(other.stem for other in path.parent.glob("*.txt"))
+    known = f"choose of {', '.join(there)}" if there else "write one with: dmix plan --budget HOURS"
+    text = read_text(path, known)
+    lines = (line.partition("#")[0].strip() for line in text.splitlines())
+    return select(grid, [line for line in lines if line])

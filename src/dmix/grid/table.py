@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from dmix.grid.axes import ADDON, AXIS, METHOD, OBJECTIVE, POLICY, is_setting
 from dmix.grid.spec import SECTIONS
+from dmix.grid.tier import tiers_of
 
 
 class _Closed(BaseModel):
@@ -91,6 +92,9 @@ class Table(_Closed):
     )
     gain: Gain | None = None
     reported: Reported | None = Field(None, description="absent if no source prints such numbers")
+    reported_at: Mapping[str, Reported] = Field(
+        {}, description="tier, or several separated by commas -> what stands beside the table there instead"
+    )
 
     @property
     def levels(self) -> tuple[str, ...]:
@@ -149,6 +153,21 @@ class Table(_Closed):
             if not is_setting(level) or level not in info.data.get("columns", (level,)):
                 raise PydanticCustomError("useless", f"the columns have no setting {level}")
         return value
+
+    @field_validator("reported_at")
+    @classmethod
+    def _can_be_told_apart_there(cls, value: Mapping[str, Reported], info: ValidationInfo) -> Any:
+        """Refuse them for the same reasons as `reported`."""
+        for reported in value.values():
+            cls._can_be_told_apart(reported, info)
+        return value
+
+    def at_tier(self, tier: str) -> Table:
+        """Return the table with the reported numbers that stand beside it at `tier`."""
+        for tiers, reported in self.reported_at.items():
+            if tier in tiers_of(tiers):
+                return self.model_copy(update={"reported": reported})
+        return self
 
     @field_validator("reported")
     @classmethod

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dmix.files import ABANDONED_SECONDS, leftovers, unfinished_folders
+from dmix.grid.confidence import CONFIDENCE, confidence_digest
 from dmix.grid.expand import Grid, folder
 from dmix.grid.mixed import MIXED, mixed_digest
 from dmix.grid.paths import DATA, RECORD, RESULTS, WORK, class_relations_folder, runs_folder
@@ -32,6 +33,7 @@ def garbage(grid: Grid, paper: Path) -> Iterator[Found]:
     relations = (grid.runs[name].relation for name in grid.places)
     known = {*grid.places.values(), *(folder(spec) for spec in relations if spec is not None)}
     known |= {f"{MIXED}/{place}-{mixed_digest()}" for place in grid.places.values()}
+    known |= {f"{CONFIDENCE}/{place}-{confidence_digest()}" for place in grid.places.values()}
     yield from _unused(grid, known)
     yield from _debris(grid.tier, known, paper)
 

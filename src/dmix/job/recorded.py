@@ -14,6 +14,7 @@ from pathlib import Path
 
 from dmix.errors import DmixError
 from dmix.files import write_text
+from dmix.grid.confidence import ConfidencePaths
 from dmix.grid.expand import folder, load_grid
 from dmix.grid.failure import failure_of, read_failure
 from dmix.grid.mixed import MixedPaths
@@ -61,7 +62,7 @@ def work_folder(options: argparse.Namespace) -> Path | None:
             leaf = f"{name}-{digest_of(promise['spec'])}-{promise['code']}"
         except (DmixError, TypeError, KeyError):
             return None  # a promise that cannot be read names no folder
-        return MixedPaths(tier, leaf).work if options.verb == "evaluate" else WORK / tier / leaf
+        return _work(options, leaf)
     try:
         grid = load_grid(tier)
     except DmixError:
@@ -71,7 +72,15 @@ def work_folder(options: argparse.Namespace) -> Path | None:
     known = grid.places.get(name)
     if known is None:
         return None
-    return MixedPaths(tier, known).work if options.verb == "evaluate" else WORK / tier / known
+    return _work(options, known)
+
+
+def _work(options: argparse.Namespace, place: str) -> Path:
+    """Return the work folder of a job on the run in folder `place`: it trains it, or evaluates it."""
+    tier = str(options.tier)
+    if options.verb != "evaluate":
+        return WORK / tier / place
+    return MixedPaths(tier, place).work if options.mixed else ConfidencePaths(tier, place).work
 
 
 def forget(path: Path) -> None:

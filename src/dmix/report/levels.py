@@ -11,9 +11,10 @@ from typing import Any
 
 from dmix.errors import DmixError
 from dmix.grid.axes import ADDON, AXIS, METHOD, OBJECTIVE, POLICY, is_setting
-from dmix.grid.schema import Params, Scalar
+from dmix.grid.schema import Params
 from dmix.grid.spec import canonical_json
 from dmix.grid.table import Table
+from dmix.grid.tier import Scalar
 from dmix.report.frame import NO_SETTING
 from dmix.report.numbers import GAP, shortest
 

@@ -1,4 +1,4 @@
-"""`dmix evaluate`: measures the accuracy of one finished run on mixed test images."""
+"""`dmix evaluate`: measures one finished run on mixed test images, or its confidence."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ from dmix.verbs.common import grid_of_job
 
 
 def run(options: argparse.Namespace) -> int:
-    """Evaluate one run on mixed images."""
+    """Evaluate one run from its weights."""
     with recorded(options):
         return _run(options)
 
 
 def _run(options: argparse.Namespace) -> int:
     grid = grid_of_job(options)
+    from dmix.job.confidence import evaluate_confidence
     from dmix.job.mixed_accuracy import evaluate_mixed
     from dmix.job.options import Options
 
-    return evaluate_mixed(grid, options.name, Options(options.device, workers=options.workers))
+    evaluate = evaluate_mixed if options.mixed else evaluate_confidence
+    return evaluate(grid, options.name, Options(options.device, workers=options.workers))

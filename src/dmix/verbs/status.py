@@ -10,19 +10,23 @@ from typing import Any
 from dmix.grid.damage import remembered
 from dmix.grid.expand import load_grid
 from dmix.grid.paths import runs_folder
+from dmix.grid.select import selected
 from dmix.grid.status import RunStatus, relation_status, run_status
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the status of every run, by table; return 1 if a run or class relation failed."""
+    """Print the status of every run, by table, or of a selection; return 1 if a run or relation failed."""
     grid = load_grid(options.tier)
     with remembered(runs_folder(grid.tier)) as digest:
+        parts = {table: grid.table_runs(definition) for table, definition in grid.tables.items()}
+        if options.select:
+            parts = {options.select: selected(grid, options.select)}
         by_table = {
-            table: [run_status(grid, name, digest) for name in grid.table_runs(definition)]
-            for table, definition in grid.tables.items()
+            table: [run_status(grid, name, digest) for name in names] for table, names in parts.items()
         }
     everything = {s.name: s for here in by_table.values() for s in here}
-    everything |= {name: relation_status(grid, name) for name in grid.class_relations}
+    if not options.select:
+        everything |= {name: relation_status(grid, name) for name in grid.class_relations}
     failed = {name: s.failure for name, s in everything.items() if s.failure and s.state == "failed"}
     if options.json:
         tables = {table: {s.name: _entry(s) for s in here} for table, here in by_table.items()}

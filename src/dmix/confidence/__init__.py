@@ -1,0 +1,1 @@
+"""Confidence of finished networks: calibration on test images, and pseudo-labels of unlabelled images."""
