@@ -14,6 +14,7 @@ import torch
 from pydantic import ValidationError
 from test_splits import dataset, names_of, shuffled, toy_rows
 
+from disk_images import write_images
 from dmix.data.augment.crop_flip import CropFlip
 from dmix.data.augment.random_resized_crop import RandomResizedCrop
 from dmix.data.labels.label_split import LabelSplit
@@ -27,7 +28,6 @@ from dmix.grid.parts import read_part
 from dmix.methods.supervised_share import SupervisedShare
 from dmix.objectives.mce import mce
 from dmix.policies.mixup import Mixup
-from disk_images import write_images
 from small_runs import CPU, differences, make_task, norm_free, recipe, trainer_of
 from small_runs import split as small_split
 
@@ -52,9 +52,8 @@ def naive(data, seed, percent):
     train, found = data.splits["train"], []
     for label in range(data.classes):
         rows = [int(row) for row in np.flatnonzero(train.labels == label)]
-        name = {
-            row: train.files.names[row] if isinstance(train, FileSplit) else f"train/{row:06d}" for row in rows
-        }
+        files = isinstance(train, FileSplit)
+        name = {row: train.files.names[row] if files else f"train/{row:06d}" for row in rows}
         rows.sort(key=lambda row: hashlib.sha256(f"{data.name}|{seed}|{name[row]}".encode()).hexdigest())
         found += rows[: math.ceil(Fraction(percent * len(rows), 100))]
     return sorted(found)
