@@ -224,7 +224,8 @@ def expand(params: Params, document: Document, tier: str) -> Grid:
                 if narrowed or not own_tier.has(grid):
                     left_out.add(name)
                     continue
-                if name in runs and runs[name].identity() != spec.identity():
+                known = runs.get(name, spec)
+                if known != spec and known.identity() != spec.identity():  # comparing settings is cheaper
                     raise DmixError(
                         f"{document.where('grids', grid)}: the run {name} is already defined by another "
                         "grid with other settings",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from dmix.claims.rules import Word
 from dmix.claims.verdict import Verdict
-from dmix.claims.words import counted, grouped, printed, summary
+from dmix.claims.words import counted, grouped, printed, summary, told
 
 MINUS = "\N{MINUS SIGN}"
 
