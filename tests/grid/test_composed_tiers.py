@@ -7,6 +7,7 @@ import re
 import pytest
 
 from dmix.errors import DmixError
+from dmix.grid.init import source_name
 from project import real_grid
 
 SMOKE = "  smoke:\n"
@@ -48,12 +49,26 @@ def test_a_composed_tier_has_the_cells_of_one_and_the_settings_of_the_other(expa
     assert both.params.tiers["part_smoke"].note == smoke.params.tiers["smoke"].note
 
 
+@pytest.mark.parametrize("how", ["only: [cifar100]", "omit: [cifar10, cifar10_vanilla, cifar100_vanilla]"])
+def test_a_composed_tier_has_the_grids_of_also_whole(how, expanded):
+    tiers = f"""\
+  part: {{title: a part, {how}}}
+  part_smoke: {{title: its smoke test, cells: part, scale: smoke, also: [cifar10]}}
+"""
+    smoke = expanded(with_tiers(tiers), small=True, tier="smoke")
+    assert "cifar10" not in expanded(with_tiers(tiers), small=True, tier="part").grids
+    both = expanded(with_tiers(tiers), small=True, tier="part_smoke")
+    assert set(both.grids) == {"cifar10", "cifar100"}
+    assert both.grids["cifar10"] == smoke.grids["cifar10"]
+    assert both.grids["cifar10"]
+
+
 WRONG = {
     "omit and only": ("  part: {title: a, omit: [cifar10], only: [cifar100]}\n", "write omit or only"),
     "cells alone": ("  part: {title: a, cells: full}\n", "cells and scale go together"),
     "more than a title": (
         "  part: {title: a, cells: full, scale: smoke, seeds: [0]}\n",
-        "with cells and scale, a tier has a title and nothing else",
+        "with cells and scale, a tier has a title, also and nothing else",
     ),
     "an unknown tier": (
         "  part: {title: a, cells: ful, scale: smoke}\n",
@@ -62,6 +77,11 @@ WRONG = {
     "a composed one": (
         "  part: {title: a, cells: full, scale: smoke}\n  more: {title: b, cells: full, scale: part}\n",
         "more.scale is 'part': choose of",
+    ),
+    "also without cells": ("  part: {title: a, also: [cifar10]}\n", "also adds grids to those of `cells`"),
+    "an unknown grid beside cells": (
+        "  part: {title: a, cells: full, scale: smoke, also: [cifar11]}\n",
+        "tiers.part.also: no grid named 'cifar11'",
     ),
     "an unknown grid": ("  part: {title: a, only: [cifar11]}\n", "tiers.part.only: no grid named 'cifar11'"),
 }
@@ -179,6 +199,15 @@ def test_the_smoke_tests_have_the_cells_of_their_tiers():
     for tier in ("day", "hour"):
         found = {cell for cell in cells_of(f"{tier}_smoke") if not cell.startswith(pretraining)}
         assert found == cells_of(tier)
+
+
+@pytest.mark.parametrize("tier", ["day_smoke", "hour_smoke"])
+def test_no_run_of_a_smoke_test_waits_for_weights_that_it_leaves_out(tier):
+    grid = real_grid(tier)
+    waiting = {name: source_name(spec) for name, spec in grid.runs.items() if source_name(spec)}
+    assert bool(waiting) == (tier == "day_smoke")
+    for name, source in waiting.items():
+        assert grid.runs[name].source is grid.runs[source], name
 
 
 def test_what_stands_beside_table_1_has_its_length():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import math
+from fractions import Fraction
 from itertools import pairwise
 
 import pytest
@@ -14,6 +15,7 @@ from dmix.engine.schedules.contract import Progress
 from dmix.engine.schedules.cosine import cosine, warm_up
 from dmix.engine.schedules.cosine_7_16 import cosine_7_16
 from dmix.engine.schedules.multistep import multistep
+from dmix.engine.schedules.step_decay import step_decay
 
 # TorchSSL's rates of FixMatch's schedule, from 0.03, in a run of 2^20 steps.
 FIXMATCH = {
@@ -132,3 +134,28 @@ def test_multistep_is_that_of_torch(milestones):
 def test_multistep_falls_at_its_milestones_in_any_order(milestones):
     rates = [multistep(0.8, at(step, 20), milestones=milestones, lr_decay=0.5) for step in range(20)]
     assert rates == [0.8] * 6 + [0.4] * 7 + [0.2] * 7
+
+
+@pytest.mark.parametrize("total", [1, 7, 10, 99, 100, 5004])
+@pytest.mark.parametrize("every", [1, 7, 30, 50, 99, 100])
+def test_step_decay_has_its_closed_form(every, total):
+    """The rate falls at the first step of which `every` percent, or a multiple of them, are behind."""
+    for step in range(total + 1):
+        stairs = math.floor(Fraction(step, total) / Fraction(every, 100))
+        found = step_decay(0.3, at(step, total), every_percent=every, lr_decay=0.5)
+        assert found == 0.3 * 0.5**stairs  # exact: halving rounds nothing
+
+
+@pytest.mark.parametrize("steps_per_epoch", [1, 3, 5004])
+def test_step_decay_of_30_percent_is_multistep_at_epochs_30_60_and_90(steps_per_epoch):
+    total = 100 * steps_per_epoch
+    falls = tuple(epoch * steps_per_epoch for epoch in (30, 60, 90))
+    near = {step + shift for step in falls for shift in (-1, 0, 1)}
+    for step in sorted({0, total - 1, *near}):
+        where = at(step, total, steps_per_epoch)
+        ours = step_decay(0.1, where, every_percent=30, lr_decay=0.1)
+        assert ours == pytest.approx(multistep(0.1, where, milestones=falls, lr_decay=0.1), rel=1e-14)
+
+
+def test_step_decay_of_the_whole_run_is_constant():
+    assert {step_decay(0.1, at(step, 9), every_percent=100, lr_decay=0.1) for step in range(9)} == {0.1}

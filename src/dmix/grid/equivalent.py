@@ -67,7 +67,7 @@ class Equivalences:
 
 def equivalences() -> Equivalences:
     """Return the equivalences of reference/equivalent.csv in the current folder; none without that file."""
-    return _read_once(TABLE.resolve())
+    return _read_once(Path.cwd())
 
 
 def use_key(section: str, use: str) -> str:
@@ -76,8 +76,8 @@ def use_key(section: str, use: str) -> str:
 
 
 @cache
-def _read_once(path: Path) -> Equivalences:
-    return read_equivalences(path)
+def _read_once(folder: Path) -> Equivalences:
+    return read_equivalences(folder / TABLE)
 
 
 def read_equivalences(path: Path) -> Equivalences:

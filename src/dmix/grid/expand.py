@@ -16,6 +16,7 @@ from dmix.grid.figure import FigureEntry
 from dmix.grid.images import check_images
 from dmix.grid.includes import read_params
 from dmix.grid.init import source_name, with_class_relations, with_sources
+from dmix.grid.lazy import Lazy
 from dmix.grid.parts import ROOMS, read_part
 from dmix.grid.paths import RunPaths
 from dmix.grid.presence import own_sets, way_to_get, with_edition
@@ -49,12 +50,18 @@ class Grid:
     @cached_property
     def folders(self) -> Mapping[str, str]:
         """Name -> folder below results/<tier>/runs, of each run that is trained or not blocked."""
-        return {name: place for name, place in self.places.items() if self.blocked(name) is None}
+        return Lazy(self.runs, self._folder)
 
     @cached_property
     def places(self) -> Mapping[str, str]:
         """Name -> folder (name and two digests) of each run whose parts are all implemented."""
-        return {name: folder(spec) for name, spec in self.runs.items() if not self.missing(name)}
+        return Lazy(self.runs, self._place)
+
+    def _folder(self, name: str) -> str | None:
+        return self.places.get(name) if self.blocked(name) is None else None
+
+    def _place(self, name: str) -> str | None:
+        return None if self.missing(name) else folder(self.runs[name])
 
     @cached_property
     def _items(self) -> Mapping[str, Item]:
@@ -224,7 +231,8 @@ def expand(params: Params, document: Document, tier: str) -> Grid:
                 if narrowed or not own_tier.has(grid):
                     left_out.add(name)
                     continue
-                if name in runs and runs[name].identity() != spec.identity():
+                known = runs.get(name, spec)
+                if known != spec and known.identity() != spec.identity():  # comparing settings is cheaper
                     raise DmixError(
                         f"{document.where('grids', grid)}: the run {name} is already defined by another "
                         "grid with other settings",

@@ -8,10 +8,11 @@ renamed there, `place` still returns its first place, so that finished runs stay
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
-from dmix.grid.equivalent import equivalences, use_key
+from dmix.grid.equivalent import Equivalences, equivalences, use_key
 
 Sections = Mapping[str, Mapping[str, Any]]
 
@@ -29,17 +30,18 @@ def place(section: str, key: str) -> tuple[str, str]:
     return FIRST_SECTION.get(section, section), key
 
 
-def first_name(section: str, use: str) -> str:
+def first_name(section: str, use: str, known: Equivalences) -> str:
     """Return the first name of a part that may have been renamed since (`dmix.grid.equivalent`)."""
-    return equivalences().oldest(use_key(section, use)).partition("=")[2]
+    return known.oldest(use_key(section, use)).partition("=")[2]
 
 
 def recorded(settings: Sections, neutral: Sections) -> dict[str, dict[str, Any]]:
     """Return the settings in the recorded form, without those at their neutral value."""
     found: dict[str, dict[str, Any]] = {}
+    known = equivalences()
     for section, values in settings.items():
         if "use" in values:
-            values = {**values, "use": first_name(section, values["use"])}
+            values = {**values, "use": first_name(section, values["use"], known)}
         usual = neutral.get(section, {})
         for key, value in values.items():
             if key not in usual or value != usual[key]:
@@ -50,10 +52,15 @@ def recorded(settings: Sections, neutral: Sections) -> dict[str, dict[str, Any]]
 
 def clash(settings: Sections) -> tuple[tuple[str, str], tuple[str, str]] | None:
     """Return the first two settings, as (section, key), that would be recorded under one name, or None."""
+    return _clash(tuple((section, key) for section, values in settings.items() for key in values))
+
+
+@lru_cache(maxsize=1000)
+def _clash(named: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], tuple[str, str]] | None:
+    """As `clash`, of names alone: most cells have the same ones."""
     first: dict[tuple[str, str], tuple[str, str]] = {}
-    for section, values in settings.items():
-        for key in values:
-            other = first.setdefault(place(section, key), (section, key))
-            if other != (section, key):
-                return other, (section, key)
+    for one in named:
+        other = first.setdefault(place(*one), one)
+        if other != one:
+            return other, one
     return None

@@ -38,7 +38,8 @@ def check_references(params: Params, document: Document, tier: str) -> None:
                         )
     check_addons(params, document)
     own = params.tiers[tier]
-    for part, grids in (("omit", own.omit), ("only", own.only), ("narrow", tuple(own.narrow))):
+    lists = {"also": own.also, "omit": own.omit, "only": own.only, "narrow": tuple(own.narrow)}
+    for part, grids in lists.items():
         for grid in grids:
             if grid not in params.grids:
                 raise DmixError(f"{document.where('tiers', tier, part)}: no grid named {grid!r}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any
@@ -48,6 +48,7 @@ class Cell:
 
 
 Table = dict[tuple[str, str], Setting]
+Checked = tuple[dict[str, dict[str, Any]], dict[str, Mapping[str, Any]]]
 
 NO_VIEW = {"use": "unchanged"}
 """Default test-time transform of a recipe."""
@@ -79,6 +80,7 @@ class Resolver:
         self.matched: set[KeyPath] = set()
         self.effective: set[KeyPath] = set()
         self._settled: dict[tuple[Any, ...], Table] = {}
+        self._accepted: dict[tuple[Any, ...], Checked] = {}
         self._check_when(("overrides",), params.overrides)
         self._check_when(self._own_rules, params.tiers[tier].overrides)
 
@@ -146,14 +148,33 @@ class Resolver:
         self._apply(table, self._own_rules, self.params.tiers[self.tier].overrides, tags)
         return table
 
-    def sections(self, cell: Cell) -> tuple[dict[str, dict[str, Any]], dict[str, Mapping[str, Any]]]:
+    def sections(self, cell: Cell) -> Checked:
         """Return the validated settings and the neutral values of a cell, by section.
+
+        Cells with equal settings share them: change nothing in place.
 
         Raises
         ------
         DmixError: a setting is unknown to its part, missing, of the wrong type or out of range.
         """
         table = self.settle(cell)
+        key = (*cell.axes.items(), cell.recipe, *self._varied(cell, table))
+        if key not in self._accepted:
+            self._accepted[key] = self._checked_sections(cell, table)
+        return self._accepted[key]
+
+    def _varied(self, cell: Cell, table: Table) -> Iterator[tuple[tuple[str, str], str]]:
+        """Yield the place and the value, as JSON, of what a cell's extra axes change in its settings."""
+        if not cell.variation:
+            return
+        usual = self.settle(replace(cell, variation=()))
+        for place, setting in table.items():
+            if setting is not usual.get(place):
+                value = json.dumps(setting.value)  # tells 1, 1.0 and true apart
+                if place not in usual or value != json.dumps(usual[place].value):
+                    yield place, value
+
+    def _checked_sections(self, cell: Cell, table: Table) -> Checked:
         settings: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
         for (section, key), setting in table.items():
             settings[section][key] = setting.value

@@ -39,7 +39,7 @@ class Tier(_Closed):
     """A scale of the whole grid: edition of the data, seeds, grids left out, and overrides.
 
     A tier with `cells` and `scale` has the cells of one tier at the scale of another, and nothing of its own
-    but a title: the smoke test of a tier cannot drift away from what it tests.
+    but a title and `also`: the smoke test of a tier cannot drift away from what it tests.
     """
 
     title: str
@@ -60,6 +60,10 @@ class Tier(_Closed):
         None, description="another tier, whose data, seeds, note and settings (`at`, overrides) it has"
     )
 
+    also: tuple[str, ...] = Field(
+        (), description="beside the grids of `cells`: those whose runs others start from at this scale"
+    )
+
     @model_validator(mode="after")
     def _says_one_thing(self) -> Tier:
         """Refuse grids by two lists, and settings of its own in a tier that is made of two others."""
@@ -67,8 +71,12 @@ class Tier(_Closed):
             raise PydanticCustomError("both", "write omit or only: a tier leaves grids out, or names its own")
         if (self.cells is None) != (self.scale is None):
             raise PydanticCustomError("half", "cells and scale go together: write both, or neither")
-        if self.cells is not None and self.model_fields_set - {"title", "cells", "scale"}:
-            raise PydanticCustomError("own", "with cells and scale, a tier has a title and nothing else")
+        if self.cells is None and self.also:
+            raise PydanticCustomError("also", "also adds grids to those of `cells`: write omit or only here")
+        if self.cells is not None and self.model_fields_set - {"title", "cells", "scale", "also"}:
+            raise PydanticCustomError(
+                "own", "with cells and scale, a tier has a title, also and nothing else"
+            )
         return self
 
     def has(self, grid: str) -> bool:
@@ -103,6 +111,12 @@ def written_out(tiers: Mapping[str, Tier]) -> Mapping[str, Tier]:
             }
             for grid in (*cells.narrow, *scale.narrow)
         }
-        own = {"title": tier.title, "omit": cells.omit, "only": cells.only, "narrow": narrow}
+        own = {
+            "title": tier.title,
+            "omit": tuple(grid for grid in cells.omit if grid not in tier.also),
+            "only": (*cells.only, *tier.also) if cells.only else (),
+            "also": tier.also,
+            "narrow": narrow,
+        }
         found[name] = scale.model_copy(update={**own, "scale": tier.scale})
     return found
