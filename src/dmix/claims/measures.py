@@ -22,6 +22,8 @@ from dmix.report.frame import DONE
 Row = Mapping[str, Any]
 MINOR_SHARE = 0.2
 """Weight of the minor class at which the preregistered demonstration looks."""
+HALF = 4
+"""Place of the most confident five tenths in `dmix.confidence.record.Confidence.most_confident`."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ def _calibration_error(row: Row, root: Path) -> float | None:
 def _pseudo_labels(row: Row, root: Path) -> float | None:
     """Return how many of the more confident half of the pseudo-labels are right: one share for all runs."""
     found = _confidence(row, root)
-    return found.unlabelled.most_confident[4].accuracy if found and found.unlabelled else None
+    return found.unlabelled.most_confident[HALF].accuracy if found and found.unlabelled else None
 
 
 def _evaluation(row: Row, root: Path) -> MixedAccuracy | None:
