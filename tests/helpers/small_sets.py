@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from dataclasses import dataclass
 from functools import cache
 
@@ -30,16 +31,19 @@ class InMemory:
 
 def dataset_of(spec):
     """A data set like that of a run: images of one size in memory, or files, whichever that has."""
-    said = spec.settings["dataset"]
-    return _dataset(said["use"], said["classes"], said.get("image_size"))
+    said, recipe = spec.settings["dataset"], spec.settings["recipe"]
+    percent = (spec.settings["labels"] or {}).get("percent", 100)
+    # A share of the images has to fill a batch.
+    each = max(EACH, math.ceil(100 * recipe["batch_size"] / percent / said["classes"]))
+    return _dataset(said["use"], said["classes"], said.get("image_size"), each)
 
 
 @cache
-def _dataset(name, classes, side):
+def _dataset(name, classes, side, each):
     make = files if side is None else arrays
     splits = {
-        split: make(np.arange(classes * each) % classes, side, split)
-        for split, each in (("train", EACH), ("test", 1))
+        split: make(np.arange(classes * count) % classes, side, split)
+        for split, count in (("train", each), ("test", 1))
     }
     return Dataset(name, "embedded", classes, splits)
 

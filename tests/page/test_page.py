@@ -320,7 +320,8 @@ def test_the_digest_follows_the_parameter_files_and_what_is_shown(new_site, monk
     with inside(site.path):
         first = page_digest(site.grid)
         assert page_digest(site.grid) == first
-        monkeypatch.setitem(site.grid.folders, next(iter(site.grid.folders)), "another-00000000-00000000")
+        moved = {**site.grid.folders, next(iter(site.grid.folders)): "another-00000000-00000000"}
+        monkeypatch.setitem(vars(site.grid), "folders", moved)
         assert page_digest(site.grid) != first
         monkeypatch.undo()
         file = site.path / "params/tables/table1.yaml"
