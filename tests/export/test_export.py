@@ -19,7 +19,16 @@ from project import ROOT, real_grid
 from rendered import narrowed, rendered
 
 TIER = "embedded"
-COPIED = ("params.yaml", "CITATION.cff", "LICENSE", "requirements.lock", "params", "reference", "docs")
+COPIED = (
+    "params.yaml",
+    "CITATION.cff",
+    "LICENSE",
+    "requirements.lock",
+    "params",
+    "reference",
+    "docs",
+    "tests",
+)
 
 
 @pytest.fixture(scope="module")

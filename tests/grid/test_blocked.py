@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,8 @@ WEIGHTS = "weights/resnet18-f37072fd.pth"
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder without data, with the small params.yaml and the repository's table of sources."""
     (tmp_path / "params.yaml").write_text(small_params())
-    (tmp_path / "reference").symlink_to(ROOT / "reference")
+    shutil.copytree(ROOT / "reference", tmp_path / "reference")
+    shutil.copy(ROOT / "tests/small_claims.yaml", tmp_path / "reference/claims.yaml")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -103,7 +105,7 @@ def test_embedded_data_are_never_missing(here):
 
 
 def test_a_data_set_that_the_table_does_not_know_is_for_the_user_to_bring(here):
-    (here / "reference").unlink()
+    shutil.rmtree(here / "reference")
     table(here / "reference/datasets.csv", {"url": "https://x.org/cub.tgz", "checksum": "0" * 32})
     way_out = f"put it at data/real/{CIFAR10}, or run dmix data import cifar10 PATH"
     assert full().blocked(HERE) == way_out

@@ -71,6 +71,7 @@ def test_a_gpu_divides_the_estimate(tier, name, factor):
 
 
 def test_what_was_measured_and_constants_stay(tmp_path, monkeypatch):
+    (tmp_path / "reference").symlink_to(ROOT / "reference")
     monkeypatch.chdir(tmp_path)
     gpu, smoke, full = read_gpu("h100", ROOT / "reference/gpus.csv"), real_grid("smoke"), real_grid("full")
     name = "supervised/cifar100/resnet18/mixup/mce/s0"

@@ -31,10 +31,11 @@ class InMemory:
 
 def dataset_of(spec):
     """A data set like that of a run: images of one size in memory, or files, whichever that has."""
-    said, recipe = spec.settings["dataset"], spec.settings["recipe"]
-    percent = (spec.settings["labels"] or {}).get("percent", 100)
-    # A share of the images has to fill a batch.
-    each = max(EACH, math.ceil(100 * recipe["batch_size"] / percent / said["classes"]))
+    said, each = spec.settings["dataset"], EACH
+    if percent := (spec.settings.get("labels") or {}).get("percent"):
+        # A share of the images has to fill a batch.
+        batch_size = spec.settings["recipe"]["batch_size"]
+        each = max(EACH, math.ceil(100 * batch_size / percent / said["classes"]))
     return _dataset(said["use"], said["classes"], said.get("image_size"), each)
 
 

@@ -201,7 +201,8 @@ def test_the_deviations_of_the_repository_are_well_formed():
     found = read_deviations(REFERENCE / "deviations.csv")
     letters = "abcdefghijklmnopqrstuvwxyz"
     pairs = [first + second for first in "abc" for second in letters]
-    assert [item.id for item in found] == [*letters, *pairs[: pairs.index("cj") + 1]]
+    assert [item.id for item in found] == [*letters, *pairs][: len(found)]
+    assert len(found) > 80
     root = REFERENCE.parent
     params = real_grid("full").params
     sections = {"dataset": params.datasets, "policy": params.policies, "objective": params.objectives}

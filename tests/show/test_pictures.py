@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from paper import paper
-from project import ROOT
+from project import ROOT, real_grid
 
 DOCS = SimpleNamespace(**runpy.run_path(str(ROOT / "docs/pictures.py")))
 REFERENCE = re.compile(r"!\[[^\]]*\]\(([^)\s]+)[^)]*\)|<img[^>]*\ssrc=\"([^\"]+)\"")
@@ -39,7 +39,7 @@ def test_another_code_or_setting_of_a_run_makes_its_pictures_stale(monkeypatch):
     grid = paper("embedded")
     before = {name: picture.digest(grid) for name, picture in DOCS.PICTURES.items()}
     run = "supervised/cifar100/resnet18/cutmix/dm_ce/s0"
-    monkeypatch.setitem(grid.folders, run, f"{run}-00000000-00000000")
+    monkeypatch.setitem(vars(grid), "folders", {**grid.folders, run: f"{run}-00000000-00000000"})
     shown = {name: picture for name, picture in DOCS.PICTURES.items() if run in picture.runs(grid)}
     assert {"tables.png", "mixups.png", "page.png", "document.png"} <= shown.keys()
     for name, picture in DOCS.PICTURES.items():
@@ -52,7 +52,7 @@ def test_a_stale_picture_without_results_is_left_and_said(tmp_path, monkeypatch,
     scope = main.__globals__
     monkeypatch.setitem(scope, "FOLDER", tmp_path)
     monkeypatch.setitem(scope, "runs_folder", lambda tier: tmp_path)
-    monkeypatch.setitem(scope, "load_grid", lambda tier: paper(tier))
+    monkeypatch.setitem(scope, "load_grid", real_grid)
     assert main() == 1
     lines = capsys.readouterr().err.splitlines()
     assert [line for line in lines if "is stale, and" in line and "are not trained" in line] == lines[::2]
