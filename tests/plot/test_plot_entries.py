@@ -22,7 +22,15 @@ SMALLEST = 6  # points
 POINTS_PER_INCH = 72
 
 
-@pytest.fixture(scope="module", params=[name for name, use in FIGURES.items() if use not in NEED_WEIGHTS])
+SLOW = ("moons",)  # trains its networks, for half a minute
+SHOWN = [
+    pytest.param(name, marks=[pytest.mark.slow] if use in SLOW else [])
+    for name, use in FIGURES.items()
+    if use not in NEED_WEIGHTS
+]
+
+
+@pytest.fixture(scope="module", params=SHOWN)
 def name(request: pytest.FixtureRequest) -> str:
     return request.param
 
