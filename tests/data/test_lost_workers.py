@@ -50,6 +50,20 @@ def test_a_process_that_is_lost_ends_the_reading(monkeypatch, work):
         list(workers.parallel_map(die, range(9), workers=1, ahead=2, pin=False))
 
 
+def test_a_process_that_dies_during_a_step_raises_its_error_at_the_next_result():
+    results = workers.parallel_map(torch.tensor, range(9), workers=2, ahead=4, pin=False)
+    assert next(results) == 0
+    processes = multiprocessing.active_children()
+    for process in processes:
+        os.kill(process.pid, signal.SIGKILL)
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    for _ in range(100):
+        torch.ones(64).sum()  # a step; an error in the handler of the ended processes' signals would end it
+    with pytest.raises(DmixError, match=r"died or hangs: DataLoader worker .* killed"):
+        list(results)
+    assert multiprocessing.active_children() == []
+
+
 def test_an_error_of_the_work_itself_is_not_taken_for_a_lost_process():
     def wrong(task: int) -> torch.Tensor:
         raise RuntimeError("shapes differ")

@@ -14,11 +14,14 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
+from types import FrameType
 from typing import Any, TypeVar
 from weakref import WeakSet
 
 import torch
 from torch import Tensor
+from torch._C import _error_if_any_worker_fails
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from dmix.errors import DmixError
@@ -34,6 +37,8 @@ _unfinished: WeakSet[Generator[Tensor]] = WeakSet()
 # Iterators of torch with processes. They are held here, because an iterator that is collected in a reference
 # cycle loses its queues before it can tell its processes to end.
 _started: set[object] = set()
+# Whether the main thread waits for a result; only then may a process that dies raise an error in it.
+_waiting = False
 
 
 def parallel_map(
@@ -89,6 +94,7 @@ def _results(
             )
         )
     _started.add(results)
+    _raise_deaths_only_while_waiting()
     try:
         while (result := _next(results)) is not None:
             if isinstance(result, DmixError):
@@ -103,7 +109,8 @@ def _results(
 def _next(results: Any) -> Tensor | DmixError | None:
     """Return the next result, or None after the last; a dead or silent process becomes a DmixError."""
     try:
-        found: Tensor | DmixError | None = next(results, None)
+        with _waits():
+            found: Tensor | DmixError | None = next(results, None)
     except (RuntimeError, OSError, EOFError) as error:
         if isinstance(error, RuntimeError) and not str(error).startswith("DataLoader "):
             raise  # of the work itself, whose OSErrors are results
@@ -115,6 +122,39 @@ def _next(results: Any) -> Tensor | DmixError | None:
             exit_code=1,
         ) from error
     return found
+
+
+@contextmanager
+def _waits() -> Iterator[None]:
+    """Let a process that dies, or has died, raise its error here."""
+    global _waiting
+    here = threading.current_thread() is threading.main_thread()
+    try:
+        _waiting = here
+        if here:
+            _error_if_any_worker_fails()
+        yield
+    finally:
+        if here:
+            _waiting = False
+
+
+def _raise_deaths_only_while_waiting() -> None:
+    """Replace torch's handler of ended processes, which raises an error wherever the main thread just is.
+
+    That may be in the middle of a training step, or in the sentence that reports the first error.
+    """
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGCHLD, _process_ended)
+
+
+def _process_ended(number: int, frame: FrameType | None) -> None:
+    del number, frame
+    global _waiting
+    if _waiting:
+        _waiting = False  # one error is enough
+        _error_if_any_worker_fails()
+        _waiting = True
 
 
 def _end(results: Any, *, failed: bool) -> None:
@@ -130,19 +170,10 @@ def _end(results: Any, *, failed: bool) -> None:
 
 def _kill(processes: Iterable[Any]) -> None:
     """Kill processes that still run: they ignore SIGTERM, and Python would wait for them without end."""
-    alive = [process for process in processes if process.is_alive()]
-    if not alive:
-        return
-    # torch's handler would raise an error for a worker that is killed.
-    here = threading.current_thread() is threading.main_thread()
-    handler = signal.signal(signal.SIGCHLD, signal.SIG_DFL) if here else None
-    try:
-        for process in alive:
+    for process in processes:
+        if process.is_alive():
             process.kill()
             process.join()
-    finally:
-        if here:
-            signal.signal(signal.SIGCHLD, handler)
 
 
 @atexit.register
