@@ -10,6 +10,8 @@ import pytest
 from job.conftest import NAME
 from project import Project
 
+pytestmark = pytest.mark.slow
+
 TRAIN = ("train", NAME, "--tier", "smoke", "--device", "cpu")
 
 

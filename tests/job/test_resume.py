@@ -19,6 +19,8 @@ from dmix.record import Record, read_record
 from job.conftest import NAME, lengthen
 from project import Project
 
+pytestmark = pytest.mark.slow
+
 TRAIN = ("dmix", "train", NAME, "--tier", "smoke", "--device", "cpu")
 EVERY_STEP = ("--checkpoint-seconds", "0")
 
@@ -85,7 +87,6 @@ def assert_begins(path: Path, reference: Reference, saved: int) -> None:
     assert len(shown) - 1 >= sum(int(row.split(",")[1]) <= saved for row in rows[1:])
 
 
-@pytest.mark.slow
 def test_killed_at_five_random_steps(long_project: Project, reference):
     seed = int(os.environ.get("DMIX_TEST_SEED", time.time_ns() % 2**32))
     steps = sorted(random.Random(seed).sample(range(1, 225), 5))
@@ -109,14 +110,7 @@ def test_killed_at_five_random_steps(long_project: Project, reference):
     assert not live_history(long_project).exists()
 
 
-@pytest.mark.parametrize(
-    "number",
-    [
-        signal.SIGTERM,
-        pytest.param(signal.SIGUSR1, marks=pytest.mark.slow),
-        pytest.param(signal.SIGINT, marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
 def test_asked_to_stop_it_saves_and_says_again(long_project: Project, reference, number):
     process = long_project.start(*TRAIN, *EVERY_STEP)
     wait_for_step(long_project, process, 5)

@@ -10,9 +10,12 @@ from conftest import FAILED, FOREIGN, STOPPED
 from dmix.page.packing import pack, unpack
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="no Chromium: apt-get install --no-install-recommends chromium"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        CHROMIUM is None, reason="no Chromium: apt-get install --no-install-recommends chromium"
+    ),
+]
 
 WIDTHS = (1280, 390)
 CELL = "table1/cifar100/resnet18/mixup/dm_ce"

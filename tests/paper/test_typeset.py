@@ -11,7 +11,10 @@ from dmix.paper.typeset import first_error, latex_is_here, made_of, typeset
 from project import ROOT, real_grid
 from rendered import rendered
 
-pytestmark = pytest.mark.skipif(not latex_is_here(), reason="LaTeX is not on this machine")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not latex_is_here(), reason="LaTeX is not on this machine"),
+]
 SAID = re.compile(
     r"^(?:Overfull \\hbox.*|LaTeX.* Warning:.*|Package .* Warning:.*|Missing character.*)$", re.M
 )
@@ -117,7 +120,6 @@ def test_the_first_error_of_a_log():
     assert first_error("This is pdfTeX\n") == ""
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("tier", ["embedded", "smoke", "full"])
 def test_every_tier_compiles_without_a_warning_and_with_ten_records_less(tier, tmp_path):
     there = rendered(tier, tmp_path)

@@ -35,6 +35,7 @@ def deviations():
     return read_deviations(ROOT / REFERENCE / "deviations.csv")
 
 
+@pytest.mark.slow
 @needs_latex
 def test_every_table_fits_the_page_and_links_to_the_ledger_and_back(full, runs, deviations, tmp_path):
     for name in full.tables:
