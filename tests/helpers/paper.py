@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache
 
@@ -34,19 +35,33 @@ GRIDS = (
     *("reduced_cifar100", "reduced_cifar100_mixup", "reduced_cifar100_dm", "pretraining"),
 )
 TABLES = (*(f"table{n}" for n in range(1, 9)), *(f"tableS{n}" for n in range(1, 9)))
+CONTROLS = tuple(
+    f"tableS{n}" for n in range(9, 20)
+)  # further studies of the paper's claims, of the same parts
 
 
 @cache
 def paper(tier: str) -> Grid:
     """Return the grid of a tier with the paper's grids, entries and runs alone."""
+    return _kept(real_grid(tier), GRIDS, TABLES)
+
+
+@cache
+def with_controls(tier: str) -> Grid:
+    """Return the grid of a tier with the paper's grids and those of the controls, and the paper's entries."""
     grid = real_grid(tier)
+    grids = [name for table in CONTROLS for name in grid.params.tables[table].grids]
+    return _kept(grid, (*GRIDS, *grids), (*TABLES, *CONTROLS))
+
+
+def _kept(grid: Grid, grids: Iterable[str], of_tables: Iterable[str]) -> Grid:
     kept = {
         name: tuple(run for run in grid.grids[name] if is_papers(grid, run))
-        for name in GRIDS
+        for name in grids
         if name in grid.grids
     }
-    runs = {run: grid.runs[run] for names in kept.values() for run in names}
-    tables = {name: grid.params.tables[name] for name in TABLES}
+    runs = {run for names in kept.values() for run in names}
+    tables = {name: grid.params.tables[name] for name in of_tables}
     return replace(
         grid,
         runs={run: spec for run, spec in grid.runs.items() if run in runs},

@@ -27,8 +27,8 @@ def cut_down(grids: Mapping[str, Mapping[str, Any]], tables: list[str], folder: 
     params["settings_tables"], params["figures"] = {}, {}
     del params["tiers"]["smoke"]["narrow"]
     for name, tier in params["tiers"].items():
-        for key in ("omit", "narrow", "overrides") if name != "smoke" else ():
-            tier.pop(key, None)  # of grids that are gone
+        if name != "smoke":  # others name grids that are gone
+            params["tiers"][name] = {"title": tier["title"]}
     while True:
         path = folder / "params.yaml"
         path.write_text(yaml.safe_dump(params, sort_keys=False))

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.mark.parametrize(
     "only",
-    ["cifar100/resnet18/puzzlemix/dm_ce", "self_tuning/cub/resnet50/mixup/dm_ce", "semi/supervised_only"],
+    ["cifar100/resnet18/puzzlemix/dm_ce", "self_tuning/cub/resnet50/mixup/dm_ce/", "semi/supervised_only"],
 )
 def test_killed_runs_go_on_and_end_as_if_they_had_not_been(only):
     command = (sys.executable, "tests/kill_runs.py", "--kills", "5", "--only", only)
