@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import replace
 from functools import cache
 
 from dmix.grid.expand import Grid
 from project import real_grid
+
+Entries = Mapping[str, Set[str]]
 
 ENTRIES = {
     "method": {
@@ -35,6 +37,7 @@ GRIDS = (
     *("reduced_cifar100", "reduced_cifar100_mixup", "reduced_cifar100_dm", "pretraining"),
 )
 TABLES = (*(f"table{n}" for n in range(1, 9)), *(f"tableS{n}" for n in range(1, 9)))
+OF_CONTROLS = {**ENTRIES, "method": ENTRIES["method"] | {"share"}}
 CONTROLS = tuple(
     f"tableS{n}" for n in range(9, 20)
 )  # further studies of the paper's claims, of the same parts
@@ -43,7 +46,7 @@ CONTROLS = tuple(
 @cache
 def paper(tier: str) -> Grid:
     """Return the grid of a tier with the paper's grids, entries and runs alone."""
-    return _kept(real_grid(tier), GRIDS, TABLES)
+    return _kept(real_grid(tier), GRIDS, TABLES, ENTRIES)
 
 
 @cache
@@ -51,12 +54,12 @@ def with_controls(tier: str) -> Grid:
     """Return the grid of a tier with the paper's grids and those of the controls, and the paper's entries."""
     grid = real_grid(tier)
     grids = [name for table in CONTROLS for name in grid.params.tables[table].grids]
-    return _kept(grid, (*GRIDS, *grids), (*TABLES, *CONTROLS))
+    return _kept(grid, (*GRIDS, *grids), (*TABLES, *CONTROLS), OF_CONTROLS)
 
 
-def _kept(grid: Grid, grids: Iterable[str], of_tables: Iterable[str]) -> Grid:
+def _kept(grid: Grid, grids: Iterable[str], of_tables: Iterable[str], entries: Entries) -> Grid:
     kept = {
-        name: tuple(run for run in grid.grids[name] if is_papers(grid, run))
+        name: tuple(run for run in grid.grids[name] if is_of(grid, run, entries))
         for name in grids
         if name in grid.grids
     }
@@ -70,6 +73,6 @@ def _kept(grid: Grid, grids: Iterable[str], of_tables: Iterable[str]) -> Grid:
     )
 
 
-def is_papers(grid: Grid, run: str) -> bool:
+def is_of(grid: Grid, run: str, entries: Entries) -> bool:
     axes = grid.runs[run].axes
-    return all(axes[axis] in entries for axis, entries in ENTRIES.items())
+    return all(axes[axis] in named for axis, named in entries.items())
