@@ -6,8 +6,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect, sync_playwright
 
-from conftest import FAILED, FOREIGN, STOPPED
 from dmix.page.packing import pack, unpack
+from page.conftest import FAILED, FOREIGN, STOPPED
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = [

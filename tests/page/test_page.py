@@ -11,7 +11,6 @@ import pytest
 from jinja2 import UndefinedError
 from PIL import Image
 
-from conftest import FAILED, FOREIGN, INVALID, ROWS, RUNNING, STOPPED, inside, invented_history
 from dmix.errors import DmixError
 from dmix.grid.origins import told
 from dmix.page.digest import page_digest
@@ -20,6 +19,7 @@ from dmix.page.packing import unpack
 from dmix.page.render import as_script, environment
 from dmix.page.tables import address, view
 from dmix.report.numbers import GAP
+from page.conftest import FAILED, FOREIGN, INVALID, ROWS, RUNNING, STOPPED, inside, invented_history
 
 MOST_PAGE_BYTES = 3_000_000
 
