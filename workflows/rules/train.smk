@@ -78,7 +78,8 @@ rule train:
     priority: lambda wc: -RANKS[run_name(wc)]
     threads: lambda wc: cores(run_spec(wc)) * processes(wc)
     resources:
-        mem_mb=lambda wc: memory_mb(run_spec(wc)) * processes(wc),
+        # A job that ran out of memory asks for more the next time.
+        mem_mb=lambda wc, attempt: memory_mb(run_spec(wc)) * processes(wc) * attempt,
         runtime=lambda wc: minutes(GRID, run_name(wc), LONGEST),
         gres=lambda wc: f"gpu:{processes(wc)}",
         attempt=lambda wc, attempt: attempt,
