@@ -93,7 +93,7 @@ bench: .venv/ready ## speed and scale, printed with hardware and versions (10 mi
 	python benchmarks/strong_augmentation.py
 	python benchmarks/grid_scale.py
 
-cluster-test: .venv/ready ## train six runs through a private SLURM on this machine (root, Debian's SLURM)
+cluster-test: .venv/ready ## kill nodes, jobs, controller and driver of a private SLURM (root, Debian's SLURM; 8 minutes)
 	bash tests/cluster/run.sh
 
 clean: ## remove generated files, keep .venv and data

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,6 +76,13 @@ class Executor(PluginExecutor):
         with nullcontext() if self.following.accepted else self.following.one_at_a_time:
             if not self.following.refused and not self._follow_earlier(job):
                 super().run_job(job)
+
+    def get_account_arg(self, job: Any) -> Iterator[str]:
+        """Yield sbatch's option for the account; without one, the profile keeps the plugin from guessing."""
+        if self.workflow.executor_settings.no_account and not job.resources.get("slurm_account"):
+            yield ""
+        else:
+            yield from super().get_account_arg(job)
 
     def report_job_submission(self, job_info: SubmittedJobInfo, register_job: bool = True) -> None:
         """Note the job for this driver and, on disk, for later ones."""
