@@ -1,11 +1,11 @@
-"""Offers `executor: dmix-kubernetes` to Snakemake: its plugin for Kubernetes, with a volume that all pods share.
+"""Offers `executor: dmix-kubernetes` to Snakemake: its plugin for Kubernetes, with a volume that pods share.
 
 The plugin copies declared files through an object store, and a pod's other files are lost with it; a run's
-checkpoint, lock and log are such files. Here every pod mounts the volume with the checkout at the same place, so
-that a run goes on in another pod as it does on another node of a cluster.
+checkpoint, lock and log are such files. Here every pod mounts the volume with the checkout at the same place,
+so that a run goes on in another pod as it does on another node of a cluster.
 
-This folder is put on PYTHONPATH by the container (workflows/envs/Containerfile) and not part of the dmix package,
-because Snakemake imports every executor that it finds, and Kubernetes' client takes a second.
+This folder is put on PYTHONPATH by the container (workflows/envs/Containerfile) and not part of the dmix
+package, because Snakemake imports every executor that it finds, and Kubernetes' client takes a second.
 """
 
 from __future__ import annotations
