@@ -13,6 +13,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -188,7 +189,7 @@ def roles(cluster: Cluster) -> tuple[str, list[str], list[str]]:
     )
 
 
-def disturb(cluster: Cluster) -> dict[str, int]:
+def disturb(cluster: Cluster, local: threading.Thread) -> dict[str, int]:
     """Do all to the first driver's jobs that can happen; return name -> step of what was stopped."""
     await_("all long runs to train", lambda: all(cluster.step(name) >= 10 for name in LONG))
     node, lost, others = roles(cluster)
@@ -201,7 +202,8 @@ def disturb(cluster: Cluster) -> dict[str, int]:
     say(f"node {node} is dead, with {len(lost)} long runs")
 
     cluster.slurm("controller", "kill")
-    say("the controller is dead")
+    say("the controller is dead; meanwhile, the same runs train locally with nobody in their way")
+    local.start()
     time.sleep(OUTAGE_SECONDS)
     await_("the driver to notice", lambda: cluster.told("controller does not answer"))
     cluster.slurm("controller", "start")
@@ -276,27 +278,28 @@ def train_alone(alone: Path) -> None:
             check=True,
             stdout=subprocess.DEVNULL,
         )
+    say("the same runs are trained locally")
 
 
 def run(alone: Path, minislurm: str) -> None:
     cluster = Cluster(minislurm)
     refused_partition(cluster)
     SLOW.touch()
+    local = threading.Thread(target=train_alone, args=(alone,))
     with cluster.driver() as driver:
-        seen = disturb(cluster)
+        seen = disturb(cluster, local)
         await_("the short runs", lambda: all(name in cluster.records() for name in SHORT))
         assert driver.poll() is None, "the driver ended"
     before = cluster.records()
     say(f"the driver is dead (SIGKILL); {len(before)} records are there")
     SLOW.unlink()
     with cluster.driver() as driver:
-        train_alone(alone)
-        say("the same runs are trained locally, with nobody in their way")
         end = time.monotonic() + PATIENCE
         while driver.poll() is None:
             assert time.monotonic() < end, "the second driver does not end"
             time.sleep(0.5)
         assert driver.returncode == 1, f"it ended with {driver.returncode}, although {FAILS} fails"
+    local.join()
     assert cluster.told("jobs of an earlier driver are still in the queue"), "no job was followed"
     after = cluster.records()
     assert {name: after[name] for name in before} == before, "a finished run was trained again"
