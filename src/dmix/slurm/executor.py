@@ -22,6 +22,8 @@ from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 from dmix.errors import DmixError
 from dmix.grid.failure import Failure
 from dmix.slurm import ends, ledger
+from dmix.slurm.job_facts import asked_for, name_of, output_of, slurm_log, work_folder
+from dmix.slurm.judge import Followed, sequel, verdict
 from dmix.slurm.queue import ENDED, PASSING, QueuedJob, is_down, jobs, jobs_now
 from dmix.slurm.refusal import meaning, words_of
 
@@ -32,15 +34,6 @@ WAY_OUT = (
     "set slurm_account, slurm_partition and what else your site wants in "
     "workflows/profiles/slurm/config.yaml (docs/cluster.md); no further job was submitted"
 )
-
-
-@dataclass
-class Followed:
-    """What is known of a submitted job: marks of its run at submission, and what squeue said last."""
-
-    marks: ends.Marks
-    state: str = ""
-    node: str = ""
 
 
 @dataclass
@@ -89,9 +82,9 @@ class Executor(PluginExecutor):
         number = job_info.external_jobid
         if number is not None:
             self.following.accepted = True
-            self.following.jobs[number] = Followed(ends.marks(ends.work_of(_logs(job_info))))
-            if output := _output(job_info.job):
-                entry = ledger.Entry(output, number, self._name_of(job_info), _slurm_log(job_info))
+            self.following.jobs[number] = Followed(ends.marks(work_folder(job_info)))
+            if output := output_of(job_info.job):
+                entry = ledger.Entry(output, number, self._name_of(job_info), slurm_log(job_info))
                 try:
                     ledger.add(entry)
                 except OSError as error:
@@ -137,7 +130,7 @@ class Executor(PluginExecutor):
                     f"dmix: {len(self.following.earlier)} jobs of an earlier driver are still in the queue: "
                     "they are followed, and not submitted again"
                 )
-        entry = self.following.earlier.pop(_output(job), None)
+        entry = self.following.earlier.pop(output_of(job), None)
         if entry is None:
             return False
         aux = {"slurm_logfile": Path(entry.log), "name": entry.name}
@@ -148,66 +141,63 @@ class Executor(PluginExecutor):
         """Report the job if it ended, and return whether it did."""
         number = str(job_info.external_jobid)
         known = self.following.jobs[number]
-        found = queue.get(number)
-        state, before = found.state if found else ends.GONE, known.state
-        node = (found.node if found else "") or known.node
-        known.state, known.node = state, node
-        if state == "COMPLETED":
+        said = verdict(known, queue.get(number))
+        if said == "queued again":
+            self._queued_again(job_info, known)
+        if said in ("goes on", "queued again"):
+            return False
+        del self.following.jobs[number]
+        if said == "done":
             self._succeeded(job_info)
-            return True
-        if state in ENDED or (state == before and state in (*PASSING, ends.GONE)):
-            self._over(job_info, state, node, known)
-            return True
-        if state == "PENDING" and before not in ("", "PENDING"):
-            self._queued_again(job_info, node, known)
-        return False
+        else:
+            self._over(job_info, known)
+        return True
 
     def _succeeded(self, job_info: SubmittedJobInfo) -> None:
-        self.following.jobs.pop(str(job_info.external_jobid), None)
         self.report_job_success(job_info)
-        if not self.workflow.executor_settings.keep_successful_logs and _slurm_log(job_info):
+        log = slurm_log(job_info)
+        if log and not self.workflow.executor_settings.keep_successful_logs:
             try:
-                Path(_slurm_log(job_info)).unlink(missing_ok=True)
+                Path(log).unlink(missing_ok=True)
             except OSError as error:
-                self.logger.warning(f"cannot remove {_slurm_log(job_info)}: {error}")
+                self.logger.warning(f"cannot remove {log}: {error}")
 
-    def _over(self, job_info: SubmittedJobInfo, state: str, node: str, known: Followed) -> None:
-        """Go on with the run of a job that ended without its output, or report that it failed."""
-        number, work = str(job_info.external_jobid), ends.work_of(_logs(job_info))
-        del self.following.jobs[number]
-        if state == ends.GONE and all(Path(output).exists() for output in job_info.job.output):
+    def _over(self, job_info: SubmittedJobInfo, known: Followed) -> None:
+        """Go on with the run of a job that ended without success, or report that it failed."""
+        there = all(Path(output).exists() for output in job_info.job.output)
+        follows = sequel(known, ends.marks(work_folder(job_info)), there)
+        number = str(job_info.external_jobid)
+        if follows == "done":
             self._succeeded(job_info)
-            return
-        now = ends.marks(work)
-        if ends.failed_itself(known.marks, now):
-            self._report_failure(job_info)
-        elif ends.got_further(known.marks, now) and state != "OUT_OF_MEMORY":
-            failure = ends.reason(number, state, node, "the next job goes on from its last checkpoint")
-            self._tell(job_info, failure)
-            self.logger.warning(f"{_name(job_info.job)}: {failure.reason}; {failure.way_out[-1]}")
+        elif follows == "next job":
+            after = "the next job goes on from its last checkpoint"
+            self._say(job_info, ends.reason(number, known.state, known.node, after))
             self._job_submission_executor.submit(self.run_job, job_info.job)
         else:
-            self._tell(job_info, ends.reason(number, state, node))
-            self._report_failure(job_info)
+            if follows == "failed":
+                self._tell(job_info, ends.reason(number, known.state, known.node))
+            log = slurm_log(job_info)
+            super().report_job_error(job_info, msg=None, aux_logs=[log] if log else [])
 
-    def _queued_again(self, job_info: SubmittedJobInfo, node: str, known: Followed) -> None:
+    def _queued_again(self, job_info: SubmittedJobInfo, known: Followed) -> None:
         """Say why SLURM queued a running job again: its node died, or it was pre-empted."""
-        number = str(job_info.external_jobid)
-        state = "NODE_FAIL" if node and is_down(node) else "PREEMPTED"
-        failure = ends.reason(number, state, node, "SLURM has queued it again, and it goes on from there")
-        self._tell(job_info, failure)
-        known.marks, known.node = ends.marks(ends.work_of(_logs(job_info))), ""
-        self.logger.warning(f"{_name(job_info.job)}: {failure.reason}; {failure.way_out[-1]}")
+        state = "NODE_FAIL" if known.node and is_down(known.node) else "PREEMPTED"
+        after = "SLURM has queued it again, and it goes on from its last checkpoint"
+        self._say(job_info, ends.reason(str(job_info.external_jobid), state, known.node, after))
+        known.marks, known.node = ends.marks(work_folder(job_info)), ""
 
-    def _report_failure(self, job_info: SubmittedJobInfo) -> None:
-        log = _slurm_log(job_info)
-        super().report_job_error(job_info, msg=None, aux_logs=[log] if log else [])
+    def _say(self, job_info: SubmittedJobInfo, failure: Failure) -> None:
+        """Keep the reason with the run, and tell it on the terminal with what happens next."""
+        self._tell(job_info, failure)
+        self.logger.warning(f"{name_of(job_info.job)}: {failure.reason}; {failure.way_out[-1]}")
 
     def _refused(self, job_info: SubmittedJobInfo, words: str) -> None:
         """Submit a refused job later, give it up, or stop the workflow."""
         what = meaning(words, self.following.accepted)
         if what == "later":
-            self.logger.warning(f"{_name(job_info.job)}: sbatch: {words}; submitted again when SLURM answers")
+            self.logger.warning(
+                f"{name_of(job_info.job)}: sbatch: {words}; submitted again when SLURM answers"
+            )
             self.following.later.append(job_info.job)
         elif what == "every job":
             if not self.following.refused:
@@ -215,17 +205,18 @@ class Executor(PluginExecutor):
                 error = WorkflowError(f"SLURM takes no jobs: {words}\n  {WAY_OUT}")
                 self.workflow.scheduler.executor_error_callback(error)
         else:
-            failure = Failure(f"SLURM refuses this job: {words}", (_asked(job_info.job),), refused=True)
+            way_out = f"it asks for {asked_for(job_info.job)}; change it under set-resources in the profile"
+            failure = Failure(f"SLURM refuses this job: {words}", (way_out,), refused=True)
             self._tell(job_info, failure)
             job_info.job.attempt = job_info.job.restart_times + 1  # it would be refused again
             super().report_job_error(job_info, msg=words)
 
     def _tell(self, job_info: SubmittedJobInfo, failure: Failure) -> None:
-        log = _slurm_log(job_info)
+        log = slurm_log(job_info)
         try:
-            ends.tell(ends.work_of(_logs(job_info)), failure, Path(log) if log else None)
+            ends.tell(work_folder(job_info), failure, Path(log) if log else None)
         except DmixError as error:
-            self.logger.warning(f"{_name(job_info.job)}: {failure.reason} ({error.message})")
+            self.logger.warning(f"{name_of(job_info.job)}: {failure.reason} ({error.message})")
 
     def _silent(self) -> None:
         if self.following.silent_since is None:
@@ -244,28 +235,3 @@ class Executor(PluginExecutor):
 
     def _name_of(self, job_info: SubmittedJobInfo) -> str:
         return str((job_info.aux or {}).get("name", self.run_uuid))
-
-
-def _logs(job_info: SubmittedJobInfo) -> list[str]:
-    return [str(log) for log in getattr(job_info.job, "log", ())]
-
-
-def _slurm_log(job_info: SubmittedJobInfo) -> str:
-    return str((job_info.aux or {}).get("slurm_logfile", ""))
-
-
-def _output(job: Any) -> str:
-    """Return the first output of a job, which names it; "" for a job without one."""
-    return next((str(output) for output in getattr(job, "output", ())), "")
-
-
-def _name(job: Any) -> str:
-    """Return the run's name where the job has one, and else the rule's."""
-    return str(getattr(job.params, "name", job.name) if hasattr(job, "params") else job.name)
-
-
-def _asked(job: Any) -> str:
-    """Return what a job asks SLURM for."""
-    wanted = {key: job.resources.get(key) for key in ("gres", "mem_mb", "runtime", "slurm_partition")}
-    asked = ", ".join(f"{key} {value}" for key, value in wanted.items() if value is not None)
-    return f"it asks for threads {job.threads}, {asked}; change it under set-resources in the profile"
