@@ -52,8 +52,8 @@ def test_a_job_that_could_not_be_asked_for_is_not_forgotten(executor, monkeypatc
     assert asyncio.run(still()) == ["runs", "not asked"]
 
 
-def planned(project: Project, profile: str) -> tuple[set[str], str]:
-    """Return the jobs that a dry run with a profile plans, and its output."""
+def planned(project: Project, profile: str) -> set[str]:
+    """Return the runs that a dry run with a profile plans."""
     folders = (str(project.path / "src"), PLACE, os.environ.get("PYTHONPATH", ""))
     done = project.run(
         *("env", f"PYTHONPATH={os.pathsep.join(folders)}", "snakemake", "-n"),
@@ -61,11 +61,9 @@ def planned(project: Project, profile: str) -> tuple[set[str], str]:
     )
     output = done.stdout + done.stderr
     assert done.returncode == 0, output
-    return set(re.findall(r"(?m)^Job \d+: Train (\S+)$", output)), output
+    return set(re.findall(r"(?m)^Job \d+: Train (\S+)$", output))
 
 
 @pytest.mark.slow
 def test_a_dry_run_with_the_profile_plans_every_run(project: Project):
-    names, output = planned(project, "kubernetes")
-    assert names == planned(project, "local")[0] != set()
-    assert "gpu=1" in output
+    assert planned(project, "kubernetes") == planned(project, "local") != set()
