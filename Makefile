@@ -6,6 +6,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 
 TIER ?= embedded
+PROFILE ?= local
 PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -46,9 +47,9 @@ lock: .venv/ready ## compile requirements.lock and constraints-cuda.txt from pyp
 	grep -vE '^(nvidia|cuda|triton)' .venv/pins.txt > requirements.lock
 	grep -E '^(nvidia|cuda|triton)' .venv/pins.txt > constraints-cuda.txt
 
-reproduce: .venv/ready ## run a tier (TIER=embedded), print Table 1, and say where the rest is
+reproduce: .venv/ready ## run a tier (TIER=embedded, PROFILE=local), print Table 1, and say where the rest is
 	@display=$$(test -t 1 && echo "--logger rich" || echo "--quiet rules"); \
-	snakemake --profile workflows/profiles/local $$display --config tier=$(TIER) \
+	snakemake --profile workflows/profiles/$(PROFILE) $$display --config tier=$(TIER) \
 	    || { echo "The failed runs again: dmix status --tier $(TIER)" >&2; exit 1; }
 	@echo; cat paper_tables/$(TIER)/table1_beside.txt
 	@echo; echo "The page, with the curves of every run:  results/$(TIER)/report/index.html"
@@ -92,7 +93,7 @@ bench: .venv/ready ## speed and scale, printed with hardware and versions (10 mi
 	python benchmarks/strong_augmentation.py
 	python benchmarks/grid_scale.py
 
-cluster-test: .venv/ready ## train six runs through a private SLURM on this machine (root, Debian's SLURM)
+cluster-test: .venv/ready ## kill nodes, jobs, controller and driver of a private SLURM (root, Debian's SLURM; 8 minutes)
 	bash tests/cluster/run.sh
 
 clean: ## remove generated files, keep .venv and data

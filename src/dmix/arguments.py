@@ -62,6 +62,9 @@ def parser() -> argparse.ArgumentParser:
         help="save resume state this often (default: 60; 0: after every step)",
     )
     train.add_argument("--tensorboard", type=Path, metavar="FOLDER", help="also write event files")
+    train.add_argument(
+        "--stage", metavar="FOLDER", help="copy the data set there first: a disk of this machine"
+    )
 
     relate = add("relate", "learn the class relation of pretraining and data set that Co-Tuning needs")
     relate.add_argument("name", help="a class relation; dmix train names a missing one")

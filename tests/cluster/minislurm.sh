@@ -1,9 +1,16 @@
 #!/usr/bin/env bash
-# A private SLURM on this machine: MINISLURM_DIR=/tmp/folder minislurm.sh up [NODES] | down
+# A private SLURM on this machine: MINISLURM_DIR=/tmp/folder minislurm.sh COMMAND
+#
+#   up [NODES]       start the controller and its nodes, g1, g2, ...
+#   down             stop all of it, and whatever its jobs left behind
+#   kill NODE        kill a node: its slurmd and every process on it
+#   controller kill|start
 #
 # Root, and Debian's slurmctld, slurmd, slurm-client and munge; no systemd, cgroups or database. Each node
-# is a slurmd with a port of its own and two "GPUs". Processes are tracked by process group: like cgroups,
-# this ends what a job step leaves behind, which proctrack/linuxproc does not. All state is in MINISLURM_DIR (a short path), apart from two
+# is a slurmd with a port of its own, three "GPUs", and a host name and hosts file of its own (namespaces), so that
+# the processes on it take those of another node for remote ones. Jobs are spread over the nodes. Processes are tracked by process group: like cgroups,
+# this ends what a job step leaves behind, which proctrack/linuxproc does not. All state is in MINISLURM_DIR (a short
+# path), apart from two
 # links in /etc/slurm: job steps look for slurm.conf there, because the Snakemake plugin takes SLURM_CONF
 # out of their environment. A slurm.conf that is not ours is never touched.
 set -euo pipefail
@@ -47,7 +54,7 @@ ProctrackType=proctrack/pgid
 TaskPlugin=task/none
 JobAcctGatherType=jobacct_gather/linux
 SelectType=select/cons_tres
-SelectTypeParameters=CR_Core_Memory
+SelectTypeParameters=CR_Core_Memory,CR_LLN
 SlurmdParameters=config_overrides
 GresTypes=gpu
 ReturnToService=2
@@ -59,15 +66,49 @@ AccountingStorageType=accounting_storage/none
 PartitionName=mini Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 EOF
     for ((i = 1; i <= $1; i++)); do
-        echo "NodeName=g$i NodeHostname=$host NodeAddr=$address Port=$((port + i)) CPUs=4 RealMemory=16000 Gres=gpu:2"
+        echo "NodeName=g$i NodeHostname=$host NodeAddr=$address Port=$((port + i)) CPUs=4 RealMemory=64000 Gres=gpu:3"
     done >>"$dir/slurm.conf"
     # A count alone is refused (the node is INVAL); the files must be devices, and nothing opens them.
-    for i in 0 1; do
+    for i in 0 1 2; do
         [ -e "$dir/gpu$i" ] || mknod "$dir/gpu$i" c 1 3
     done
     for ((i = 1; i <= $1; i++)); do
-        echo "NodeName=g$i Name=gpu File=$dir/gpu[0-1]"
+        echo "NodeName=g$i Name=gpu File=$dir/gpu[0-2]"
     done >"$dir/gres.conf"
+}
+
+start_controller() {
+    start slurmctld slurmctld -D
+}
+
+start_node() { # NAME
+    mkdir -p "$dir/spool/$1"
+    # The job steps of a node connect to its host name.
+    { cat /etc/hosts && echo "127.0.0.1 $1"; } >"$dir/hosts.$1"
+    MINISLURM_NODES_OF=$dir start "slurmd.$1" unshare --uts --mount bash -c \
+        'hostname "$1" && mount --bind "$2" /etc/hosts && exec slurmd -D -N "$1"' node "$1" "$dir/hosts.$1"
+}
+
+on_node() { # NAME: print the processes that have the node's host name
+    local pid space
+    space=$(readlink "/proc/$(cat "$dir/pids/slurmd.$1")/ns/uts")
+    for pid in /proc/[0-9]*; do
+        if [ "$(readlink "$pid/ns/uts" 2>/dev/null)" = "$space" ]; then echo "${pid#/proc/}"; fi
+    done
+}
+
+kill_node() { # NAME
+    local pids
+    pids=$(on_node "$1")
+    # All at once, so that none sees another die and says so to the controller.
+    # shellcheck disable=SC2086
+    kill -KILL $pids
+    rm "$dir/pids/slurmd.$1"
+}
+
+kill_controller() {
+    kill -KILL "$(cat "$dir/pids/slurmctld")"
+    rm "$dir/pids/slurmctld"
 }
 
 up() { # NODES
@@ -87,10 +128,9 @@ up() { # NODES
     write_configuration "$1"
     mkdir -p "$etc"
     ln -s "$dir/slurm.conf" "$dir/gres.conf" "$etc/"
-    start slurmctld slurmctld -D
+    start_controller
     for ((i = 1; i <= $1; i++)); do
-        mkdir -p "$dir/spool/g$i"
-        MINISLURM_NODES_OF=$dir start "slurmd.g$i" slurmd -D -N "g$i"
+        start_node "g$i"
     done
     end=$((SECONDS + 60))
     while [ "$SECONDS" -lt "$end" ]; do
@@ -158,8 +198,10 @@ down() {
 case ${1:-} in
     up) up "${2:-2}" ;;
     down) down ;;
+    kill) kill_node "$2" ;;
+    controller) if [ "${2:-}" = kill ]; then kill_controller; else start_controller; fi ;;
     *)
-        echo "usage: MINISLURM_DIR=/tmp/folder $0 up [NODES] | down" >&2
+        echo "usage: MINISLURM_DIR=/tmp/folder $0 up [NODES] | down | kill NODE | controller kill|start" >&2
         exit 2
         ;;
 esac

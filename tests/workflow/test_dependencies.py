@@ -21,7 +21,11 @@ CALLED = {
     "gco-wrapper": ("src", 'import_module("gco")'),
     "tensorboard": ("src", "from torch.utils.tensorboard import"),
     "snakemake": ("Makefile", "snakemake --profile"),
-    "snakemake-executor-plugin-slurm": ("workflows/profiles/slurm/config.yaml", "executor: slurm"),
+    "snakemake-executor-plugin-slurm": ("workflows/profiles/slurm/config.yaml", "executor: dmix-slurm"),
+    "snakemake-executor-plugin-kubernetes": (
+        "workflows/kubernetes",
+        "from snakemake_executor_plugin_kubernetes import",
+    ),
     "snakemake-logger-plugin-rich": ("Makefile", "--logger rich"),
     "dvc": ("dvc.yaml", "stages:"),
     "pytest-xdist": ("Makefile", "pytest -q -n"),

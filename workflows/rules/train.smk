@@ -64,6 +64,11 @@ def board(folder):
     return f"--tensorboard {shlex.quote(str(folder))}" if folder else ""
 
 
+# A folder on the nodes, or a variable that names one there: also a setting of the profile (docs/cluster.md).
+def stage(folder):
+    return f'--stage "{folder}"' if folder else ""
+
+
 rule train:
     input:
         source_record,
@@ -78,7 +83,8 @@ rule train:
     priority: lambda wc: -RANKS[run_name(wc)]
     threads: lambda wc: cores(run_spec(wc)) * processes(wc)
     resources:
-        mem_mb=lambda wc: memory_mb(run_spec(wc)) * processes(wc),
+        # A job that ran out of memory asks for more the next time.
+        mem_mb=lambda wc, attempt: memory_mb(run_spec(wc)) * processes(wc) * attempt,
         runtime=lambda wc: minutes(GRID, run_name(wc), LONGEST),
         gres=lambda wc: f"gpu:{processes(wc)}",
         attempt=lambda wc, attempt: attempt,
@@ -88,13 +94,14 @@ rule train:
         trainer=trainer,
         preload="--preload" if config.get("preload") else "",
         board=board(config.get("tensorboard")),
+        stage=stage(config.get("stage")),
     message:
         "Train {params.name}"
     # exec: SLURM's SIGTERM would kill a shell in between, Snakemake would exit, and SLURM would kill the trainer
     # before it has saved.
     shell:
         "exec {params.trainer} {params.name} --tier {TIER} --attempt {resources.attempt}"
-        " --promise {params.promise:q} {params.preload} {params.board}"
+        " --promise {params.promise:q} {params.preload} {params.board} {params.stage}"
         " >>{log} 2>&1"
 
 

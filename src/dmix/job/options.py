@@ -26,7 +26,8 @@ class Options:
 
     `device` is "auto", "cpu" or "cuda". `tensorboard` is a folder for event files, or None. `workers` is the
     number of processes that decode image files, per training process; None means 0 on a CPU, where runs share
-    the cores, and on a GPU the process's share of the job's cores, at most 16.
+    the cores, and on a GPU the process's share of the job's cores, at most 16. `stage` is a folder of this
+    node to which the data set is copied (`dmix.job.staged`), or None.
 
     Raises
     ------
@@ -37,6 +38,7 @@ class Options:
     checkpoint_seconds: float = 60.0
     tensorboard: Path | None = None
     workers: int | None = None
+    stage: Path | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.checkpoint_seconds <= MOST_SECONDS:  # also false for NaN

@@ -13,7 +13,7 @@ from dmix.errors import DmixError
 from dmix.files import sha256, sweep, write_text
 from dmix.grid.damage import damage, way_out
 from dmix.grid.expand import Grid
-from dmix.grid.paths import DATA, HISTORY, RECORD, RunPaths
+from dmix.grid.paths import HISTORY, RECORD, RunPaths
 from dmix.grid.promise import refuse_edited_code
 from dmix.grid.spec import RunSpec
 from dmix.job import facts
@@ -25,6 +25,7 @@ from dmix.job.recorded import forget
 from dmix.job.say import say
 from dmix.job.session import Session
 from dmix.job.signals import AGAIN, LeaveNow, Stop, watched
+from dmix.job.staged import staged
 from dmix.job.watch import Watch
 from dmix.lock import held as locked
 from dmix.record import read_record
@@ -116,7 +117,7 @@ def _restored(paths: RunPaths) -> bool:
 
 def _train_claimed(spec: RunSpec, given: Given, paths: RunPaths, options: Options, world: World) -> int:
     device = choose_device(options.device, local_rank())
-    dataset = load_dataset(spec, DATA)
+    dataset = load_dataset(spec, staged(spec, options.stage))
     trainer = assemble(spec, dataset, device, read_options(options, device), given)
     refuse_edited_code(spec)  # after all modules of the run are imported
     used = {name: sha256(path) for name, path in vars(given).items() if path is not None}

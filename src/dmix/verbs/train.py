@@ -17,7 +17,14 @@ def run(options: argparse.Namespace) -> int:
 def _run(options: argparse.Namespace) -> int:
     grid = grid_of_job(options)
     from dmix.job.options import Options
+    from dmix.job.staged import stage_folder
     from dmix.job.train import train
 
-    how = Options(options.device, options.checkpoint_seconds, options.tensorboard, options.workers)
+    how = Options(
+        options.device,
+        options.checkpoint_seconds,
+        options.tensorboard,
+        options.workers,
+        stage_folder(options.stage),
+    )
     return train(grid, options.name, how)

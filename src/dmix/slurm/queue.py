@@ -1,0 +1,76 @@
+"""Reads the state of SLURM's jobs from squeue; an unanswered question is told apart from an empty answer."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+from dataclasses import dataclass
+
+SECONDS = 60.0
+"""How long one call may take; a controller under load answers late."""
+
+ENDED = ("BOOT_FAIL", "CANCELLED", "DEADLINE", "FAILED", "OUT_OF_MEMORY", "TIMEOUT")
+"""States that no job leaves, other than COMPLETED."""
+
+PASSING = ("NODE_FAIL", "PREEMPTED")
+"""States that SLURM leaves at once where it queues the job again, and else never."""
+
+
+@dataclass(frozen=True)
+class QueuedJob:
+    """One job as squeue shows it.
+
+    `state` is SLURM's word in capitals, `node` where it runs or ran ("" before), `name` its name, which the
+    plugin makes from the driver's run ID, and `reason` why it waits or ended.
+    """
+
+    number: str
+    state: str
+    node: str
+    name: str
+    reason: str
+
+
+def command() -> list[str]:
+    """Return the call of squeue for all of this user's jobs, with those that ended in the last minutes."""
+    return ["squeue", "--noheader", "--states=all", f"--user={os.getuid()}", "--format=%i|%T|%N|%j|%r"]
+
+
+def parse(text: str) -> dict[str, QueuedJob]:
+    """Return job number -> job, of the lines that `command` prints."""
+    rows = [line.strip().split("|", 4) for line in text.splitlines()]
+    return {row[0]: QueuedJob(*row) for row in rows if len(row) == 5}
+
+
+async def jobs() -> dict[str, QueuedJob] | None:
+    """Return job number -> job, or None where the controller does not answer."""
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command(), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
+        )
+    except OSError:
+        return None
+    try:
+        output, _ = await asyncio.wait_for(process.communicate(), SECONDS)
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        return None
+    return parse(output.decode(errors="replace")) if process.returncode == 0 else None
+
+
+def jobs_now() -> dict[str, QueuedJob] | None:
+    """Return what `jobs` returns, outside of an event loop."""
+    return asyncio.run(jobs())
+
+
+def is_down(node: str) -> bool:
+    """Return whether SLURM holds the node for down, failed or not responding; False where it cannot say."""
+    call = ["sinfo", "--noheader", f"--nodes={node}", "--format=%T"]
+    try:
+        done = subprocess.run(call, capture_output=True, text=True, timeout=SECONDS, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return False
+    state = done.stdout.strip()
+    return state.endswith("*") or state.startswith(("down", "fail"))
