@@ -31,7 +31,7 @@ from small_runs import (
     values,
     with_norms,
 )
-from two_processes import AUTOMIX, SAMIX
+from several_processes import LEARNED, SAMIX
 
 LEARNED = {"automix": (AutoMix, AUTOMIX), "samix": (SAMix, SAMIX)}
 

@@ -37,6 +37,7 @@ class SyncBatchNorm2d(nn.BatchNorm2d):
 
     def _normalised(self, inputs: list[Tensor]) -> list[Tensor]:
         """Return the normalised inputs of this process's shards, and move the running statistics once."""
+        normalised: list[Tensor]
         *normalised, mean, variance = _Normalise.apply(self.eps, *inputs)  # type: ignore[no-untyped-call]
         if self.track_running_stats:
             self._update(mean, variance, _images(inputs))

@@ -102,7 +102,7 @@ class World:
             return
         for bucket in _buckets([p.grad for p in parameters if p.grad is not None]):
             total = self.sum(torch.cat([gradient.flatten() for gradient in bucket]))
-            for gradient, part in zip(bucket, total.split([one.numel() for one in bucket]), strict=True):
+            for gradient, part in zip(bucket, _split(total, bucket), strict=True):
                 gradient.copy_(part.view_as(gradient))
 
     def agree(self, *numbers: int) -> list[int]:
@@ -159,8 +159,12 @@ class World:
         for buffers in kinds.values():
             together = torch.cat([buffer.flatten() for buffer in buffers])
             dist.broadcast(together, src=0)
-            for buffer, part in zip(buffers, together.split([b.numel() for b in buffers]), strict=True):
+            for buffer, part in zip(buffers, _split(together, buffers), strict=True):
                 buffer.copy_(part.view_as(buffer))
+
+
+def _split(values: Tensor, like: Sequence[Tensor]) -> Sequence[Tensor]:
+    return torch.split(values, [one.numel() for one in like])  # type: ignore[no-untyped-call]
 
 
 def _buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:

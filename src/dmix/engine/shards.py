@@ -32,6 +32,7 @@ from dmix.pairwise import in_pairs
 
 Losses = Mapping[str, Tensor]
 Gradients = list[Tensor]
+Scale = Callable[[Tensor], Tensor]
 
 
 class Shards:
@@ -40,7 +41,6 @@ class Shards:
     Parameters
     ----------
     parameters: all that are trained.
-    scale: returns the loss, a scalar, times the factor of mixed precision.
 
     Attributes
     ----------
@@ -56,16 +56,15 @@ class Shards:
         seed: int,
         device: torch.device,
         world: World,
-        scale: Callable[[Tensor], Tensor],
     ) -> None:
         self.count: int = recipe["shards"]
         self._own = world.share(self.count)
         self.streams = [Stream(seed, shard, device) for shard in self._own]
         self._method, self._parameters, self._world = method, parameters, world
-        self._precision, self._device, self._scale = recipe["precision"], device, scale
+        self._precision, self._device = recipe["precision"], device
         self._together = recipe["sync_batchnorm"] and len(self._own) > 1
 
-    def differentiate(self, batch: Any, number: int, total: int) -> Losses:
+    def differentiate(self, batch: Any, number: int, total: int, scale: Scale) -> Losses:
         """Give each parameter the gradient of the mean loss over all shards, as its `grad`.
 
         Where there are several shards, a parameter on which no loss depends has the gradient 0.
@@ -73,6 +72,7 @@ class Shards:
         Parameters
         ----------
         batch: the rows of this process. number, total: of the step, as in `Step`.
+        scale: returns the loss, a scalar, times the factor of mixed precision, which the gradients then have.
 
         Returns
         -------
@@ -83,15 +83,15 @@ class Shards:
         steps = [Step(number, total, stream.draws) for stream in self.streams]
         if self.count == 1:
             with self.streams[0].active():
-                return self._one(batch, steps[0])
+                return self._one(batch, steps[0], scale)
         self._world.hand_on_buffers(self._method)
         size = len(batch) // len(steps)
         parts = [batch.rows(slice(size * place, size * (place + 1))) for place in range(len(steps))]
         if self._together:
-            losses = self._joint(parts, steps)
+            losses = self._joint(parts, steps, scale)
             gradients = self._taken()
         else:
-            losses, gradients = in_pairs(self._each(parts, steps), _add)
+            losses, gradients = in_pairs(self._each(parts, steps, scale), _add)
         for parameter, gradient in zip(self._parameters, gradients, strict=True):
             parameter.grad = gradient
         self._world.add_gradients(self._parameters)
@@ -100,24 +100,26 @@ class Shards:
                 parameter.grad.div_(self.count)
         return losses
 
-    def _each(self, parts: Sequence[Any], steps: Sequence[Step]) -> Iterator[tuple[Losses, Gradients]]:
+    def _each(
+        self, parts: Sequence[Any], steps: Sequence[Step], scale: Scale
+    ) -> Iterator[tuple[Losses, Gradients]]:
         """Yield the losses and gradients of one shard after another, the last one first."""
         for place in reversed(range(len(parts))):
             with self._turn(place):
-                losses = self._one(parts[place], steps[place])
+                losses = self._one(parts[place], steps[place], scale)
             yield losses, self._taken()
 
-    def _one(self, part: Any, step: Step) -> Losses:
+    def _one(self, part: Any, step: Step, scale: Scale) -> Losses:
         """Backpropagate the losses of one shard."""
         losses = self._losses(part, step)
-        self._scale(losses["loss"]).backward()  # type: ignore[no-untyped-call]
+        scale(losses["loss"]).backward()  # type: ignore[no-untyped-call]
         return {name: value.detach() for name, value in losses.items()}
 
-    def _joint(self, parts: Sequence[Any], steps: Sequence[Step]) -> Losses:
+    def _joint(self, parts: Sequence[Any], steps: Sequence[Step], scale: Scale) -> Losses:
         """Backpropagate the losses of all shards together, which meet in every batch norm."""
         works = [partial(self._losses, part, step) for part, step in zip(parts, steps, strict=True)]
         summed = in_pairs(in_turns(works, self._turn), _add_losses)
-        self._scale(summed["loss"]).backward()  # type: ignore[no-untyped-call]
+        scale(summed["loss"]).backward()  # type: ignore[no-untyped-call]
         return {name: value.detach() for name, value in summed.items()}
 
     @contextmanager

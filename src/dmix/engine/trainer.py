@@ -95,9 +95,7 @@ class Trainer:
         self.optimizer = build_optimizer(self.groups, recipe["lr"], recipe["weight_decay"])
         allow_tf32(recipe["precision"])
         self.scaler = gradient_scaler(recipe["precision"], device)
-        self.shards = Shards(
-            method, self.parameters, recipe, seed, device, self.world, scale=self.scaler.scale
-        )
+        self.shards = Shards(method, self.parameters, recipe, seed, device, self.world)
         self.average = Average(method, recipe["ema"]) if recipe["ema"] else None
         self.step = 0
         self.history: list[Row] = []
@@ -183,7 +181,8 @@ class Trainer:
         """Take one optimiser step. A loss that is not finite raises an error up to 50 steps later."""
         for group, own in zip(self.optimizer.param_groups, self.groups, strict=True):
             group["lr"] = self._rate(self.step, own.settings)
-        losses = self.shards.differentiate(self.loader.batch(self.step), self.step, self.total)
+        batch = self.loader.batch(self.step)
+        losses = self.shards.differentiate(batch, self.step, self.total, self.scaler.scale)
         self._descend()
         self.method.after_step(Step(self.step, self.total, self.draws))
         if self.average:

@@ -11,10 +11,15 @@ Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 
 
+def draw_lams(rng: np.random.Generator, alpha: float, count: int) -> Floats:
+    """Return draws of lam ~ Beta(alpha, alpha), (count,) float32."""
+    lam: Floats = rng.beta(alpha, alpha, size=count).astype(np.float32)
+    return lam
+
+
 def draw_lam(rng: np.random.Generator, alpha: float, n: int) -> Floats:
     """Return one draw of lam ~ Beta(alpha, alpha) for all rows, (n,) float32."""
-    lam: Floats = rng.beta(alpha, alpha, size=1).astype(np.float32)
-    return lam.repeat(n)
+    return draw_lams(rng, alpha, 1).repeat(n)
 
 
 def draw_partner(rng: np.random.Generator, n: int, derangement: bool) -> Ints:

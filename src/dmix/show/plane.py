@@ -22,7 +22,7 @@ from dmix.methods.addons.asymmetric import Rule, Sides
 from dmix.methods.addons.pairs import Pairs
 from dmix.methods.addons.pseudo import PseudoLabels, pseudo_labels
 from dmix.objectives import dm_ce, mce
-from dmix.policies.draw import Floats, draw_partner
+from dmix.policies.draw import Floats, draw_lams, draw_partner
 from dmix.policies.mixup import Mixup
 from dmix.policies.policy import Context, Draws, Mixed
 from dmix.show.moons import Moons
@@ -73,8 +73,7 @@ class ForEachSeed(Mixup):
 
     def draw_shares(self, n: int, draws: Draws) -> Floats:
         """Return lam of each row, (n,) float32, drawn for all groups at once."""
-        lam: Floats = draws.host.beta(self.alpha, self.alpha, size=self.seeds).astype(np.float32)
-        return lam.repeat(n // self.seeds)
+        return draw_lams(draws.host, self.alpha, self.seeds).repeat(n // self.seeds)
 
 
 class Networks(nn.Module):
