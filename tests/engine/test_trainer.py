@@ -31,9 +31,10 @@ from small_runs import (
     values,
     with_norms,
 )
-from several_processes import LEARNED, SAMIX
+from several_processes import LEARNED as COMMON
+from several_processes import SAMIX
 
-LEARNED = {"automix": (AutoMix, AUTOMIX), "samix": (SAMix, SAMIX)}
+LEARNED = {"automix": (AutoMix, COMMON | {"lam_channel": False}), "samix": (SAMix, SAMIX)}
 
 
 @pytest.mark.parametrize("kind", LEARNED)
