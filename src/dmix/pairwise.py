@@ -11,9 +11,9 @@ T = TypeVar("T")
 def in_pairs(items: Iterable[T], add: Callable[[T, T], T]) -> T:
     """Return the sum of `items`, added as a binary tree: pairs of neighbours, then pairs of these, and so on.
 
-    Sums of consecutive runs of 2^k items, added in the same way, are the sum of all items bit for bit: the runs
-    are branches of the tree. So are the items in reverse, if there are 2^k. At most log2(n) + 1 partial sums
-    are held at a time, as `items` is consumed.
+    Sums of consecutive runs of 2^k items, added in the same way, give the sum of all items bit for bit: the
+    runs are branches of the tree. So do the items in reverse, if there are 2^k. At most log2(n) + 1 partial
+    sums are held at a time, as `items` is consumed.
 
     Parameters
     ----------

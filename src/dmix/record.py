@@ -36,7 +36,9 @@ class Hardware(_Frozen):
 
     device: str
     threads: int
-    processes: int = Field(1, ge=1, description="how many shared the run in its last session, each with its own device")
+    processes: int = Field(
+        1, ge=1, description="how many shared the run in its last session, each with its own device"
+    )
     host_cpu: str
     peak_memory_mb: float
 

@@ -27,7 +27,9 @@ CPU = torch.device("cpu")
 GRID = load_grid("smoke", ROOT / "params.yaml")
 STREAMED = GRID.runs["supervised/imagenet/resnet50/mixup/mce/s0"]
 RESIDENT = GRID.runs["supervised/tiny_imagenet/resnet18/vanilla/ce/s0"]
-SHARED = replace(RESIDENT, settings={**RESIDENT.settings, "recipe": {**RESIDENT.settings["recipe"], "shards": 2}})
+SHARED = replace(
+    RESIDENT, settings={**RESIDENT.settings, "recipe": {**RESIDENT.settings["recipe"], "shards": 2}}
+)
 STARTED = GRID.runs["supervised/cub/resnet18/automix/mce/s0"]
 SPLITS = {"imagenet": (400, 100), "tiny_imagenet": (500, 200)}
 

@@ -56,12 +56,14 @@ def shared(request):
 
 
 BY_TWO = [("two", name) for name in FAST]
-OF_ALL = [pytest.param(kind, name, marks=EVERY) for kind in ("two_of_all", "four") for name in (*RUNS, *JOINT)]
+OF_ALL = [
+    pytest.param(kind, name, marks=EVERY) for kind in ("two_of_all", "four") for name in (*RUNS, *JOINT)
+]
 
 
 @pytest.mark.parametrize(("kind", "name"), [*BY_TWO, *OF_ALL])
 def test_a_run_does_not_depend_on_the_number_of_processes(kind, name, shared, alone):
-    """Weights, averages, random numbers and history have the same bits; with common statistics, to rounding."""
+    """Weights, averages, random numbers and history, bit by bit; with common statistics, to rounding."""
     for one in shared(kind):
         assert_same_run(one["runs"][name], alone[name], name)
 
@@ -123,7 +125,9 @@ def test_what_they_refuse(two):
     assert second.pop("lead") == ("SystemExit", "3")
     assert first == second
     assert first["rows"][1].startswith("a batch of 3 rows cannot be shared evenly by 2 processes")
-    assert first["shards"][1].startswith("2 processes cannot share a batch of 1 shards (recipe.shards) equally")
+    assert first["shards"][1].startswith(
+        "2 processes cannot share a batch of 1 shards (recipe.shards) equally"
+    )
 
 
 def test_shares_are_equal_runs_of_rows():

@@ -60,7 +60,9 @@ def draws_of(shard):
     return Draws(host_generator(SEED, *purpose), device_generator(CPU, SEED, *purpose))
 
 
-@pytest.mark.parametrize("policy", [Vanilla, lambda: CutMix(alpha=1.0, derangement=True)], ids=["vanilla", "cutmix"])
+@pytest.mark.parametrize(
+    "policy", [Vanilla, lambda: CutMix(alpha=1.0, derangement=True)], ids=["vanilla", "cutmix"]
+)
 def test_each_shard_is_mixed_and_normalised_by_itself_and_the_first_ones_statistics_count(policy):
     task, loader = make_task(with_norms(), policy()), loader_for(settings(), n=48)
     trainer = make_trainer(settings(), task, n=48)
@@ -97,7 +99,9 @@ def test_with_synchronised_norms_shards_are_the_whole_batch():
     """Parameters and running statistics; and with one shard, norms are torch's bit by bit."""
     given = settings(sync_batchnorm=True)
     whole = after_steps(make_trainer(settings(shards=1), make_task(with_norms()), n=48))
-    assert_close(after_steps(make_trainer(given, make_task(synchronised()), n=48)), whole, rtol=1e-5, atol=1e-5)
+    assert_close(
+        after_steps(make_trainer(given, make_task(synchronised()), n=48)), whole, rtol=1e-5, atol=1e-5
+    )
     one = make_trainer(settings(shards=1, sync_batchnorm=True), make_task(synchronised()), n=48)
     assert not differences(after_steps(one), whole)
 

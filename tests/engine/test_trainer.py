@@ -19,6 +19,8 @@ from dmix.policies.automix import AutoMix
 from dmix.policies.mixup import Mixup
 from dmix.policies.samix import SAMix
 from dmix.policies.vanilla import Vanilla
+from several_processes import LEARNED as COMMON
+from several_processes import SAMIX
 from small_runs import (
     CPU,
     RECIPES,
@@ -31,8 +33,6 @@ from small_runs import (
     values,
     with_norms,
 )
-from several_processes import LEARNED as COMMON
-from several_processes import SAMIX
 
 LEARNED = {"automix": (AutoMix, COMMON | {"lam_channel": False}), "samix": (SAMix, SAMIX)}
 

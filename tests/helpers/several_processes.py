@@ -1,4 +1,4 @@
-"""What each of the processes of test_distributed.py does: the same runs, of four shards, whoever shares them."""
+"""What each of the processes of test_distributed.py does: the same runs, of four shards."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import torch
 from dmix.backbones.sync_batchnorm import synchronise
 from dmix.engine.distributed import here, joined
 from dmix.errors import DmixError
-from dmix.objectives.mce import mce
 from dmix.policies.automix import AutoMix
 from dmix.policies.cutmix import CutMix
 from dmix.policies.fmix import FMix
@@ -21,7 +20,7 @@ from dmix.policies.mixup import Mixup
 from dmix.policies.puzzlemix import PuzzleMix
 from dmix.policies.samix import SAMix
 from dmix.policies.vanilla import Vanilla
-from small_runs import RECIPES, make_task, make_trainer, norm_free, recipe, values, with_norms
+from small_runs import RECIPES, make_task, make_trainer, norm_free, recipe, with_norms
 
 SHARDS = 4
 STEPS = 5
@@ -195,8 +194,7 @@ def together(size, names, states, folder):
     port = free_port()
     context = multiprocessing.get_context("fork")
     processes = [
-        context.Process(target=become, args=(rank, size, port, names, states, folder))
-        for rank in range(size)
+        context.Process(target=become, args=(rank, size, port, names, states, folder)) for rank in range(size)
     ]
     for process in processes:
         process.start()

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import torch
 
 T = TypeVar("T")
+Turn = Callable[[int], AbstractContextManager[Any]]
 Join = Callable[[list[Any]], list[Any]]
 
 _here = threading.local()
@@ -76,7 +77,7 @@ class _Shard:
             self._paused.release()
 
 
-def in_turns(works: Sequence[Callable[[], T]], turn: Callable[[int], AbstractContextManager[None]]) -> list[T]:
+def in_turns(works: Sequence[Callable[[], T]], turn: Turn) -> list[T]:
     """Return what each of `works` returns, running them in turns, the last one first, from meeting to meeting.
 
     Parameters
@@ -107,7 +108,7 @@ def _held(meetings: Sequence[tuple[object, Any, Join, bool] | None]) -> list[Any
     first = meetings[0]
     if first is None or any(one is None or one[0] is not first[0] for one in meetings):
         raise RuntimeError("the shards of a batch came to different layers")
-    place, _, join, gradients = first
+    _, _, join, gradients = first
     with torch.set_grad_enabled(gradients):  # a setting of each thread
         return join([one[1] for one in meetings if one is not None])
 

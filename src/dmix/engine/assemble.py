@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,6 @@ from dmix.engine.method import Feeding, Ingredients
 from dmix.engine.parts import load_class_terms, load_labels, load_part
 from dmix.engine.seeding import derive
 from dmix.engine.trainer import Trainer
-from dmix.errors import DmixError
 from dmix.grid.spec import RunSpec
 
 EVALUATION_PIXELS = 1000 * 32 * 32

@@ -1,12 +1,13 @@
 """Train one run in several processes that `torchrun` starts.
 
-A batch consists of the recipe's shards (`dmix.engine.shards`), and each of K processes trains on an equal part of
-them. The shards are what a run is made of: how many processes share them is not. Gradients are added in pairs of
-shards, then of processes, so that parameters, momentum copies and the optimiser's state are equal in all
+A batch consists of the recipe's shards (`dmix.engine.shards`), and each of K processes trains on an equal
+part of them. A run is made of its shards, however many processes share them. Gradients are added in pairs
+of shards, then of processes, so that parameters, momentum copies and the optimiser's state are equal in all
 processes, and on a CPU bit for bit what any other number of processes computes, where each has 2^k shards.
 
-Running statistics are those of the first shard, which is the first process's, and are broadcast before each step
-and each evaluation. So the state after a step is the state of the first process and every shard's random numbers.
+Running statistics are those of the first shard, which is the first process's, and are broadcast before each
+step and each evaluation. So the state after a step is the state of the first process and every shard's
+random numbers.
 
 Tensors on the device (gradients, statistics, losses once in 50 steps) are exchanged by NCCL on GPUs; small
 values on the host (stop? save?) by gloo, for which no process waits for its device.
@@ -33,7 +34,7 @@ T = TypeVar("T")
 
 # The first process may wait long for another job that trains the same run; the others wait for the first.
 PATIENCE = timedelta(days=7)
-# Values exchanged at a time, so that K processes need little memory beside their gradients: 64 MiB of float32.
+# Values exchanged at a time: 64 MiB of float32 from each process, whatever the size of the network.
 BUCKET = 2**24
 
 

@@ -1,15 +1,16 @@
 """Trains on the shards of a batch: parts of equal size, each mixed and normalised by itself.
 
-Published code trains a batch of 256 images in four processes of 64, each of which draws its own lam and partners
-and normalises by its own statistics. These parts are the *shards* of a recipe, whatever number of processes there
-is. The gradient is that of the mean loss over all shards. A process goes through its own from the last to the
-first and adds their gradients.
+Published code trains a batch of 256 images in four processes of 64, each of which draws its own lam and
+partners and normalises by its own statistics. These parts are the *shards* of a recipe, whatever number of
+processes there is. The gradient is that of the mean loss over all shards. A process goes through its own
+from the last to the first and adds their gradients.
 
-Every shard has random numbers of its own. All of them see the running statistics that there were before the step;
-the first shard alone moves them, as the first process's statistics count in published code.
+Every shard has random numbers of its own. All of them see the running statistics that there were before the
+step; the first shard alone moves them, as the first process's statistics count in published code.
 
-With `recipe.sync_batchnorm` batch norms have the statistics of all shards together. Then a process's shards are one
-larger batch for the network, with one backward pass, and so need the memory for it; draws stay those of each shard.
+With `recipe.sync_batchnorm` batch norms have the statistics of all shards together. Then a process's shards
+are one larger batch for the network, with one backward pass, and so need the memory for it; draws stay those
+of each shard.
 """
 
 from __future__ import annotations

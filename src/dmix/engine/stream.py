@@ -25,9 +25,7 @@ class Stream:
 
     def __init__(self, seed: int, shard: int, device: torch.device) -> None:
         own = () if shard == 0 else (shard,)
-        self.draws = Draws(
-            host_generator(seed, "mix", *own), device_generator(device, seed, "mix", *own)
-        )
+        self.draws = Draws(host_generator(seed, "mix", *own), device_generator(device, seed, "mix", *own))
         self._device = device
         torch.manual_seed(host_generator(seed, "torch", *own).integers(2**62))
         self._states = self._global_states()

@@ -51,7 +51,7 @@ class Trainer:
     """Trains one method from its current state to the end of its recipe.
 
     Each of several processes (`dmix.engine.distributed`) has a trainer and makes the same calls; `loader`
-    gives this process's rows of each batch, those of its shards, `test` this process's batches of the test split.
+    gives this process's rows of each batch, those of its shards, `test` its batches of the test split.
 
     Parameters
     ----------

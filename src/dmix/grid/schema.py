@@ -153,7 +153,7 @@ class Recipe(_Closed):
         1,
         gt=0,
         le=1024,
-        description="equal parts of a batch, each mixed and normalised by itself; up to so many GPUs share it",
+        description="equal parts of a batch, each mixed and normalised by itself; so many GPUs can share it",
     )
     unlabelled_ratio: int = Field(
         0, ge=0, le=1000, description="unlabelled images per step, in units of batch_size"

@@ -11,7 +11,6 @@ import torch
 
 from dmix.engine.distributed import World
 from dmix.engine.trainer import Trainer
-from dmix.errors import DmixError
 from dmix.files import CannotWrite
 from dmix.grid.failure import read_failure
 from dmix.grid.history import history_csv

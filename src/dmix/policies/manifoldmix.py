@@ -22,8 +22,8 @@ class ManifoldMix(Policy):
     """Mix hidden states, h = lam * h_a + (1 - lam) * h_b, at one layer drawn for each batch.
 
     Settings: `layers`, of which one is drawn uniformly: 0 is the input (Mixup), k the output of stage k, and
-    each must lie before the last stage (up to 3 for a ResNet, 2 for a WideResNet); `alpha` and `derangement` as in
-    Mixup.
+    each must lie before the last stage (up to 3 for a ResNet, 2 for a WideResNet); `alpha` and
+    `derangement` as in Mixup.
     """
 
     def __init__(
