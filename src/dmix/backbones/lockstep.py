@@ -78,7 +78,7 @@ class _Shard:
 
 
 def in_turns(works: Sequence[Callable[[], T]], turn: Turn) -> list[T]:
-    """Return what each of `works` returns, running them in turns, the last one first, from meeting to meeting.
+    """Return what each of `works` returns, run in turns from meeting to meeting, the last one first.
 
     Parameters
     ----------

@@ -96,9 +96,7 @@ class Shards:
         for parameter, gradient in zip(self._parameters, gradients, strict=True):
             parameter.grad = gradient
         self._world.add_gradients(self._parameters)
-        for parameter in self._parameters:
-            if parameter.grad is not None:
-                parameter.grad.div_(self.count)
+        torch._foreach_div_(gradients, float(self.count))
         return losses
 
     def _each(
