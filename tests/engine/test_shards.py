@@ -12,7 +12,7 @@ from dmix.engine.distributed import World
 from dmix.engine.seeding import device_generator, host_generator
 from dmix.engine.stream import Stream
 from dmix.errors import DmixError
-from dmix.grid.shards import processes
+from dmix.grid.shards import at_most, processes
 from dmix.objectives.mce import mce
 from dmix.pairwise import in_pairs
 from dmix.policies.cutmix import CutMix
@@ -184,6 +184,9 @@ def test_sums_in_pairs_have_the_same_bits_however_they_are_shared():
 )
 def test_processes_that_share_shards_divide_them(shards, expected):
     assert processes({"shards": shards}) == expected
+    assert [at_most({"shards": shards}, wanted) for wanted in range(1, 10)] == [
+        max(count for count in expected if count <= wanted) for wanted in range(1, 10)
+    ]
     for size in range(1, 10):
         worlds = [World(rank, size) for rank in range(size)]
         if size in expected:

@@ -24,3 +24,8 @@ def processes(recipe: Mapping[str, Any]) -> tuple[int, ...]:
     recipe: the settings of the section `recipe` of a resolved run.
     """
     return sharing(recipe["shards"])
+
+
+def at_most(recipe: Mapping[str, Any], wanted: int) -> int:
+    """Return the largest number of processes that can share a run and is at most `wanted`, which is 1 or more."""
+    return max(count for count in processes(recipe) if count <= wanted)
