@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import multiprocessing
 import os
@@ -114,8 +115,9 @@ def stopped(name):
 
 
 def continued(name, state):
+    """What `whole_run` returns of a run that goes on from a state, which optimisers would change in place."""
     trained = (RUNS | JOINT)[name]()
-    trained.load_state_dict(state)
+    trained.load_state_dict(copy.deepcopy(state))
     return whole_run(trained)
 
 

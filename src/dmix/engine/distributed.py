@@ -165,7 +165,7 @@ class World:
 
 
 def _split(values: Tensor, like: Sequence[Tensor]) -> Sequence[Tensor]:
-    return torch.split(values, [one.numel() for one in like])  # type: ignore[no-untyped-call]
+    return torch.split(values, [one.numel() for one in like])
 
 
 def _buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:

@@ -27,5 +27,5 @@ def processes(recipe: Mapping[str, Any]) -> tuple[int, ...]:
 
 
 def at_most(recipe: Mapping[str, Any], wanted: int) -> int:
-    """Return the largest number of processes that can share a run and is at most `wanted`, which is 1 or more."""
+    """Return the largest number of processes that can share a run, up to `wanted`, which is 1 or more."""
     return max(count for count in processes(recipe) if count <= wanted)
