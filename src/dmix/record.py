@@ -36,7 +36,9 @@ class Hardware(_Frozen):
 
     device: str
     threads: int
-    processes: int = Field(1, ge=1, description="how many shared the run, each with its own device")
+    processes: int = Field(
+        1, ge=1, description="how many shared the run in its last session, each with its own device"
+    )
     host_cpu: str
     peak_memory_mb: float
 
@@ -71,7 +73,7 @@ class Record(_Frozen):
     started: str
     finished: str
     seconds: float = Field(ge=0, description="training time over all sessions of the run")
-    gpu_hours: float = Field(ge=0)
+    gpu_hours: float = Field(ge=0, description="of all devices, over all sessions")
     images_per_second: float = Field(ge=0)
     resumes: int = Field(ge=0)
     parameters: int

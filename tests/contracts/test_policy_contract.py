@@ -107,15 +107,6 @@ def test_equal_generators_give_equal_batches(case):
         assert first is second is None or same(first, second), name
 
 
-def test_groups_of_rows_have_lams_of_their_own(case):
-    settings, spec = case
-    if "lam_groups" not in settings:
-        pytest.skip("all rows of a batch share one lam")
-    images, labels = batch()
-    made = make(({**settings, "lam_groups": N}, spec))
-    assert max(len(mix(made, images, labels, seed).lam.unique()) for seed in range(4)) > 1
-
-
 def test_a_state_makes_another_policy_equal(case):
     images, labels = batch()
     made, other = make(case), make(case, seed=2)

@@ -15,7 +15,7 @@ from dmix.data.loading import feed
 from dmix.data.loading.loader import EvaluationSet, ResidentLoader
 from dmix.data.loading.stream import StreamEvaluation, StreamLoader
 from dmix.engine import assemble as assembling
-from dmix.engine.assemble import EVALUATION_PIXELS, Given, assemble, shared_out
+from dmix.engine.assemble import EVALUATION_PIXELS, Given, assemble
 from dmix.engine.distributed import World
 from dmix.engine.parts import load_dataset, load_part
 from dmix.engine.seeding import derive
@@ -27,6 +27,9 @@ CPU = torch.device("cpu")
 GRID = load_grid("smoke", ROOT / "params.yaml")
 STREAMED = GRID.runs["supervised/imagenet/resnet50/mixup/mce/s0"]
 RESIDENT = GRID.runs["supervised/tiny_imagenet/resnet18/vanilla/ce/s0"]
+SHARED = replace(
+    RESIDENT, settings={**RESIDENT.settings, "recipe": {**RESIDENT.settings["recipe"], "shards": 2}}
+)
 STARTED = GRID.runs["supervised/cub/resnet18/automix/mce/s0"]
 SPLITS = {"imagenet": (400, 100), "tiny_imagenet": (500, 200)}
 
@@ -39,7 +42,6 @@ def data(embedded_data):
 @pytest.fixture
 def part_of(monkeypatch):
     """Assembles a run as one process of several would, which have nothing to tell each other until a step."""
-    monkeypatch.setattr(World, "averaging", lambda _, task: task.losses)
 
     def assembled(spec, dataset, world):
         monkeypatch.setattr("dmix.engine.distributed._here", world)
@@ -59,7 +61,7 @@ def assert_equal(one, other):
         assert torch.equal(a, b)
 
 
-@pytest.mark.parametrize("spec", [STREAMED, RESIDENT], ids=["streamed", "resident"])
+@pytest.mark.parametrize("spec", [STREAMED, SHARED], ids=["streamed", "resident"])
 def test_two_processes_share_every_batch(spec, data, part_of, monkeypatch):
     side = spec.settings["view"].get("size") or spec.settings["dataset"]["image_size"]
     monkeypatch.setattr(assembling, "EVALUATION_PIXELS", 7 * side**2 + 5)
@@ -90,14 +92,13 @@ def test_two_processes_share_every_batch(spec, data, part_of, monkeypatch):
     )
 
 
-def test_two_processes_share_the_draws_of_one(data, part_of):
+def test_other_numbers_of_processes_are_refused(data, part_of):
     dataset = data(STREAMED)
-    draws = [part_of(STREAMED, dataset, World(rank, size)) for rank, size in ((0, 1), (0, 2), (1, 2))]
-    assert [one.method.policy.lam_groups for one in draws] == [4, 2, 2]
-    whole, *halves = (one.method.state_dict() for one in draws)
-    for half in halves:
-        assert half.keys() == whole.keys()
-        assert_equal(half.values(), whole.values())
+    assert STREAMED.settings["recipe"]["shards"] == 4
+    with pytest.raises(DmixError, match="8 processes cannot share a batch of 4 shards"):
+        part_of(STREAMED, dataset, World(0, 8))
+    with pytest.raises(DmixError, match="2 processes cannot share a batch of 1 shards"):
+        part_of(RESIDENT, data(RESIDENT), World(0, 2))
 
 
 RSB = "supervised/imagenet/resnet50/{}/mbce_one/s0"
@@ -123,16 +124,6 @@ def test_batch_norms_of_other_recipes_are_torchs(data):
     for spec in (STREAMED, RESIDENT):
         task = assemble(spec, data(spec), CPU).method
         assert not any(isinstance(one, SyncBatchNorm2d) for one in task.modules())
-
-
-def test_draws_that_cannot_be_shared_are_refused():
-    policy = STREAMED.settings["policy"]
-    assert shared_out(policy, World(0, 1)) is policy
-    assert shared_out(policy, World(3, 4)) == {**policy, "lam_groups": 1}
-    with pytest.raises(DmixError, match="lam_groups is 4: 8 processes cannot draw so often together"):
-        shared_out(policy, World(0, 8))
-    without = {"use": "vanilla"}
-    assert shared_out(without, World(0, 8)) is without
 
 
 @pytest.mark.parametrize(

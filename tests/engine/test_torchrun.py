@@ -12,7 +12,7 @@ import torch
 from dmix.record import read_record
 from job.conftest import NAME, lengthen
 from project import NO_RULES, Project
-from two_processes import free_port
+from several_processes import free_port
 
 TRAIN = ("train", NAME, "--tier", "smoke", "--device", "cpu", "--preload")
 
@@ -22,7 +22,7 @@ def project(tmp_path_factory, embedded_data) -> Project:
     """One for all tests: its preloaded helper takes seconds to start."""
     project = Project.create(tmp_path_factory.mktemp("torchrun") / "project", embedded_data)
     lengthen(project)
-    rule = "{set: {policy.lam_groups: 2}, when: {policy: [mixup, cutmix]}, why: two draws for two processes}"
+    rule = "{set: {recipe.shards: 2}, when: {policy: [mixup, cutmix]}, why: for two processes}"
     project.edit("params.yaml", NO_RULES, f"overrides: [{rule}] # ordered")
     return project
 
@@ -93,17 +93,20 @@ def test_torchrun_writes_one_record_and_a_stopped_run_continues_to_it(project: P
     assert 0 < state["step"] < 240
     assert len(state["generators"]) == 2
 
-    alone = project.dmix(*TRAIN)
-    assert alone.returncode == 2
-    assert "the state of 2 processes cannot be continued by 1" in alone.stderr
-
-    codes, outputs = end(start_two(project))
-    assert codes == [0, 0], outputs
-    assert "continuing at step" in outputs[0]
-    assert outputs[1] == ""
+    alone = project.dmix(*TRAIN)  # one process continues what two began
+    assert alone.returncode == 0, alone.stdout + alone.stderr
+    assert "continuing at step" in alone.stdout
     record, history = products(project)
     assert (record.weights_sha256, record.scores, record.resumes) == (whole.weights_sha256, whole.scores, 1)
     assert history == whole_history
+    assert (whole.hardware.processes, record.hardware.processes) == (2, 1)
+
+
+@pytest.mark.slow
+def test_more_processes_than_shards_are_refused(project: Project):
+    done = project.run("torchrun", "--standalone", "--nproc-per-node", "3", "-m", "dmix.cli", *TRAIN)
+    assert done.returncode != 0
+    assert "3 processes cannot share a batch of 2 shards (recipe.shards) equally" in done.stdout + done.stderr
 
 
 @pytest.mark.slow

@@ -19,6 +19,8 @@ from dmix.policies.automix import AutoMix
 from dmix.policies.mixup import Mixup
 from dmix.policies.samix import SAMix
 from dmix.policies.vanilla import Vanilla
+from several_processes import LEARNED as COMMON
+from several_processes import SAMIX
 from small_runs import (
     CPU,
     RECIPES,
@@ -31,9 +33,8 @@ from small_runs import (
     values,
     with_norms,
 )
-from two_processes import AUTOMIX, SAMIX
 
-LEARNED = {"automix": (AutoMix, AUTOMIX), "samix": (SAMix, SAMIX)}
+LEARNED = {"automix": (AutoMix, COMMON | {"lam_channel": False}), "samix": (SAMix, SAMIX)}
 
 
 @pytest.mark.parametrize("kind", LEARNED)

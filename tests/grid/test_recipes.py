@@ -204,7 +204,7 @@ ALPHA = {
     }.items()
 }
 WITH_DM = {**dict.fromkeys(STATIC, 0.2), **dict.fromkeys(DYNAMIC, 2.0)}
-# What a policy has beside alpha and lam_groups.
+# What a policy has beside alpha.
 OWN = {
     "mixup": {},
     "cutmix": {"derangement": True},
@@ -472,25 +472,20 @@ def test_static_policies_have_their_constants():
     for spec in FIRST:
         policy = spec.axes["policy"]
         if policy in STATIC:
-            found = {k: v for k, v in stated(spec, "policy").items() if k not in ("alpha", "lam_groups")}
+            found = {k: v for k, v in stated(spec, "policy").items() if k != "alpha"}
             assert found == {"use": policy, **OWN[policy]}, spec.name
 
 
-def test_lam_is_drawn_as_often_as_in_released_runs():
+def test_shards_are_the_processes_of_released_runs():
     for spec in FIRST:
-        if spec.axes["policy"] in (*STATIC, *RECIPES_OWN, "puzzlemix"):
-            groups = spec.settings["policy"]["lam_groups"]
-            assert groups == PROCESSES.get(recipe_of(spec), 1), spec.name
-            assert spec.settings["recipe"]["batch_size"] % groups == 0
-        else:
-            assert "lam_groups" not in spec.settings["policy"]
+        assert spec.settings["recipe"]["shards"] == PROCESSES.get(recipe_of(spec), 1), spec.name
 
 
 def test_puzzlemix_is_the_published_one():
     for spec in FIRST:
         if spec.axes["policy"] == "puzzlemix":
             grid, block = (4, 4) if recipe_of(spec) == "cifar" else (3, 224)
-            found = {k: v for k, v in stated(spec, "policy").items() if k not in ("alpha", "lam_groups")}
+            found = {k: v for k, v in stated(spec, "policy").items() if k != "alpha"}
             own = recipe_of(spec) in ("deit", "swin", "rsb_a3")  # where it is not plain cross-entropy
             saliency = {"saliency_loss": "objective"} if own else {}
             expected = {**PUZZLE, **saliency, "max_grid_log2": grid, "transport_block": block}

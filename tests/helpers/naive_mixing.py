@@ -72,7 +72,6 @@ CONTEXT = Context(Backbone(), mce, step=0, total_steps=1, pixels=pixels)
 
 class Settings(NamedTuple):
     alpha: float = 1.0
-    lam_groups: int = 1
     derangement: bool = False
 
 
@@ -114,35 +113,17 @@ def expect(name, images, rng, settings=Settings(), noise_seed=0):  # noqa: B008 
     return NAIVE[kind](images, rng, noise_generator(noise_seed), settings, *options)
 
 
-def chunks(n, groups):
-    """Equal contiguous chunks of rows; the last may be shorter, or empty."""
-    size = math.ceil(n / groups)
-    return [range(min(group * size, n), min((group + 1) * size, n)) for group in range(groups)]
-
-
 def redraw(name, rng, n, height, width, settings):
-    groups = settings.lam_groups
-    lams = draw_lams(rng, settings)
+    lam = draw_lam(rng, settings)
     boxes = []
     if name == "cutmix":
-        centres = draw_centres(rng, groups, height, width)
-        boxes = [
-            box(math.sqrt(1 - lam), *centre, height, width) for lam, centre in zip(lams, centres, strict=True)
-        ]
-    return Drawn(
-        lam=spread(lams, n),
-        boxes=spread(boxes, n) if boxes else [],
-        partner=draw_partners(rng, n, settings),
-    )
+        (centre,) = draw_centres(rng, 1, height, width)
+        boxes = [box(math.sqrt(1 - lam), *centre, height, width)] * n
+    return Drawn(lam=[lam] * n, boxes=boxes, partner=draw_partners(rng, n, settings))
 
 
-def spread(values, n):
-    """One value per group to one per row."""
-    return [value for value, rows in zip(values, chunks(n, len(values)), strict=True) for _ in rows]
-
-
-def draw_lams(rng, settings):
-    return rng.beta(settings.alpha, settings.alpha, size=settings.lam_groups).astype(np.float32).tolist()
+def draw_lam(rng, settings):
+    return float(rng.beta(settings.alpha, settings.alpha, size=1).astype(np.float32)[0])
 
 
 def draw_centres(rng, count, height, width):
@@ -151,8 +132,7 @@ def draw_centres(rng, count, height, width):
 
 
 def draw_partners(rng, n, settings):
-    rows = chunks(n, settings.lam_groups)
-    return [chunk[k] for chunk in rows for k in permutation(rng, len(chunk), settings.derangement)]
+    return permutation(rng, n, settings.derangement)
 
 
 def permutation(rng, n, derangement):
@@ -235,22 +215,18 @@ def manifoldmix(images, rng, _, settings):
 def fmix(images, rng, noise, settings):
     n, _, height, width = images.shape
     total = height * width
-    lams = draw_lams(rng, settings)
-    coins = rng.random(settings.lam_groups).tolist()
+    lam = draw_lam(rng, settings)
+    kept = math.floor(lam * total) if rng.random() < 0.5 else math.ceil(lam * total)
     partner = draw_partners(rng, n, settings)
-    fields = torch.randn(settings.lam_groups, height, width, generator=noise).double().numpy()
-    masks = []
-    for lam, coin, white in zip(lams, coins, fields, strict=True):
-        kept = math.floor(lam * total) if coin < 0.5 else math.ceil(lam * total)
-        field = low_frequency(white, DECAY)
-        highest_first = sorted(np.ndindex(height, width), key=lambda pixel, field=field: -field[pixel])
-        masks.append(set(highest_first[:kept]))
+    white = torch.randn(1, height, width, generator=noise).double().numpy()[0]
+    field = low_frequency(white, DECAY)
+    highest_first = sorted(np.ndindex(height, width), key=lambda pixel: -field[pixel])
+    own = set(highest_first[:kept])
     mixed = images.clone()
-    of_row = spread(masks, n)
     for row, y, x in np.ndindex(n, height, width):
-        if (y, x) not in of_row[row]:
+        if (y, x) not in own:
             mixed[row, :, y, x] = images[partner[row], :, y, x]
-    return Expected(mixed, spread(lams, n), partner)
+    return Expected(mixed, [lam] * n, partner)
 
 
 def low_frequency(white, decay):
@@ -272,12 +248,11 @@ def dft(side):
 
 def resizemix(images, rng, _, settings, placement):
     n, _, height, width = images.shape
-    groups = settings.lam_groups
-    beta = rng.beta(settings.alpha, settings.alpha, size=groups).tolist()
-    uniform = rng.uniform(0.1, 0.8, size=groups).tolist()
-    tau = spread([b if 0.1 <= b <= 0.8 else u for b, u in zip(beta, uniform, strict=True)], n)
+    beta = rng.beta(settings.alpha, settings.alpha)
+    uniform = rng.uniform(0.1, 0.8)
+    tau = [beta if 0.1 <= beta <= 0.8 else uniform] * n
     if placement == "clipped":
-        centres, place = spread(draw_centres(rng, groups, height, width), n), box
+        centres, place = draw_centres(rng, 1, height, width) * n, box
     else:
         centres, place = draw_centres(rng, n, height, width), box_inside
     boxes = [place(t, *centre, height, width) for t, centre in zip(tau, centres, strict=True)]
@@ -291,12 +266,11 @@ def resizemix(images, rng, _, settings, placement):
 
 def saliencymix(images, rng, _, settings, saliency_input, sharing):
     n, _, height, width = images.shape
-    lam = spread(draw_lams(rng, settings), n)
+    lam = [draw_lam(rng, settings)] * n
     partner = draw_partners(rng, n, settings)
-    first = [rows.start for rows in chunks(n, settings.lam_groups) for _ in rows]
     boxes = []
     for row in range(n):
-        source = images[partner[row if sharing == "image" else first[row]]]
+        source = images[partner[row if sharing == "image" else 0]]
         y, x = peak(source, saliency_input)
         boxes.append(box(math.sqrt(1 - lam[row]), x, y, height, width))
     return paste(images, boxes, partner, same_place)

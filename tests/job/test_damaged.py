@@ -87,7 +87,8 @@ def test_the_workflow_does_not_take_a_damaged_run_for_done(home, grid, paths):
     assert NAME not in home.planned()
 
 
-STATE = {"run": "", "trainer": {}, "resumes": 0, "started": "", "used": {}, "seconds": 0.0}
+STATE = {"run": "", "trainer": {}, "resumes": 0, "started": "", "used": {}}
+STATE |= {"seconds": 0.0, "process_seconds": 0.0}
 FOREIGN = {
     "a list": ([1, 2], "is no checkpoint of a run"),
     "weights alone": ({"stem.weight": torch.zeros(2)}, "is that of another version of dmix"),

@@ -70,7 +70,8 @@ def test_a_killed_run_goes_on_with_the_rows_up_to_its_checkpoint(paths, saved):
         train(here, 5)  # and is killed
     assert shown(paths) == LINES[:3]
     if saved:
-        known = {"run": paths.folder, "trainer": {"step": saved}, "resumes": 0, "seconds": 1.0, "used": {}}
+        known = {"run": paths.folder, "trainer": {"step": saved}, "resumes": 0, "used": {}}
+        known |= {"seconds": 1.0, "process_seconds": 1.0}
         checkpoint.save(paths.checkpoint, dict.fromkeys(KEYS, "") | known)
     again = session(paths)
     again.restore()

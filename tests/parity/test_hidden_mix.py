@@ -45,7 +45,7 @@ def gradients(model, *arguments):
 
 
 def test_layer_0_is_mixup_of_the_input(model, images):
-    labels, settings = torch.arange(N), Settings(1.0, lam_groups=2)
+    labels, settings = torch.arange(N), Settings(1.0)
     mixed = mix("mixup", images, labels, np.random.default_rng(2), settings)
     drawn = redraw("mixup", np.random.default_rng(2), N, *images.shape[2:], settings)
     at_input = HiddenMix(0, torch.tensor(drawn.partner), torch.tensor(drawn.lam))

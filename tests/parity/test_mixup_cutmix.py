@@ -33,15 +33,13 @@ def test_cutmix_is_drawn_as_often_as_its_share(share):
 @pytest.mark.parametrize(
     ("share", "alone"),
     [
-        (0.0, Mixup(alpha=0.1, lam_groups=2, derangement=True)),
-        (1.0, CutMix(alpha=2.0, lam_groups=2, derangement=True)),
+        (0.0, Mixup(alpha=0.1, derangement=True)),
+        (1.0, CutMix(alpha=2.0, derangement=True)),
     ],
 )
 def test_each_has_its_own_alpha_and_the_common_settings(share, alone):
     """Many batches: after the switch's draw, all is the one policy's."""
-    policy = MixupCutMix(
-        mixup_alpha=0.1, cutmix_alpha=2.0, cutmix_share=share, lam_groups=2, derangement=True
-    )
+    policy = MixupCutMix(mixup_alpha=0.1, cutmix_alpha=2.0, cutmix_share=share, derangement=True)
     rng, other = np.random.default_rng(2), np.random.default_rng(2)
     for _ in range(50):
         found = mix(policy, rng)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import settings as budget
 from hypothesis import strategies as st
 
-from naive_mixing import LAYERS, POLICIES, ForcedLam, Settings, chunks, expect, mix
+from naive_mixing import LAYERS, POLICIES, ForcedLam, Settings, expect, mix
 
 DTYPES = [torch.float32, torch.float64, torch.bfloat16]
 MIXES_IMAGES = [name for name in POLICIES if name != "manifoldmix"]
@@ -33,9 +33,6 @@ def batch(n, height=6, width=9, dtype=torch.float32):
         (2, Settings(0.5, derangement=True)),
         (5, Settings(0.2)),
         (5, Settings(1.0, derangement=True)),
-        (5, Settings(1.0, lam_groups=2)),
-        (6, Settings(2.0, lam_groups=3, derangement=True)),
-        (3, Settings(1.0, lam_groups=8)),
     ],
     ids=str,
 )
@@ -62,19 +59,18 @@ def test_mixed_batch_is_the_naive_one_bit_for_bit(name, n, settings, dtype):
     dtype=st.sampled_from(DTYPES),
     alpha=st.sampled_from([0.1, 0.2, 1.0, 2.0]),
     forced=st.sampled_from([None, None, 0.0, 1.0]),
-    groups=st.integers(1, 5),
     derangement=st.booleans(),
     one_class=st.booleans(),
     autocast=st.booleans(),
     seed=st.integers(0, 2**32),
 )
 def test_any_batch_is_mixed_soundly(
-    name, n, size, dtype, alpha, forced, groups, derangement, one_class, autocast, seed
+    name, n, size, dtype, alpha, forced, derangement, one_class, autocast, seed
 ):
     def mixed_with(labels):
         rng = np.random.default_rng(seed) if forced is None else ForcedLam(forced, seed)
         with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
-            return mix(name, images, labels, rng, Settings(alpha, groups, derangement))
+            return mix(name, images, labels, rng, Settings(alpha, derangement))
 
     images, labels = batch(n, *size, dtype)
     labels = labels * 0 + 3 if one_class else labels
@@ -92,13 +88,12 @@ def test_any_batch_is_mixed_soundly(
     assert mixed.lam.shape == labels.shape
     assert mixed.lam.dtype == torch.float32
     assert bool(((mixed.lam >= 0) & (mixed.lam <= 1)).all())
-    assert all({partner[i] for i in chunk} == set(chunk) for chunk in chunks(n, groups))
+    assert sorted(partner) == list(range(n))
     assert torch.equal(mixed.y_a, labels)
     assert torch.equal(mixed.y_b, labels[partner])
     assert not one_class or torch.equal(mixed.y_a, mixed.y_b)
     if not name.endswith("image"):  # where every row has a box, clipping gives it a share of its own
-        for chunk in chunks(n, groups):
-            assert len(mixed.lam[chunk.start : chunk.stop].unique()) <= 1
+        assert len(mixed.lam.unique()) == 1
     if name == "manifoldmix":
         assert mixed.images is images
         assert mixed.mask is None
@@ -170,7 +165,7 @@ def test_constant_images_show_lam(name):
     labels = torch.arange(n)
     images = labels.double().view(n, 1, 1, 1).expand(n, 3, 12, 20)
     for seed in range(20):
-        mixed = mix(name, images, labels, np.random.default_rng(seed), Settings(lam_groups=3))
+        mixed = mix(name, images, labels, np.random.default_rng(seed))
         lam = mixed.lam.double()
         mean = lam * mixed.y_a + (1 - lam) * mixed.y_b
         pixel = (mixed.y_a - mixed.y_b).abs().max().item() / 240

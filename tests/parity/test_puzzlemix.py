@@ -25,7 +25,7 @@ from dmix.policies.policy import Context, Draws
 from dmix.policies.puzzle_saliency import evaluating, input_saliency
 from dmix.policies.puzzlemix import PuzzleMix
 from montecarlo import assert_mean
-from naive_mixing import ForcedLam, chunks, permutation
+from naive_mixing import ForcedLam, permutation
 from naive_puzzlemix import (
     PUBLISHED,
     digit_images,
@@ -66,17 +66,14 @@ def mix(images, labels, rng, model=None, **settings):
     return policy.mix(images, labels, Draws(rng, torch.Generator()), context)
 
 
-def redraw(rng, n, height, width, alpha=1.0, lam_groups=1, derangement=False, max_grid_log2=4):
+def redraw(rng, n, height, width, alpha=1.0, derangement=False, max_grid_log2=4):
     """lam (n,) of the prior, b and the partners, drawn as the specification says."""
-    rows = chunks(n, lam_groups)
-    drawn = rng.beta(alpha, alpha, size=lam_groups).astype(np.float32)
-    lam = [drawn[group] for group, chunk in enumerate(rows) for _ in chunk]
+    lam = [np.float32(rng.beta(alpha, alpha, size=1)[0])] * n
     allowed = [
         k for k in range(1, max_grid_log2 + 1) if height % 2**k == 0 and width % 2**k == 0 and 2**k <= height
     ]
     blocks = 2 ** allowed[rng.integers(1, len(allowed), endpoint=True) - 1]
-    partner = [chunk[k] for chunk in rows for k in permutation(rng, len(chunk), derangement)]
-    return lam, blocks, partner
+    return lam, blocks, permutation(rng, n, derangement)
 
 
 def naive_saliency(model, images, labels, loss=F.cross_entropy):
@@ -104,7 +101,7 @@ def block_labels(mask, blocks):
     ("n", "height", "width", "settings"),
     [
         (1, 16, 16, {}),
-        (3, 16, 16, {"lam_groups": 2}),
+        (3, 16, 16, {}),
         (4, 8, 16, {"derangement": True}),
         (3, 32, 32, {"max_grid_log2": 3}),
         (2, 12, 20, {"transport_block": 100}),
@@ -145,13 +142,13 @@ def test_mixed_batch_is_the_naive_one(n, height, width, settings):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 def test_solved_energy_is_the_naive_one_of_the_denormalised_pixels(dtype):
     images, labels = batch(5, 16, 16, dtype)
-    policy = PuzzleMix(**SETTINGS | {"lam_groups": 2, "gamma": 1.0})
+    policy = PuzzleMix(**SETTINGS | {"gamma": 1.0})
     solve, seen = policy.minimise, []
     policy.minimise = lambda energy: seen.append(energy) or solve(energy)
     model = digit_network(dtype)
     context = Context(model, mce, step=0, total_steps=1, pixels=pixels)
     policy.mix(images, labels, Draws(np.random.default_rng(2), torch.Generator()), context)
-    lam, blocks, partner = redraw(np.random.default_rng(2), 5, 16, 16, lam_groups=2)
+    lam, blocks, partner = redraw(np.random.default_rng(2), 5, 16, 16)
     saliency = naive_saliency(model, images, labels).double()
     tolerance = 1e-12 if dtype == torch.float64 else 1e-5
     for row in range(5):
@@ -170,7 +167,6 @@ def test_solved_energy_is_the_naive_one_of_the_denormalised_pixels(dtype):
     dtype=st.sampled_from([torch.float32, torch.float64, torch.bfloat16]),
     alpha=st.sampled_from([0.2, 1.0, 2.0]),
     levels=st.sampled_from([2, 3]),
-    groups=st.integers(1, 4),
     derangement=st.booleans(),
     transport_block=st.sampled_from([1, 4, 1000]),
     one_class=st.booleans(),
@@ -185,7 +181,6 @@ def test_any_batch_is_mixed_soundly(
     dtype,
     alpha,
     levels,
-    groups,
     derangement,
     transport_block,
     one_class,
@@ -205,7 +200,7 @@ def test_any_batch_is_mixed_soundly(
     before = images.clone(), labels.clone()
     rng = np.random.default_rng(seed) if forced is None else ForcedLam(forced, seed)
     model = digit_network(torch.float64 if dtype == torch.float64 else torch.float32)
-    settings = {"alpha": alpha, "lam_groups": groups, "derangement": derangement}
+    settings = {"alpha": alpha, "derangement": derangement}
 
     low = torch.autocast("cpu", torch.bfloat16) if autocast else contextlib.nullcontext()
     with low:
@@ -453,16 +448,11 @@ def test_transported_blocks_are_those_of_the_specification():
     assert PuzzleMix(**SETTINGS).transport_grid(2, 36, 20) == (12, 10)  # blocks of 18 x 10: of 3 x 2
 
 
-def test_groups_have_their_own_prior():
-    """Groups at opposite ends of lam: with a strong prior, each shows its own side."""
-
-    class Ends(np.random.Generator):
-        def beta(self, a, b, size=None):
-            return np.array([0.99, 0.01])
-
+@pytest.mark.parametrize("end", [0, 1])
+def test_a_strong_prior_shows_one_image(end):
     images, labels = batch(6, 8, 8)
-    mixed = mix(images, labels, Ends(np.random.PCG64(0)), lam_groups=2, eta=20.0)
-    assert mixed.lam.tolist() == [1, 1, 1, 0, 0, 0]
+    mixed = mix(images, labels, ForcedLam(0.01 + 0.98 * end), eta=20.0)
+    assert mixed.lam.tolist() == [end] * 6
 
 
 def test_graph_cuts_mix_nearly_the_same():

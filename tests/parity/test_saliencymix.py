@@ -119,13 +119,12 @@ def test_centre_of_the_box_is_the_peak_of_its_source(saliency_input, per_image):
         ForcedLam(0.9),
         saliency_input=saliency_input,
         per_image=per_image,
-        lam_groups=3,
         derangement=True,
     )
     half_h, half_w = int(height * 0.1**0.5) // 2, int(width * 0.1**0.5) // 2
     free = 0
     for row, mask in enumerate(mixed.mask[:, 0]):
-        source = mixed.y_b[row if per_image else row // 4 * 4]
+        source = mixed.y_b[row if per_image else 0]
         y, x = peak(images[source], saliency_input)
         expected = torch.ones(height, width, dtype=torch.bool)
         expected[max(y - half_h, 0) : y + half_h, max(x - half_w, 0) : x + half_w] = False
@@ -135,26 +134,20 @@ def test_centre_of_the_box_is_the_peak_of_its_source(saliency_input, per_image):
 
 
 @pytest.mark.parametrize("saliency_input", INPUTS)
-def test_one_box_per_group_or_one_per_image(saliency_input):
+def test_one_box_per_batch_or_one_per_image(saliency_input):
     images = (noise(32, 16, 16).float() / 255 - 0.5) * 4
     found = {
-        per_image: [
-            len({tuple(mask.flatten().tolist()) for mask in group})
-            for group in saliency_mix(
-                images,
-                ForcedLam(0.9, seed=1),
-                saliency_input=saliency_input,
-                per_image=per_image,
-                lam_groups=2,
-            ).mask.view(2, 16, -1)
-        ]
+        per_image: saliency_mix(
+            images, ForcedLam(0.9, seed=1), saliency_input=saliency_input, per_image=per_image
+        ).mask
         for per_image in (False, True)
     }
-    assert found[False] == [1, 1]
-    assert min(found[True]) > 8
+    different = {key: len({tuple(mask.flatten().tolist()) for mask in masks}) for key, masks in found.items()}
+    assert different[False] == 1
+    assert different[True] > 16
 
 
-@pytest.mark.parametrize(("per_image", "needed"), [(False, 3), (True, 5)])
+@pytest.mark.parametrize(("per_image", "needed"), [(False, 1), (True, 5)])
 def test_only_the_images_that_are_needed_are_copied_to_the_host(monkeypatch, per_image, needed):
     seen = []
 
@@ -168,7 +161,6 @@ def test_only_the_images_that_are_needed_are_copied_to_the_host(monkeypatch, per
         np.random.default_rng(0),
         saliency_input="float_normalised",
         per_image=per_image,
-        lam_groups=4,  # of 2, 2, 1 and no rows
     )
     assert seen == [needed]
 

@@ -440,7 +440,7 @@ class Learner(Policy):
         super().__init__()
 
     def mix(self, images, labels, draws, context):
-        partner = torch.from_numpy(draw_partner(draws.host, len(labels), 1, False))
+        partner = torch.from_numpy(draw_partner(draws.host, len(labels), False))
         lam = next(context.model.parameters()).detach().flatten()[0].sigmoid().expand(len(labels))
         weight = lam.view(-1, 1, 1, 1)
         return Mixed(weight * images + (1 - weight) * images[partner], labels, labels[partner], lam)

@@ -11,7 +11,7 @@ from dmix.methods.addons.asymmetric import labelled_share
 from dmix.methods.addons.pseudo import confident, pseudo_labels
 from dmix.objectives.decoupled import asymmetric_decoupled_ce, decoupled_ce
 from dmix.objectives.mce import mce
-from dmix.policies.draw import draw_lam
+from dmix.policies.draw import draw_lams
 from dmix.policies.mixup import Mixup
 from mixed_losses import asymmetric_loss, labelled_loss
 from transfer_goldens import GOLDENS, doubles, is_golden
@@ -95,7 +95,7 @@ def test_mixing_and_masked_loss_are_golden():
 
 @pytest.mark.parametrize(("alpha", "mean"), GOLDENS["as_mixing"]["mean_of_min_lambda"].items())
 def test_mean_share_of_the_labelled_side(alpha, mean):
-    drawn = draw_lam(np.random.default_rng(0), float(alpha), 10**6, 10**6)
+    drawn = draw_lams(np.random.default_rng(0), float(alpha), 10**6)
     lam = labelled_share(drawn, "at_most_half").astype(float)
     assert lam.max() <= 0.5
     assert lam.mean() == pytest.approx(mean, abs=1e-3)

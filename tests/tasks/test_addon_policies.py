@@ -99,7 +99,7 @@ def test_shares_of_single_rows_choose_which_image_is_pasted():
     """CutMix pastes the image of the smaller share, row by row: its box is never clipped above a half."""
     own, partner = torch.ones(64, 3, 16, 16), torch.zeros(64, 3, 16, 16)
     lam = np.random.default_rng(0).uniform(size=64).astype(np.float32)
-    blend = CutMix(alpha=1.0, lam_groups=64).blend(own, partner, lam, draws(0), CONTEXT)
+    blend = CutMix(alpha=1.0).blend(own, partner, lam, draws(0), CONTEXT)
     small = torch.from_numpy(lam <= 0.5)
     assert bool((blend.lam[small] <= 0.5).all())
     assert bool((blend.lam[~small] >= 0.5).all())

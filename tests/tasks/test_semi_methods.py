@@ -215,9 +215,9 @@ def test_fixmatch_and_its_mixed_rows_are_their_formulas():
     batch, step = doubled(make_loader(method).batch(0)), step_at(10, 40)
     found = task.losses(batch, step_at(10, 40))
     x, y, (weak, strong) = batch.labelled.images[0], batch.labelled.labels, batch.unlabelled.images
-    lam = torch.from_numpy(draw_lam(step.draws.host, 0.2, ROWS, 1))
-    partner = torch.from_numpy(draw_partner(step.draws.host, ROWS, 1, derangement=False))
-    drawn = float(draw_lam(step.draws.host, 0.2, ROWS, 1)[0])
+    lam = torch.from_numpy(draw_lam(step.draws.host, 0.2, ROWS))
+    partner = torch.from_numpy(draw_partner(step.draws.host, ROWS, derangement=False))
+    drawn = float(draw_lam(step.draws.host, 0.2, ROWS)[0])
     share = torch.full((ROWS,), min(drawn, 1 - drawn))
     with torch.no_grad():
         a, b = lam[0].double(), share[0].double()
@@ -327,9 +327,9 @@ def test_flexmatch_counts_what_it_recorded_and_records_by_index():
 def mixmatch_by_hand(model, batch, step, alpha, copies, q, first=0):
     """The logits of MixMatch's rows, their targets, partners and lam: everything but its losses."""
     n = ROWS * (1 + copies)
-    lam = float(draw_lam(step.draws.host, alpha, n, 1)[0])
+    lam = float(draw_lam(step.draws.host, alpha, n)[0])
     lam = max(lam, float(np.float32(1) - np.float32(lam)))
-    partner = torch.from_numpy(draw_partner(step.draws.host, n, 1, derangement=False))
+    partner = torch.from_numpy(draw_partner(step.draws.host, n, derangement=False))
     views = batch.unlabelled.images
     images = torch.cat([batch.labelled.images[0], *views[first:], *views[:first]])
     one_hot = functional.one_hot(batch.labelled.labels, CLASSES).double()

@@ -33,7 +33,7 @@ def relation_record(wildcards):
     return f"{RELATIONS}/{folder_of(relation)}/relation.json"
 
 
-# How many GPUs share one run, by recipe: a setting of the profile (docs/cluster.md).
+# How many GPUs share one run, at most, by recipe: a setting of the profile (docs/cluster.md).
 PROCESSES = config.get("processes", {})
 # The longest job that the site allows, in minutes: also a setting of the profile.
 LONGEST = int(config.get("longest_job", 24 * 60))
@@ -44,7 +44,8 @@ def run_spec(wildcards):
 
 
 def processes(wildcards):
-    return int(PROCESSES.get(GRID.cells[run_name(wildcards)].recipe, 1))
+    wanted = int(PROCESSES.get(GRID.cells[run_name(wildcards)].recipe, 1))
+    return at_most(run_spec(wildcards).settings["recipe"], wanted)
 
 
 def trainer(wildcards):

@@ -1,10 +1,11 @@
-"""Batch norm whose statistics are those of all processes' images together, on CPUs and on GPUs.
+"""Batch norm whose statistics are those of all shards' images together, on CPUs and on GPUs.
 
-torch.nn.SyncBatchNorm refuses CPUs, where the number of processes must not change what a run is either.
+torch.nn.SyncBatchNorm refuses CPUs, and shards of one process.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -12,29 +13,35 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from dmix.backbones import lockstep
 from dmix.errors import DmixError
+from dmix.pairwise import in_pairs
 
 
 class SyncBatchNorm2d(nn.BatchNorm2d):
-    """`nn.BatchNorm2d` over the images of all processes, each of which has equally many.
+    """`nn.BatchNorm2d` over the images of all shards of a batch, of which each has equally many.
 
-    It is `nn.BatchNorm2d` itself in a single process and in evaluation mode. In several processes all must
-    call it in the same order.
+    Shards are in other processes, or run in turns in this one (`dmix.backbones.lockstep`), or both; all must
+    call it in the same order. For a single shard, and in evaluation mode, it is `nn.BatchNorm2d` itself.
     """
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's name
         """Return the normalised (N, C, H, W) input, in its dtype."""
-        alone = not dist.is_initialized() or dist.get_world_size() == 1
-        if alone or not self.training:
+        if not self.training or (_processes() == 1 and not lockstep.meeting_others()):
             return super().forward(input)
-        normalised: Tensor
-        normalised, mean, variance = _Normalise.apply(input, self.eps)  # type: ignore[no-untyped-call]
-        if self.track_running_stats:
-            self._update(mean, variance, input.numel() // self.num_features * dist.get_world_size())
+        normalised: Tensor = lockstep.meet(self, input, self._normalised)
         if not self.affine:
             return normalised.to(input.dtype)
         out: Tensor = normalised * self.weight.view(1, -1, 1, 1) + self.bias.view(1, -1, 1, 1)
         return out.to(input.dtype)
+
+    def _normalised(self, inputs: list[Tensor]) -> list[Tensor]:
+        """Return the normalised inputs of this process's shards, and move the running statistics once."""
+        normalised: list[Tensor]
+        *normalised, mean, variance = _Normalise.apply(self.eps, *inputs)  # type: ignore[no-untyped-call]
+        if self.track_running_stats:
+            self._update(mean, variance, _images(inputs))
+        return normalised
 
     @torch.no_grad()
     def _update(self, mean: Tensor, variance: Tensor, count: int) -> None:
@@ -50,37 +57,60 @@ class SyncBatchNorm2d(nn.BatchNorm2d):
 
 
 class _Normalise(torch.autograd.Function):
-    """(x - mean) / sqrt(variance + eps) with the mean and variance of all processes.
+    """(x - mean) / sqrt(variance + eps) of each of this process's shards, with the statistics of all shards.
 
-    Returns it with both, float32 or wider. The gradient reaches every process's images through the common
-    statistics, so its two sums are of all processes too.
+    Returns them and both statistics, float32 or wider. The gradient reaches every shard's images through the
+    common statistics, so its two sums are of all shards too.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
-        wide = x if x.dtype == torch.float64 else x.float()
-        mean = _mean_of_all(wide)
-        centred = wide - mean.view(1, -1, 1, 1)
-        variance = _mean_of_all(centred.square())
+    def forward(ctx: Any, eps: float, *shards: Tensor) -> tuple[Tensor, ...]:
+        count = _images(shards)
+        wide = [x if x.dtype == torch.float64 else x.float() for x in shards]
+        mean = _sum_of_all(wide) / count
+        centred = [x - mean.view(1, -1, 1, 1) for x in wide]
+        variance = _sum_of_all([x.square() for x in centred]) / count
         scale = (variance + eps).rsqrt()
-        ctx.save_for_backward(x, mean, scale)
+        ctx.save_for_backward(*shards, mean, scale)
         ctx.mark_non_differentiable(mean, variance)
-        return centred * scale.view(1, -1, 1, 1), mean, variance
+        return *(x * scale.view(1, -1, 1, 1) for x in centred), mean, variance
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        x, mean, scale = ctx.saved_tensors
-        gradient, scale = gradients[0], scale.view(1, -1, 1, 1)
-        normalised = (x.to(gradient.dtype) - mean.view(1, -1, 1, 1)) * scale
-        common = _mean_of_all(torch.cat([gradient, gradient * normalised], 1)).view(1, 2, -1, 1, 1)
-        return (scale * (gradient - common[:, 0] - normalised * common[:, 1])).to(x.dtype), None
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        *shards, mean, scale = ctx.saved_tensors
+        own, scale = gradients[: len(shards)], scale.view(1, -1, 1, 1)
+        normalised = [
+            (x.to(gradient.dtype) - mean.view(1, -1, 1, 1)) * scale
+            for x, gradient in zip(shards, own, strict=True)
+        ]
+        both = [torch.cat([g, g * x], 1) for g, x in zip(own, normalised, strict=True)]
+        common = (_sum_of_all(both) / _images(shards)).view(1, 2, -1, 1, 1)
+        return None, *(
+            (scale * (gradient - common[:, 0] - x * common[:, 1])).to(given.dtype)
+            for given, gradient, x in zip(shards, own, normalised, strict=True)
+        )
 
 
-def _mean_of_all(x: Tensor) -> Tensor:
-    """Return the mean of each channel over the (N, C, H, W) tensors of all processes, (C,)."""
-    total = x.sum((0, 2, 3))
-    dist.all_reduce(total)
-    return total / (x.numel() // x.shape[1] * dist.get_world_size())
+def _processes() -> int:
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def _images(shards: Sequence[Tensor]) -> int:
+    """Return the number of values of each channel in the (N, C, H, W) tensors of all processes."""
+    return sum(x.numel() // x.shape[1] for x in shards) * _processes()
+
+
+def _sum_of_all(shards: Sequence[Tensor]) -> Tensor:
+    """Return the sum of each channel over the (N, C, H, W) tensors of all processes' shards, (C,).
+
+    Shards are added in pairs, so that the sum does not depend on how many processes share them.
+    """
+    total = in_pairs([x.sum((0, 2, 3)) for x in shards], torch.add)
+    if _processes() == 1:
+        return total
+    parts = [torch.empty_like(total) for _ in range(_processes())]
+    dist.all_gather(parts, total)
+    return in_pairs(parts, torch.add)
 
 
 def synchronise(module: nn.Module) -> None:

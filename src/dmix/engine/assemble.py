@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,12 +15,11 @@ from dmix.backbones.backbone import Backbone
 from dmix.backbones.sync_batchnorm import synchronise
 from dmix.data.loading import feed
 from dmix.data.sets.dataset import Dataset
-from dmix.engine.distributed import World, here
+from dmix.engine.distributed import here
 from dmix.engine.method import Feeding, Ingredients
 from dmix.engine.parts import load_class_terms, load_labels, load_part
 from dmix.engine.seeding import derive
 from dmix.engine.trainer import Trainer
-from dmix.errors import DmixError
 from dmix.grid.spec import RunSpec
 
 EVALUATION_PIXELS = 1000 * 32 * 32
@@ -57,14 +55,10 @@ def assemble(
 
     Raises
     ------
-    DmixError: a part cannot be built, or several processes were started for a method that supports one.
+    DmixError: a part cannot be built, or the processes that were started cannot share the run's batch.
     """
     recipe, world = spec.settings["recipe"], here()
-    if spec.task != "supervised" and world.size > 1:
-        raise DmixError(
-            f"{spec.name}: {spec.settings['method']['use']} is trained by one process, not by {world.size}",
-            "set the recipe's processes to 1 in the profile's settings.yaml",
-        )
+    world.share(recipe["shards"])
     torch.manual_seed(derive(spec.seed, "init"))
     model = load_part("backbone", spec.settings["backbone"], dataset.classes)
     if given.weights is not None:
@@ -72,7 +66,7 @@ def assemble(
     if recipe["sync_batchnorm"]:
         # Not the policy: a process may leave its mixer out (lam near 0 or 1), and others would wait for it.
         synchronise(model)
-    policy = load_part("policy", shared_out(spec.settings["policy"], world))
+    policy = load_part("policy", spec.settings["policy"])
     policy.attach(model)
     objective = load_part("objective", spec.settings["objective"], call=False)
     ingredients = Ingredients(
@@ -153,18 +147,6 @@ def start_from(model: Backbone, weights: Path, *, from_run: bool) -> None:
     else:
         pretrained.load_published(model, weights)
     pretrained.fresh_classifier(model)
-
-
-def shared_out(policy: Mapping[str, Any], world: World) -> Mapping[str, Any]:
-    """Return a policy's settings for one process, with its share of the `lam_groups` of the whole batch.
-
-    Raises
-    ------
-    DmixError: the number of processes does not divide `lam_groups`.
-    """
-    if world.size == 1 or "lam_groups" not in policy:
-        return policy
-    return {**policy, "lam_groups": world.share_of_groups(policy["lam_groups"])}
 
 
 def _to_pixels(mean: list[float], std: list[float], device: torch.device) -> functools.partial[Tensor]:

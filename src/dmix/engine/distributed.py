@@ -1,15 +1,13 @@
 """Train one run in several processes that `torchrun` starts.
 
-The batch size of a recipe is that of all K processes together. Each process takes B / K consecutive rows of a
-batch, mixes them with its own random numbers and normalises them with its own statistics. Gradients are
-averaged, so parameters, momentum copies and the optimiser's state are equal in all processes. Compared with
-one process, batch norms see B / K rows and a policy draws K times, as in released code. `lam_groups` imitates
-the K draws of lam and partners in fewer processes (`World.share_of_groups`), and with `recipe.sync_batchnorm`
-batch norms have the statistics of all B rows (`dmix.backbones.sync_batchnorm`); what a policy draws once for
-all of its rows is not imitated.
+A batch consists of the recipe's shards (`dmix.engine.shards`), and each of K processes trains on an equal
+part of them. A run is made of its shards, however many processes share them. Gradients are added in pairs
+of shards, then of processes, so that parameters, momentum copies and the optimiser's state are equal in all
+processes, and on a CPU bit for bit what any other number of processes computes, where each has 2^k shards.
 
-Running statistics are those of the first process, broadcast before each step and each evaluation. So the
-state after a step is the state of the first process and every process's random numbers.
+Running statistics are those of the first shard, which is the first process's, and are broadcast before each
+step and each evaluation. So the state after a step is the state of the first process and every shard's
+random numbers.
 
 Tensors on the device (gradients, statistics, losses once in 50 steps) are exchanged by NCCL on GPUs; small
 values on the host (stop? save?) by gloo, for which no process waits for its device.
@@ -18,8 +16,7 @@ values on the host (stop? save?) by gloo, for which no process waits for its dev
 from __future__ import annotations
 
 import os
-import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -28,16 +25,17 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
-from dmix.data.loading.loader import Batch
-from dmix.engine.method import Method, Step
 from dmix.errors import DmixError
+from dmix.grid.shards import sharing
+from dmix.pairwise import in_pairs
 
 T = TypeVar("T")
 
 # The first process may wait long for another job that trains the same run; the others wait for the first.
 PATIENCE = timedelta(days=7)
+# Values exchanged at a time: 64 MiB of float32 from each process, whatever the size of the network.
+BUCKET = 2**24
 
 
 @dataclass(frozen=True)
@@ -57,12 +55,20 @@ class World:
         """Whether this is the first process, the only one that writes files."""
         return self.rank == 0
 
-    def purpose(self, name: str) -> tuple[str | int, ...]:
-        """Return the purpose that seeds this process's random numbers (`dmix.engine.seeding`).
+    def share(self, shards: int) -> range:
+        """Return the numbers of this process's shards, of `shards` in all.
 
-        The first process draws the same numbers as a single process.
+        Raises
+        ------
+        DmixError: the number of processes does not divide that of the shards.
         """
-        return (name,) if self.rank == 0 else (name, self.rank)
+        if self.size not in sharing(shards):
+            raise DmixError(
+                f"{self.size} processes cannot share a batch of {shards} shards (recipe.shards) equally",
+                f"start {' or '.join(map(str, sharing(shards)))}",
+            )
+        own = shards // self.size
+        return range(self.rank * own, (self.rank + 1) * own)
 
     def rows(self, n: int) -> slice:
         """Return this process's rows of a batch of n.
@@ -83,34 +89,22 @@ class World:
         """Return this process's batches of a split that is evaluated: every size-th, from its rank on."""
         return slice(self.rank, None, self.size)
 
-    def share_of_groups(self, lam_groups: int) -> int:
-        """Return this process's number of groups, so that all processes together draw `lam_groups` times.
-
-        Raises
-        ------
-        DmixError: `lam_groups` is not a multiple of the number of processes.
-        """
-        if lam_groups % self.size:
-            raise DmixError(
-                f"policy.lam_groups is {lam_groups}: {self.size} processes cannot draw so often together",
-                "start a number of processes that divides it, or change it in params.yaml",
-            )
-        return lam_groups // self.size
-
-    def averaging(self, method: Method) -> Callable[[Any, Step], Mapping[str, Tensor]]:
-        """Return the method's losses as a function whose gradients are averaged over the processes."""
-        if self.size == 1:
-            return method.losses
-        # One stride of a 1x1 convolution's weight in channels_last memory is arbitrary; this costs a copy.
-        warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides", UserWarning)
-        return DistributedDataParallel(_Losses(method), forward_sync_buffers=True)
-
-    def mean(self, tensor: Tensor) -> Tensor:
-        """Return the mean of a floating tensor over the processes; the tensor may be overwritten."""
+    def sum(self, tensor: Tensor) -> Tensor:
+        """Return the sum of a tensor over the processes, with the same bits in all of them."""
         if self.size == 1:
             return tensor
-        dist.all_reduce(tensor)  # a sum; gloo has no mean
-        return tensor / self.size
+        parts = [torch.empty_like(tensor) for _ in range(self.size)]
+        dist.all_gather(parts, tensor)
+        return in_pairs(parts, torch.Tensor.add_)
+
+    def add_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Replace the gradient of each parameter by its sum over the processes. All must have one."""
+        if self.size == 1:
+            return
+        for bucket in _buckets([p.grad for p in parameters if p.grad is not None]):
+            total = self.sum(torch.cat([gradient.flatten() for gradient in bucket]))
+            for gradient, part in zip(bucket, _split(total, bucket), strict=True):
+                gradient.copy_(part.view_as(gradient))
 
     def agree(self, *numbers: int) -> list[int]:
         """Return the largest of each number over the processes."""
@@ -158,9 +152,32 @@ class World:
 
     def hand_on_buffers(self, module: nn.Module) -> None:
         """Broadcast the first process's buffers, which are the running statistics of batch norms."""
-        if self.size > 1:
-            for buffer in module.buffers():
-                dist.broadcast(buffer, src=0)
+        if self.size == 1:
+            return
+        kinds: dict[torch.dtype, list[Tensor]] = {}
+        for buffer in module.buffers():
+            kinds.setdefault(buffer.dtype, []).append(buffer)
+        for buffers in kinds.values():
+            together = torch.cat([buffer.flatten() for buffer in buffers])
+            dist.broadcast(together, src=0)
+            for buffer, part in zip(buffers, _split(together, buffers), strict=True):
+                buffer.copy_(part.view_as(buffer))
+
+
+def _split(values: Tensor, like: Sequence[Tensor]) -> Sequence[Tensor]:
+    return torch.split(values, [one.numel() for one in like])
+
+
+def _buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
+    """Yield consecutive tensors of about `BUCKET` values together."""
+    bucket: list[Tensor] = []
+    for tensor in tensors:
+        bucket.append(tensor)
+        if sum(one.numel() for one in bucket) >= BUCKET:
+            yield bucket
+            bucket = []
+    if bucket:
+        yield bucket
 
 
 _here = World(0, 1)
@@ -204,14 +221,3 @@ def joined(device: str) -> Iterator[World]:
     finally:
         _here = World(0, 1)
         dist.destroy_process_group()
-
-
-class _Losses(nn.Module):
-    """A method's losses as a forward pass, which is all that DistributedDataParallel wraps."""
-
-    def __init__(self, method: Method) -> None:
-        super().__init__()
-        self.method = method
-
-    def forward(self, batch: Batch, step: Step) -> Mapping[str, Tensor]:
-        return self.method.losses(batch, step)

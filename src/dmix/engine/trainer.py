@@ -20,9 +20,9 @@ from dmix.engine.distributed import here
 from dmix.engine.evaluate import top1
 from dmix.engine.method import Method, Step
 from dmix.engine.optimizers.contract import BuildOptimizer
-from dmix.engine.precision import allow_tf32, autocast, gradient_scaler
+from dmix.engine.precision import allow_tf32, gradient_scaler
 from dmix.engine.schedules.contract import Progress
-from dmix.engine.seeding import device_generator, host_generator, host_state, restore_host
+from dmix.engine.shards import Shards
 from dmix.engine.weight_decay import exempt_from_decay
 from dmix.errors import DmixError
 from dmix.policies.policy import Draws
@@ -51,7 +51,7 @@ class Trainer:
     """Trains one method from its current state to the end of its recipe.
 
     Each of several processes (`dmix.engine.distributed`) has a trainer and makes the same calls; `loader`
-    gives this process's rows of each batch, `test` this process's batches of the test split.
+    gives this process's rows of each batch, those of its shards, `test` its batches of the test split.
 
     Parameters
     ----------
@@ -88,8 +88,6 @@ class Trainer:
         self.device = device
         self.world = here()
         self.course = course(recipe, loader.steps_per_epoch)
-        mix = self.world.purpose("mix")
-        self.draws = Draws(host_generator(seed, *mix), device_generator(device, seed, *mix))
         self.groups = exempt_from_decay(
             method.parameter_groups(), method.named_parameters(), recipe["no_decay"]
         )
@@ -97,14 +95,12 @@ class Trainer:
         self.optimizer = build_optimizer(self.groups, recipe["lr"], recipe["weight_decay"])
         allow_tf32(recipe["precision"])
         self.scaler = gradient_scaler(recipe["precision"], device)
+        self.shards = Shards(method, self.parameters, recipe, seed, device, self.world)
         self.average = Average(method, recipe["ema"]) if recipe["ema"] else None
         self.step = 0
         self.history: list[Row] = []
-        self._losses = self.world.averaging(method)
         self._sums: dict[str, float] = {}
         self._pending: list[dict[str, Tensor]] = []
-        # torch's global generator (dropout) has a purpose of its own too.
-        torch.manual_seed(host_generator(seed, *self.world.purpose("torch")).integers(2**62))
 
     def run(self, after_step: Callable[[Trainer], bool]) -> bool:
         """Train to the end or until `after_step`, called after every step, returns False.
@@ -137,33 +133,34 @@ class Trainer:
             "optimizer": self.optimizer.state_dict(),
             "average": self.average.state_dict() if self.average else None,
             "scaler": self.scaler.state_dict(),
-            "generators": self.world.gather(self._generators()),
+            "generators": [
+                state
+                for of_process in self.world.gather([one.state_dict() for one in self.shards.streams])
+                for state in of_process
+            ],
             "history": self.history,
             "sums": self._sums,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue from what `state_dict` returned.
-
-        Raises
-        ------
-        DmixError: the state is of another number of processes.
-        """
-        if len(state["generators"]) != self.world.size:
-            raise DmixError(
-                f"{self.label}: the state of {len(state['generators'])} processes cannot be continued "
-                f"by {self.world.size}",
-                "start as many processes as before, or delete the checkpoint to train from the start",
-            )
+        """Continue from what `state_dict` returned, with any number of processes."""
         self.step = state["step"]
         self.method.load_state_dict(state["method"])
         self.optimizer.load_state_dict(state["optimizer"])
         if self.average:
             self.average.load_state_dict(state["average"])
         self.scaler.load_state_dict(state["scaler"])
-        self._restore_generators(state["generators"][self.world.rank])
+        own = self.world.share(self.shards.count)
+        generators = state["generators"][own.start : own.stop]
+        for stream, generator in zip(self.shards.streams, generators, strict=True):
+            stream.load_state_dict(generator)
         self.history = list(state["history"])
         self._sums = dict(state["sums"])
+
+    @property
+    def draws(self) -> Draws:
+        """The random numbers by which this process's first shard is mixed."""
+        return self.shards.streams[0].draws
 
     @property
     def total(self) -> int:
@@ -184,24 +181,19 @@ class Trainer:
         """Take one optimiser step. A loss that is not finite raises an error up to 50 steps later."""
         for group, own in zip(self.optimizer.param_groups, self.groups, strict=True):
             group["lr"] = self._rate(self.step, own.settings)
-        step = Step(self.step, self.total, self.draws)
         batch = self.loader.batch(self.step)
-        with autocast(self.recipe["precision"], self.device):
-            losses = self._losses(batch, step)
-        total = torch.stack(tuple(losses.values())).sum()
-        self.optimizer.zero_grad(set_to_none=True)
-        self._descend(total)
-        self.method.after_step(step)
+        losses = self.shards.differentiate(batch, self.step, self.total, self.scaler.scale)
+        self._descend()
+        self.method.after_step(Step(self.step, self.total, self.draws))
         if self.average:
             self.average.update()
         self.step += 1
-        self._pending.append({"loss": total.detach(), **{k: v.detach() for k, v in losses.items()}})
+        self._pending.append({name: value.detach() for name, value in losses.items()})
         if len(self._pending) == CHECK_EVERY:
             self._read_losses()
 
-    def _descend(self, total: Tensor) -> None:
-        """Backpropagate `total`, clip the gradient if the recipe says so, and take the optimiser's step."""
-        self.scaler.scale(total).backward()  # type: ignore[no-untyped-call]
+    def _descend(self) -> None:
+        """Clip the gradient if the recipe says so, and take the optimiser's step."""
         if self.recipe["clip_norm"]:
             self.scaler.unscale_(self.optimizer)
             clip_grad_norm_(self.parameters, self.recipe["clip_norm"])
@@ -214,22 +206,6 @@ class Trainer:
         changed = {key: value for key, value in own.items() if key in self.schedule.keywords}
         return self.schedule(own.get("lr", self.recipe["lr"]), at, **changed) * own.get("lr_factor", 1.0)
 
-    def _generators(self) -> dict[str, Any]:
-        """Return the state of this process's random numbers."""
-        return {
-            "host": host_state(self.draws.host),
-            "device": self.draws.device.get_state(),
-            "torch": torch.get_rng_state(),
-            "cuda": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
-        }
-
-    def _restore_generators(self, state: Mapping[str, Any]) -> None:
-        restore_host(self.draws.host, state["host"])
-        self.draws.device.set_state(state["device"].cpu())
-        torch.set_rng_state(state["torch"].cpu())
-        if state["cuda"] is not None and self.device.type == "cuda":
-            torch.cuda.set_rng_state(state["cuda"].cpu(), self.device)
-
     def _read_losses(self) -> None:
         """Copy the pending losses to the host in one transfer; raise an error if one is not finite."""
         if not self._pending:
@@ -238,7 +214,7 @@ class Trainer:
         first = self.step - len(self._pending)
         table = torch.stack([torch.stack([row[name] for name in names]) for row in self._pending])
         self._pending.clear()
-        for offset, values in enumerate(self.world.mean(table).tolist()):
+        for offset, values in enumerate((self.world.sum(table) / self.shards.count).tolist()):
             if not all(map(math.isfinite, values)):
                 raise self._not_finite(first + offset, dict(zip(names, values, strict=True)))
             for name, value in zip(names, values, strict=True):

@@ -399,6 +399,18 @@ class Resolver:
                 f"{where('schedule', 'warmup_epochs')}: a warm-up of {warm_up} epochs never ends in {epochs}",
                 "make it shorter than recipe.epochs",
             )
+        shards, size = settings["recipe"]["shards"], settings["recipe"]["batch_size"]
+        if size % shards:
+            raise DmixError(
+                f"{where('recipe', 'shards')}: {shards} shards cannot share a batch of {size} images equally",
+                "write a number that divides recipe.batch_size",
+            )
+        if shards > 1 and self.params.methods[cell.axes["method"]].task != "supervised":
+            raise DmixError(
+                f"{where('recipe', 'shards')}: only supervised methods have shards; statistics, queues and "
+                "pseudo-labels of the others are those of one batch",
+                "set recipe.shards to 1",
+            )
         if twins := clash(settings):
             first, second = twins
             raise DmixError(

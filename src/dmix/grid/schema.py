@@ -148,7 +148,13 @@ class Recipe(_Closed):
     steps: int = Field(
         0, ge=0, le=1_000_000_000, validate_default=True, description="length of the run in steps, or 0"
     )
-    batch_size: int = Field(gt=0, le=1_000_000, description="(labelled) images per step, over all processes")
+    batch_size: int = Field(gt=0, le=1_000_000, description="(labelled) images per step, of all shards")
+    shards: int = Field(
+        1,
+        gt=0,
+        le=1024,
+        description="equal parts of a batch, each mixed and normalised by itself; so many GPUs can share it",
+    )
     unlabelled_ratio: int = Field(
         0, ge=0, le=1000, description="unlabelled images per step, in units of batch_size"
     )
@@ -165,7 +171,7 @@ class Recipe(_Closed):
     )
     sync_batchnorm: bool = Field(
         False,
-        description="whether the network's batch norms have the statistics of all processes' images together",
+        description="whether the network's batch norms have the statistics of all shards' images together",
     )
     mean: tuple[Pixel, Pixel, Pixel]
     std: tuple[Spread, Spread, Spread]

@@ -29,7 +29,7 @@ from dmix.lock import held
 from dmix.methods.supervised import Supervised
 from dmix.mixed.accuracy import SEED, measure
 from dmix.mixed.draws import stratified
-from dmix.mixed.mixings import one_group, series_of
+from dmix.mixed.mixings import series_of
 from dmix.mixed.pairs import draw_pairs
 from dmix.mixed.record import OWN, MixedAccuracy, check_weights, read_mixed
 from dmix.record import Record, read_record
@@ -125,7 +125,7 @@ def _evaluate(grid: Grid, name: str, record: Record, weights: bytes, options: Op
             "dmix data verify checks them against their source",
         )
     how = read_options(options, device)
-    method = assemble(one_group(spec), dataset, device, how).method
+    method = assemble(spec, dataset, device, how).method
     assert isinstance(method, Supervised)
     method.load_state_dict(safetensors.torch.load(weights))
     split = dataset.splits[SPLIT]

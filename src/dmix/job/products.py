@@ -64,7 +64,7 @@ def write_products(
         started=session.started,
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
         seconds=round(seconds, 3),
-        gpu_hours=round(session.world.size * seconds / 3600, 5) if device.type == "cuda" else 0.0,
+        gpu_hours=round(session.process_seconds / 3600, 5) if device.type == "cuda" else 0.0,
         images_per_second=round(images / seconds, 1),
         resumes=session.resumes,
         parameters=sum(p.numel() for p in trainer.method.parameters()),

@@ -11,7 +11,6 @@ import torch
 
 from dmix.engine.distributed import World
 from dmix.engine.trainer import Trainer
-from dmix.errors import DmixError
 from dmix.files import CannotWrite
 from dmix.grid.failure import read_failure
 from dmix.grid.history import history_csv
@@ -26,7 +25,7 @@ from dmix.job.say import say
 from dmix.job.signals import Stop
 from dmix.job.watch import Watch
 
-KEYS = {"run", "trainer", "resumes", "started", "used", "seconds"}
+KEYS = {"run", "trainer", "resumes", "started", "used", "seconds", "process_seconds"}
 
 
 class Session:
@@ -46,7 +45,7 @@ class Session:
         self.stopped_by: signal.Signals | None = None
         self.resumes = 0
         self.started = datetime.now(UTC).isoformat(timespec="seconds")
-        self._seconds_before = 0.0
+        self._seconds_before = self._process_seconds_before = 0.0
         self._clock = time.monotonic()
         self._saved = self._clock
         self._told = False
@@ -72,6 +71,11 @@ class Session:
         """Seconds of training over all sessions."""
         return self._seconds_before + time.monotonic() - self._clock
 
+    @property
+    def process_seconds(self) -> float:
+        """Seconds of all processes together: each session may have another number of them."""
+        return self._process_seconds_before + self.world.size * (time.monotonic() - self._clock)
+
     def restore(self) -> None:
         """Continue from the checkpoint, if there is one.
 
@@ -93,8 +97,7 @@ class Session:
             self.trainer.load_state_dict(state["trainer"])
             self.resumes = state["resumes"] + 1
             self._seconds_before = float(state["seconds"])
-        except DmixError:
-            raise  # of a state of another number of processes; it says what to do
+            self._process_seconds_before = float(state["process_seconds"])
         except Exception as error:  # whatever a state of another shape raises, in any of the run's parts
             raise checkpoint.unusable(self.paths.checkpoint, f"does not fit this run: {error}") from error
         self.started = state["started"]
@@ -116,6 +119,7 @@ class Session:
             "started": self.started,
             "used": dict(self.used),
             "seconds": self.seconds,
+            "process_seconds": self.process_seconds,
         }
         if self.world.leads:
             try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from dmix.grid.spec import RunSpec
@@ -86,14 +86,3 @@ def beta_draw(policy: Policy, lam: float) -> float | None:
         return lam
     tau = math.sqrt(1 - lam)
     return tau if TAU_MIN <= tau <= TAU_MAX else None
-
-
-def one_group(spec: RunSpec) -> RunSpec:
-    """Return the specification with one draw of lam for all images that are mixed with each other.
-
-    `lam_groups` imitates several training processes, of which an evaluation has one.
-    """
-    policy = spec.settings["policy"]
-    if "lam_groups" not in policy:
-        return spec
-    return replace(spec, settings={**spec.settings, "policy": {**policy, "lam_groups": 1}})

@@ -6,13 +6,13 @@ from typing import Annotated
 
 import numpy as np
 import torch
-from annotated_types import Ge, Gt
+from annotated_types import Gt
 from torch import Tensor
 
 from dmix.data.send import to_device
 from dmix.part import part
 from dmix.policies.box import box_around, cut_ratio, paste, paste_smaller
-from dmix.policies.draw import Floats, draw_lam, draw_partner, group_of_row
+from dmix.policies.draw import Floats, draw_lam, draw_partner
 from dmix.policies.policy import Blend, Context, Draws, Mixed, Policy
 
 
@@ -20,32 +20,30 @@ from dmix.policies.policy import Blend, Context, Draws, Mixed, Policy
 class CutMix(Policy):
     """Paste a box of area about 1 - lam; lam is then corrected to the true share of own pixels.
 
-    Settings: `alpha`, lam ~ Beta(alpha, alpha); `lam_groups` (with a lam and a centre each) and
-    `derangement`, see `dmix.policies.draw`.
+    Settings: `alpha`, lam ~ Beta(alpha, alpha); `derangement`, see `dmix.policies.draw`.
     """
 
     def __init__(
         self,
         *,
         alpha: Annotated[float, Gt(0)],
-        lam_groups: Annotated[int, Ge(1)] = 1,
         derangement: bool = False,
     ) -> None:
         super().__init__()
-        self.alpha, self.lam_groups, self.derangement = alpha, lam_groups, derangement
+        self.alpha, self.derangement = alpha, derangement
 
     def mix(self, images: Tensor, labels: Tensor, draws: Draws, context: Context) -> Mixed:
         """Paste each partner's box; lam is 1 where the box is empty."""
         n, _, height, width = images.shape
         lam = self.draw_shares(n, draws)
         boxes = to_device(self.draw_boxes(draws.host, lam, height, width), images.device)
-        b = to_device(draw_partner(draws.host, n, self.lam_groups, self.derangement), images.device)
+        b = to_device(draw_partner(draws.host, n, self.derangement), images.device)
         blend = paste(images, images[b], boxes)
         return Mixed(blend.images, labels, labels[b], blend.lam, blend.mask)
 
     def draw_shares(self, n: int, draws: Draws) -> Floats:
         """Return lam of each row before its box is clipped, (n,)."""
-        return draw_lam(draws.host, self.alpha, n, self.lam_groups)
+        return draw_lam(draws.host, self.alpha, n)
 
     def blend(self, own: Tensor, partner: Tensor, lam: Floats, draws: Draws, context: Context) -> Blend:
         """Paste a box of the image of the smaller share into the other; see `paste_smaller`."""
@@ -58,8 +56,8 @@ class CutMix(Policy):
         return paste_smaller(own, partner, lam, paste_box)
 
     def draw_boxes(self, rng: np.random.Generator, lam: Floats, height: int, width: int) -> Tensor:
-        """Return boxes (n, 4) on the host, of area 1 - lam before clipping, with a centre for each group."""
-        group = group_of_row(len(lam), self.lam_groups)
-        centre_x = torch.from_numpy(rng.integers(width, size=self.lam_groups)[group])
-        centre_y = torch.from_numpy(rng.integers(height, size=self.lam_groups)[group])
+        """Return boxes (n, 4) on the host, of area 1 - lam (n,) before clipping, with one centre."""
+        centre_x, centre_y = (
+            torch.from_numpy(rng.integers(side, size=1).repeat(len(lam))) for side in (width, height)
+        )
         return box_around(centre_x, centre_y, cut_ratio(lam), height, width)

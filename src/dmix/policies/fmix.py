@@ -11,20 +11,19 @@ from torch import Tensor
 
 from dmix.data.send import to_device
 from dmix.part import part
-from dmix.policies.draw import Floats, Ints, draw_lam, draw_partner, group_of_row
+from dmix.policies.draw import Floats, Ints, draw_lam, draw_partner
 from dmix.policies.policy import Blend, Context, Draws, Mixed, Policy
 
 
 @part
 class FMix(Policy):
-    """Keep the pixels where a smooth random field is highest; one mask per group of rows.
+    """Keep the pixels where a smooth random field is highest; all rows have one mask.
 
     The label weight is the drawn lam; the mask's mean differs from it by less than one pixel.
 
     Settings: `alpha`, lam ~ Beta(alpha, alpha); `decay`, the power of the frequency that divides the noise's
     amplitude; `soft_edge`, the share of all pixels, ranked by the field, over which the mask falls on either
-    side of the cut (0 is a hard edge), limited to min(lam, 1 - lam); `lam_groups` and `derangement`, see
-    `dmix.policies.draw`.
+    side of the cut (0 is a hard edge), limited to min(lam, 1 - lam); `derangement`, see `dmix.policies.draw`.
     """
 
     def __init__(
@@ -33,39 +32,34 @@ class FMix(Policy):
         alpha: Annotated[float, Gt(0)],
         decay: Annotated[float, Ge(0)],
         soft_edge: Annotated[float, Interval(ge=0, le=0.5)] = 0.0,
-        lam_groups: Annotated[int, Ge(1)] = 1,
         derangement: bool = False,
     ) -> None:
         super().__init__()
         self.alpha, self.decay, self.soft_edge = alpha, decay, soft_edge
-        self.lam_groups, self.derangement = lam_groups, derangement
+        self.derangement = derangement
 
     def mix(self, images: Tensor, labels: Tensor, draws: Draws, context: Context) -> Mixed:
-        """Mix by the mask of each row's group."""
+        """Mix by one mask."""
         n, device = len(labels), images.device
-        lam = draw_lam(draws.host, self.alpha, self.lam_groups, self.lam_groups)
-        masks = self.draw_masks(lam, draws, images)
-        b = to_device(draw_partner(draws.host, n, self.lam_groups, self.derangement), device)
-        group = group_of_row(n, self.lam_groups)
-        mask = masks[to_device(group, device)]
+        lam = draw_lam(draws.host, self.alpha, n)
+        mask = self.draw_masks(lam[:1], draws, images).repeat(n, 1, 1, 1)
+        b = to_device(draw_partner(draws.host, n, self.derangement), device)
         return Mixed(
             images=mask * images + (1 - mask) * images[b],
             y_a=labels,
             y_b=labels[b],
-            lam=to_device(lam[group], device),
+            lam=to_device(lam, device),
             mask=mask,
         )
 
     def draw_shares(self, n: int, draws: Draws) -> Floats:
         """Return lam of each row, (n,)."""
-        return draw_lam(draws.host, self.alpha, n, self.lam_groups)
+        return draw_lam(draws.host, self.alpha, n)
 
     def blend(self, own: Tensor, partner: Tensor, lam: Floats, draws: Draws, context: Context) -> Blend:
-        """Mix by one mask for each group of rows, whose mean is lam to less than one pixel."""
+        """Mix by one mask, whose mean is lam to less than one pixel."""
         del context
-        group = group_of_row(len(own), self.lam_groups)
-        _, first = np.unique(group, return_index=True)
-        mask = self.draw_masks(lam[first], draws, own)[to_device(group, own.device)]
+        mask = self.draw_masks(lam[:1], draws, own).repeat(len(own), 1, 1, 1)
         return Blend(mask * own + (1 - mask) * partner, to_device(lam, own.device), mask)
 
     def draw_masks(self, lam: Floats, draws: Draws, images: Tensor) -> Tensor:

@@ -196,10 +196,10 @@ class LearnedMixing(Policy):
         The order of draws is: lam of the mixer's pairs, lam of the network's, partners of the mixer's pairs,
         partners of the network's, and one uniform number for the adjustment, even if its probability is 0.
         """
-        lams = [float(draw_lam(rng, self.settings.alpha, 1, 1)[0]) for _ in range(2)]
+        lams = [float(draw_lam(rng, self.settings.alpha, 1)[0]) for _ in range(2)]
         partners = [
             draw_mixer_partner(rng, n, self.settings.derangement),
-            draw_partner(rng, n, 1, self.settings.derangement),
+            draw_partner(rng, n, self.settings.derangement),
         ]
         for_mixer, for_network = (
             Pairs(lam, to_device(partner, device)) for lam, partner in zip(lams, partners, strict=True)
@@ -247,7 +247,7 @@ def draw_mixer_partner(rng: np.random.Generator, n: int, derangement: bool) -> I
     A row mixed with itself does not train the mixer. So with `derangement`, a permutation that still has such
     a row is replaced by a random cyclic shift (AutoMix's released code).
     """
-    partner = draw_partner(rng, n, 1, derangement)
+    partner = draw_partner(rng, n, derangement)
     if derangement and n > 1 and (partner == np.arange(n)).any():
         return np.roll(np.arange(n), rng.integers(1, n))
     return partner

@@ -22,7 +22,7 @@ class ManifoldMix(Policy):
     """Mix hidden states, h = lam * h_a + (1 - lam) * h_b, at one layer drawn for each batch.
 
     Settings: `layers`, of which one is drawn uniformly: 0 is the input (Mixup), k the output of stage k, and
-    each must lie before the last stage (up to 3 for a ResNet, 2 for a WideResNet); `alpha`, `lam_groups` and
+    each must lie before the last stage (up to 3 for a ResNet, 2 for a WideResNet); `alpha` and
     `derangement` as in Mixup.
     """
 
@@ -31,12 +31,10 @@ class ManifoldMix(Policy):
         *,
         alpha: Annotated[float, Gt(0)],
         layers: Annotated[tuple[Annotated[int, Ge(0)], ...], Len(1)],
-        lam_groups: Annotated[int, Ge(1)] = 1,
         derangement: bool = False,
     ) -> None:
         super().__init__()
-        self.alpha, self.layers = alpha, layers
-        self.lam_groups, self.derangement = lam_groups, derangement
+        self.alpha, self.layers, self.derangement = alpha, layers, derangement
 
     def attach(self, model: Backbone) -> None:
         """Check that the network has the layers.
@@ -56,8 +54,8 @@ class ManifoldMix(Policy):
         """Return the unmixed images with the layer, partners and lam for the model to mix by."""
         n = len(labels)
         # Drawn in Mixup's order, so that layer 0 equals Mixup.
-        lam = to_device(draw_lam(draws.host, self.alpha, n, self.lam_groups), images.device)
-        partner = to_device(draw_partner(draws.host, n, self.lam_groups, self.derangement), images.device)
+        lam = to_device(draw_lam(draws.host, self.alpha, n), images.device)
+        partner = to_device(draw_partner(draws.host, n, self.derangement), images.device)
         layer = self.layers[draws.host.integers(len(self.layers))]
         return Mixed(
             images=images,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from annotated_types import Ge, Gt, Interval
+from annotated_types import Gt, Interval
 from torch import Tensor
 
 from dmix.part import part
@@ -19,7 +19,7 @@ NO_BLEND = "it draws one of two policies for each batch; choose one of them"
 class MixupCutMix(Policy):
     """Mix each batch by CutMix with probability `cutmix_share`, else by Mixup.
 
-    Settings: `mixup_alpha` and `cutmix_alpha`, the `alpha` of each; `lam_groups` and `derangement` of both.
+    Settings: `mixup_alpha` and `cutmix_alpha`, the `alpha` of each; `derangement` of both.
     """
 
     def __init__(
@@ -28,12 +28,11 @@ class MixupCutMix(Policy):
         mixup_alpha: Annotated[float, Gt(0)],
         cutmix_alpha: Annotated[float, Gt(0)],
         cutmix_share: Annotated[float, Interval(ge=0, le=1)] = 0.5,
-        lam_groups: Annotated[int, Ge(1)] = 1,
         derangement: bool = False,
     ) -> None:
         super().__init__()
-        self.mixup = Mixup(alpha=mixup_alpha, lam_groups=lam_groups, derangement=derangement)
-        self.cutmix = CutMix(alpha=cutmix_alpha, lam_groups=lam_groups, derangement=derangement)
+        self.mixup = Mixup(alpha=mixup_alpha, derangement=derangement)
+        self.cutmix = CutMix(alpha=cutmix_alpha, derangement=derangement)
         self.cutmix_share = cutmix_share
 
     def mix(self, images: Tensor, labels: Tensor, draws: Draws, context: Context) -> Mixed:

@@ -39,7 +39,7 @@ class PuzzleMix(Policy):
     moved, reduced to the next divisor of the side of M's blocks (with the image's size or more, M's own
     blocks move); `solver` of the energy: `puzzle_solver` ("primal_dual") or `puzzle_gco` ("gco");
     `saliency_loss`, whose gradient is the saliency: plain cross-entropy ("ce") or the run's own loss, that of
-    unmixed images ("objective", released code); `lam_groups` and `derangement`, see `dmix.policies.draw`.
+    unmixed images ("objective", released code); `derangement`, see `dmix.policies.draw`.
     """
 
     def __init__(
@@ -56,7 +56,6 @@ class PuzzleMix(Policy):
         transport_block: Annotated[int, Ge(1)],
         solver: Literal["primal_dual", "gco"],
         saliency_loss: Literal["ce", "objective"] = "ce",
-        lam_groups: Annotated[int, Ge(1)] = 1,
         derangement: bool = False,
     ) -> None:
         super().__init__()
@@ -67,7 +66,7 @@ class PuzzleMix(Policy):
         self.transport_eps, self.transport_block = transport_eps, transport_block
         self.minimise = minimise if solver == "primal_dual" else gco_solver()
         self.saliency_loss = saliency_loss
-        self.lam_groups, self.derangement = lam_groups, derangement
+        self.derangement = derangement
 
     def mix(self, images: Tensor, labels: Tensor, draws: Draws, context: Context) -> Mixed:
         """Mix each image with its partner; the label weight is the mean of the row's own mask.
@@ -77,9 +76,9 @@ class PuzzleMix(Policy):
         DmixError: a side of the images is odd.
         """
         n, _, height, width = images.shape
-        lam = to_device(draw_lam(draws.host, self.alpha, n, self.lam_groups), images.device)
+        lam = to_device(draw_lam(draws.host, self.alpha, n), images.device)
         blocks = self.draw_blocks(draws.host, height, width)
-        partner = to_device(draw_partner(draws.host, n, self.lam_groups, self.derangement), images.device)
+        partner = to_device(draw_partner(draws.host, n, self.derangement), images.device)
 
         own_loss = context.objective if self.saliency_loss == "objective" else None
         saliency = input_saliency(context.model, images, labels, own_loss)

@@ -7,13 +7,13 @@ from typing import Annotated, Literal
 import numpy as np
 import numpy.typing as npt
 import torch
-from annotated_types import Ge, Gt
+from annotated_types import Gt
 from torch import Tensor
 
 from dmix.data.send import to_device
 from dmix.part import part
 from dmix.policies.box import box_around, box_within, cut_ratio, paste, paste_smaller
-from dmix.policies.draw import Floats, draw_partner, group_of_row
+from dmix.policies.draw import Floats, draw_partner
 from dmix.policies.policy import Blend, Context, Draws, Mixed, Policy
 
 TAU_MIN, TAU_MAX = 0.1, 0.8
@@ -24,9 +24,9 @@ class ResizeMix(Policy):
     """Resize the partner by a factor tau in [0.1, 0.8] and paste it; lam is the share of own pixels.
 
     Settings: `alpha`, tau ~ Beta(alpha, alpha), redrawn from U(0.1, 0.8) if outside that range; `placement`,
-    "clipped" (OpenMixup: the box has one centre per group, is clipped at the borders, and the partner is
+    "clipped" (OpenMixup: the box has one centre, is clipped at the borders, and the partner is
     resized to what is left) or "inside" (ResizeMix's own code: each row's box has its own centre and is
-    shifted into the image); `lam_groups` (with a tau each) and `derangement`, see `dmix.policies.draw`.
+    shifted into the image); `derangement`, see `dmix.policies.draw`.
     """
 
     def __init__(
@@ -34,19 +34,17 @@ class ResizeMix(Policy):
         *,
         alpha: Annotated[float, Gt(0)],
         placement: Literal["clipped", "inside"],
-        lam_groups: Annotated[int, Ge(1)] = 1,
         derangement: bool = False,
     ) -> None:
         super().__init__()
-        self.alpha, self.placement = alpha, placement
-        self.lam_groups, self.derangement = lam_groups, derangement
+        self.alpha, self.placement, self.derangement = alpha, placement, derangement
 
     def mix(self, images: Tensor, labels: Tensor, draws: Draws, context: Context) -> Mixed:
         """Paste each partner, resized to its box; lam is 1 where the box is empty."""
         n, _, height, width = images.shape
         boxes = self.draw_boxes(draws.host, self._draw_tau(n, draws), height, width)
         boxes = to_device(boxes, images.device)
-        b = to_device(draw_partner(draws.host, n, self.lam_groups, self.derangement), images.device)
+        b = to_device(draw_partner(draws.host, n, self.derangement), images.device)
         blend = paste(images, resize_into(images, b, boxes), boxes)
         return Mixed(blend.images, labels, labels[b], blend.lam, blend.mask)
 
@@ -68,16 +66,16 @@ class ResizeMix(Policy):
         return paste_smaller(own, partner, lam, paste_resized)
 
     def _draw_tau(self, n: int, draws: Draws) -> npt.NDArray[np.float64]:
-        return draw_tau(draws.host, self.alpha, self.lam_groups)[group_of_row(n, self.lam_groups)]
+        return draw_tau(draws.host, self.alpha, 1).repeat(n)
 
     def draw_boxes(
         self, rng: np.random.Generator, tau: npt.NDArray[np.float64], height: int, width: int
     ) -> Tensor:
         """Return boxes (n, 4) on the host, with sides tau (n,) of the image's, placed by `placement`."""
-        n, group, scale = len(tau), group_of_row(len(tau), self.lam_groups), torch.from_numpy(tau)
+        n, scale = len(tau), torch.from_numpy(tau)
         if self.placement == "clipped":
-            centre_x = torch.from_numpy(rng.integers(width, size=self.lam_groups)[group])
-            centre_y = torch.from_numpy(rng.integers(height, size=self.lam_groups)[group])
+            centre_x = torch.from_numpy(rng.integers(width, size=1).repeat(n))
+            centre_y = torch.from_numpy(rng.integers(height, size=1).repeat(n))
             return box_around(centre_x, centre_y, scale, height, width)
         centre_x = torch.from_numpy(rng.integers(width, size=n))
         centre_y = torch.from_numpy(rng.integers(height, size=n))

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-import numpy as np
 import torch
-from annotated_types import Ge, Gt
+from annotated_types import Gt
 from torch import Tensor
 
 from dmix.data.send import to_device
 from dmix.part import part
 from dmix.policies.box import box_around, cut_ratio, paste, paste_smaller
-from dmix.policies.draw import Floats, draw_lam, draw_partner, group_of_row
+from dmix.policies.draw import Floats, draw_lam, draw_partner
 from dmix.policies.policy import Blend, Context, Draws, Mixed, Policy
 from dmix.policies.saliency import fine_grained, opencv, opencv_fine_grained
 
@@ -24,8 +23,8 @@ class SaliencyMix(Policy):
     Settings: `alpha`, lam ~ Beta(alpha, alpha); `saliency_input`, the input of OpenCV's fine-grained
     detector: 8-bit pixels ("uint8", which it expects) or the normalised float images ("float_normalised", as
     in released code; the peak then hits a salient patch hardly more often than chance); `per_image`, whether
-    each partner has its own box (SaliencyMix's paper) or the partner of a group's first row sets the box of
-    the whole group (released code); `lam_groups` and `derangement`, see `dmix.policies.draw`.
+    each partner has its own box (SaliencyMix's paper) or the partner of the first row sets the box of all
+    (released code); `derangement`, see `dmix.policies.draw`.
     """
 
     def __init__(
@@ -34,12 +33,11 @@ class SaliencyMix(Policy):
         alpha: Annotated[float, Gt(0)],
         saliency_input: Literal["float_normalised", "uint8"],
         per_image: bool,
-        lam_groups: Annotated[int, Ge(1)] = 1,
         derangement: bool = False,
     ) -> None:
         super().__init__()
         self.alpha, self.saliency_input, self.per_image = alpha, saliency_input, per_image
-        self.lam_groups, self.derangement = lam_groups, derangement
+        self.derangement = derangement
         if saliency_input == "float_normalised":
             opencv()  # fail now if this build of OpenCV lacks the detector, not at the first step
 
@@ -47,13 +45,13 @@ class SaliencyMix(Policy):
         """Paste each partner's box; lam is 1 where the box is empty."""
         n = len(labels)
         lam = self.draw_shares(n, draws)
-        b = to_device(draw_partner(draws.host, n, self.lam_groups, self.derangement), images.device)
+        b = to_device(draw_partner(draws.host, n, self.derangement), images.device)
         blend = self.paste_peak(images, images[b], lam, context)
         return Mixed(blend.images, labels, labels[b], blend.lam, blend.mask)
 
     def draw_shares(self, n: int, draws: Draws) -> Floats:
         """Return lam of each row before its box is clipped, (n,)."""
-        return draw_lam(draws.host, self.alpha, n, self.lam_groups)
+        return draw_lam(draws.host, self.alpha, n)
 
     def blend(self, own: Tensor, partner: Tensor, lam: Floats, draws: Draws, context: Context) -> Blend:
         """Paste the salient box of the image of the smaller share into the other; see `paste_smaller`."""
@@ -66,9 +64,7 @@ class SaliencyMix(Policy):
         """Paste boxes of area about 1 - lam (N,) around the most salient pixels of `source` (N, 3, H, W)."""
         n, _, height, width = images.shape
         device = images.device
-        unit = np.arange(n) if self.per_image else group_of_row(n, self.lam_groups)  # rows with one box
-        _, first = np.unique(unit, return_index=True)
-        peak = self.peak(source[to_device(first, device)], context)[to_device(unit, device)]
+        peak = self.peak(source if self.per_image else source[:1], context).expand(n)
         boxes = box_around(peak % width, peak // width, to_device(cut_ratio(lam), device), height, width)
         return paste(images, source, boxes)
 

@@ -1,7 +1,7 @@
 """Trains small networks on points of the plane, with this package's own objectives and add-on of pairs.
 
-All seeds are trained at once: their rows are groups of one batch, so that the add-on's policy draws lam and
-partners for each seed (`lam_groups`), as for processes of one run; no parameter is shared.
+All seeds are trained at once: their rows are groups of one batch, and the policy of the add-on draws lam and
+partners for each seed (`ForEachSeed`); no parameter is shared.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from dmix.methods.addons.asymmetric import Rule, Sides
 from dmix.methods.addons.pairs import Pairs
 from dmix.methods.addons.pseudo import PseudoLabels, pseudo_labels
 from dmix.objectives import dm_ce, mce
+from dmix.policies.draw import Floats, draw_lams, draw_partner
 from dmix.policies.mixup import Mixup
-from dmix.policies.policy import Context, Draws
+from dmix.policies.policy import Context, Draws, Mixed
 from dmix.show.moons import Moons
 
 WIDTH, MOMENTUM = 64, 0.9
@@ -52,6 +53,27 @@ class Training:
     batch: int
     lr: float
     alpha: float
+
+
+class ForEachSeed(Mixup):
+    """Mixup with one lam and partners of its own for each of S seeds; rows (S * B, ...) are S groups of B."""
+
+    def __init__(self, alpha: float, seeds: int) -> None:
+        super().__init__(alpha=alpha)
+        self.seeds = seeds
+
+    def mix(self, images: Tensor, labels: Tensor, draws: Draws, context: Context) -> Mixed:
+        """Mix each row with another one of its group, by the lam of the group."""
+        lam = self.draw_shares(len(labels), draws)
+        size = len(labels) // self.seeds
+        drawn = [draw_partner(draws.host, size, False) + size * seed for seed in range(self.seeds)]
+        partner = torch.from_numpy(np.concatenate(drawn))
+        blend = self.blend(images, images[partner], lam, draws, context)
+        return Mixed(blend.images, labels, labels[partner], blend.lam, blend.mask)
+
+    def draw_shares(self, n: int, draws: Draws) -> Floats:
+        """Return lam of each row, (n,) float32, drawn for all groups at once."""
+        return draw_lams(draws.host, self.alpha, self.seeds).repeat(n // self.seeds)
 
 
 class Networks(nn.Module):
@@ -144,7 +166,7 @@ def _addon(mixing: Mixing, alpha: float, seeds: int) -> Pairs:
     module = mce if mixing.eta is None else dm_ce
     objective = module.mce if mixing.eta is None else module.dm_ce
     return Pairs(
-        Mixup(alpha=alpha, lam_groups=seeds),
+        ForEachSeed(alpha, seeds),
         functools.partial(objective, **settings),
         functools.partial(module.class_terms, **settings),
         rule=mixing.rule,

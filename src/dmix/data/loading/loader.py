@@ -30,6 +30,13 @@ class Batch:
     labels: Tensor
     index: Tensor
 
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def rows(self, rows: slice) -> Batch:
+        """Return a batch of some of the rows."""
+        return Batch(self.images[rows], self.labels[rows], self.index[rows])
+
 
 class Normaliser:
     """Computes (x / 255 - mean) / std per channel, in float32 and channels_last memory."""

@@ -44,8 +44,8 @@ def mix_at_random(images: Tensor, targets: Tensor, alpha: float, draws: Draws) -
     images: (N, 3, H, W) float. targets: (N, C) float. alpha: > 0.
     """
     n, device = len(images), images.device
-    drawn = to_device(draw_lam(draws.host, alpha, n, 1), device)
-    partner = to_device(draw_partner(draws.host, n, 1, derangement=False), device)
+    drawn = to_device(draw_lam(draws.host, alpha, n), device)
+    partner = to_device(draw_partner(draws.host, n, derangement=False), device)
     return mix_with_partners(images, targets, partner, torch.maximum(drawn, 1 - drawn))
 
 
