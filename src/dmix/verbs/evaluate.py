@@ -1,4 +1,4 @@
-"""`dmix evaluate`: measures one finished run on mixed test images, or its confidence."""
+"""`dmix evaluate`: measures what one finished run's weights do."""
 
 from __future__ import annotations
 
@@ -16,9 +16,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     grid = grid_of_job(options)
-    from dmix.job.confidence import evaluate_confidence
-    from dmix.job.mixed_accuracy import evaluate_mixed
+    from dmix.job.evaluate import evaluate
     from dmix.job.options import Options
 
-    evaluate = evaluate_mixed if options.mixed else evaluate_confidence
-    return evaluate(grid, options.name, Options(options.device, workers=options.workers))
+    return evaluate(grid, options.kind, options.name, Options(options.device, workers=options.workers))
