@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-import json
 import time
 from typing import Any
 
@@ -12,7 +11,6 @@ from dmix.engine.device import choose_device
 from dmix.engine.parts import load_dataset
 from dmix.errors import DmixError
 from dmix.evaluation_record import EvaluationRecord
-from dmix.files import sweep, write_text
 from dmix.grid.damage import way_out
 from dmix.grid.evaluation import EvaluationPaths, evaluation_digest, refusal
 from dmix.grid.expand import Grid
@@ -20,11 +18,10 @@ from dmix.grid.kinds import ROOM
 from dmix.grid.paths import DATA, RunPaths
 from dmix.grid.promise import refuse_edited_code
 from dmix.job import facts
+from dmix.job.claim import claimed
 from dmix.job.evaluation import Evaluation, FinishedRun
 from dmix.job.options import Options, read_options
-from dmix.job.recorded import forget
 from dmix.job.say import say
-from dmix.lock import held
 from dmix.record import Record, read_record
 
 
@@ -45,19 +42,13 @@ def evaluate(grid: Grid, kind: str, name: str, options: Options) -> int:
     evaluation: Evaluation[Any] = importlib.import_module(f"dmix.{ROOM}.{kind}").EVALUATION
     paths, run = EvaluationPaths(grid.tier, kind, grid.folders[name]), RunPaths(grid.tier, grid.folders[name])
     record = _record_of(run, name)
-    # For people who look up a folder by its digests; also shows early that the folder can be written.
-    write_text(paths.work / "spec.json", json.dumps(spec.identity(), indent=1) + "\n")
-    lock = paths.work / "lock"
-    with held(lock, lambda holder: say(f"waiting: {holder} is evaluating this run ({lock})")):
-        for place in (paths.work, paths.product.parent):
-            sweep(place)
+    with claimed(spec, paths.work, paths.product.parent, "evaluating this run"):
         if paths.product.exists():
             evaluation.record.read(paths.product).check_weights(paths.product, record.weights_sha256)
         else:
             found = _evaluate(grid, kind, evaluation, record, _weights_of(run, record), options)
             found.write(paths.product)
             say(f"{name}: {evaluation.told(found)} ({found.seconds:.1f} s)")
-        forget(paths.failure)
     return 0
 
 
