@@ -36,7 +36,7 @@ def values(smoke, finished):
     found = {measure: {} for measure in MEASURES}
     for name in smoke.grids["dose"]:
         spec, folder = smoke.runs[name], finished / smoke.places[name]
-        own = MixedAccuracy.read(product_of(finished, smoke.places[name])).mixings[OWN].minor
+        own = MixedAccuracy.read(product_of(finished, "mixed", smoke.places[name])).mixings[OWN].minor
         (at,) = (one for one in own if one.share == SHARE)
         mixed = [one for one in own if one.share > 0]
         weighted = sum(one.pairs * one.share_error for one in mixed)
