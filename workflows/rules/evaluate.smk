@@ -13,6 +13,11 @@ def evaluations_of(figure):
     ]
 
 
+def every_evaluation(kind):
+    """The products of all runs that a kind takes, looked up only when they are asked for."""
+    return lambda wildcards: [evaluation_of(run, kind) for run in runs_of(GRID, kind)]
+
+
 # A run waits for its record, but not if it was evaluated with that record's weights: a clone gets records and
 # products in any order of time stamps, and perhaps no weights.
 def record_to_evaluate(wildcards):
@@ -28,7 +33,7 @@ for kind in kinds():
         name:
             f"evaluate_{kind}"
         input:
-            [evaluation_of(run, kind) for run in runs_of(GRID, kind)],
+            every_evaluation(kind),
 
 
 rule evaluate:
