@@ -31,6 +31,8 @@ def test_one_file_is_a_kind(tmp_path, embedded_data):
 
     tests = ROOT / "tests/mixed/test_every_evaluation.py"
     settings = ("-c", str(ROOT / "pyproject.toml"), "--rootdir", str(ROOT), "-p", "no:cacheprovider")
-    done = project.run(sys.executable, "-m", "pytest", "-q", *settings, str(tests), "-k", "likelihood")
+    done = project.run(
+        sys.executable, "-m", "pytest", "-q", *settings, str(tests), "-k", "likelihood", timeout=900
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"\d\d passed", done.stdout)
