@@ -12,8 +12,8 @@ from snakemake.utils import min_version
 
 from dmix.claims.load import load_claims
 from dmix.environment import settle
-from dmix.confidence import record as confidence_record
 from dmix.errors import DmixError
+from dmix.evaluation_record import is_of_record
 from dmix.grid.artefact import (
     claims_digest,
     figure_digest,
@@ -22,11 +22,16 @@ from dmix.grid.artefact import (
     settings_digest,
     table_digest,
 )
-from dmix.grid.confidence import CONFIDENCE, confidence_digest, confidence_runs
 from dmix.grid.damage import refuse_damaged
+from dmix.grid.evaluation import (
+    evaluation_digest,
+    product_of,
+    runs_of,
+    shown_evaluations,
+)
 from dmix.grid.expand import folder as folder_of
 from dmix.grid.expand import load_grid
-from dmix.grid.mixed import MIXED, can_be_evaluated, mixed_digest
+from dmix.grid.kinds import kinds
 from dmix.grid.needs import cores, memory_mb, minutes
 from dmix.grid.order import ranks
 from dmix.grid.paths import WORK, class_relations_folder, runs_folder
@@ -39,7 +44,6 @@ from dmix.job.driver import announce
 from dmix.job.finished_lines import FinishedLines
 from dmix.job.workflow_log import ShortFailures
 from dmix.page.digest import page_digest
-from dmix.mixed.record import is_of_record
 from dmix.paper.digest import paper_digest
 from dmix.paper.typeset import latex_is_here
 
@@ -124,7 +128,6 @@ include: "workflows/rules/relate.smk"
 include: "workflows/rules/collect.smk"
 include: "workflows/rules/tables.smk"
 include: "workflows/rules/evaluate.smk"
-include: "workflows/rules/confidence.smk"
 include: "workflows/rules/figures.smk"
 include: "workflows/rules/claims.smk"
 include: "workflows/rules/page.smk"

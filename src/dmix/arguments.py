@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from dmix import __version__
+from dmix.grid.kinds import kinds
 
 
 def parser() -> argparse.ArgumentParser:
@@ -76,16 +77,10 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("name", help="a run that is finished, such as supervised/cifar10/...")
     job_on_images(evaluate)
     measure = evaluate.add_mutually_exclusive_group(required=True)
-    measure.add_argument(
-        "--mixed",
-        action="store_true",
-        help="accuracy on mixed test images (Figures 2 and 6), supervised runs",
-    )
-    measure.add_argument(
-        "--confidence",
-        action="store_true",
-        help="calibration on test images, pseudo-labels of unlabelled ones (docs/confidence.md)",
-    )
+    for kind in kinds().values():
+        measure.add_argument(
+            f"--{kind.name}", action="store_const", dest="kind", const=kind.name, help=_help(kind.title)
+        )
 
     resolve = add("resolve", "print a run's settings, and which line of which file set each")
     resolve.add_argument("name")
@@ -220,3 +215,8 @@ def parser() -> argparse.ArgumentParser:
     )
     gc.add_argument("--stopped", action="store_true", help="with --delete: that too")
     return top
+
+
+def _help(title: str) -> str:
+    """Return a docstring's first line as the help of an option: no capital, no full stop, no format."""
+    return (title[0].lower() + title[1:]).rstrip(".").replace("%", "%%")

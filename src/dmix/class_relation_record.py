@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from dmix.errors import DmixError
-from dmix.files import write_text
-from dmix.reading import SEAL, as_model, read_json, seal
+from dmix.reading import as_model, read_json, seal
 from dmix.record import Hardware
+from dmix.sealed import Frozen, write_sealed
 
 
-class Relation(BaseModel):
+class Relation(Frozen):
     """Everything needed to trust, rebuild or refuse one class relation. Written last, never edited."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     schema_version: Literal[1] = 1
     name: str
@@ -45,9 +42,7 @@ class Relation(BaseModel):
 
     def write(self, path: Path) -> None:
         """Write the record as JSON to `path`, atomically."""
-        values = self.model_dump(mode="json")
-        values[SEAL] = seal(values)
-        write_text(path, json.dumps(values, indent=1) + "\n")
+        write_sealed(self, path)
 
 
 def read_relation(path: Path) -> Relation | None:

@@ -5,23 +5,18 @@ It is written last, whole or not at all, and is never edited afterwards.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AliasChoices, Field, ValidationError
 
 from dmix.errors import DmixError
-from dmix.files import write_text
-from dmix.reading import SEAL, as_model, first_problem, read_json, seal
+from dmix.reading import as_model, first_problem, read_json, seal
+from dmix.sealed import Frozen, write_sealed
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Scores(_Frozen):
+class Scores(Frozen):
     """Top-1 accuracy in percent on the test split: ways to make one score of all evaluations."""
 
     median_last10: float = Field(ge=0, le=100, description="median over the last 10 epochs, or evaluations")
@@ -31,7 +26,7 @@ class Scores(_Frozen):
     last10: tuple[float, ...] = Field(min_length=1, max_length=10)
 
 
-class Hardware(_Frozen):
+class Hardware(Frozen):
     """Where the run was trained."""
 
     device: str
@@ -43,7 +38,7 @@ class Hardware(_Frozen):
     peak_memory_mb: float
 
 
-class Labels(_Frozen):
+class Labels(Frozen):
     """Which training images had labels; labelled.txt beside the record lists them."""
 
     labelled: int = Field(ge=1)
@@ -51,7 +46,7 @@ class Labels(_Frozen):
     sha256: str = Field(description="sha256 of the sorted list, one a line")
 
 
-class Record(_Frozen):
+class Record(Frozen):
     """Everything needed to trust, rebuild or refuse one number."""
 
     schema_version: Literal[1, 2] = 2  # 1: without history_sha256 and record_sha256
@@ -96,9 +91,7 @@ class Record(_Frozen):
 
     def write(self, path: Path) -> None:
         """Write the record as JSON to `path`, with its own SHA-256, whole or not at all."""
-        values = self.model_dump(mode="json")
-        values[SEAL] = seal(values)
-        write_text(path, json.dumps(values, indent=1, ensure_ascii=False) + "\n")
+        write_sealed(self, path)
 
 
 WAY_OUT = "get this file again, or delete it: the next run trains it again"

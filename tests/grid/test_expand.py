@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from dmix.grid.resolve import RECIPE_NEUTRAL
+from dmix.grid.checked import RECIPE_NEUTRAL
 from dmix.grid.spec import RunSpec, canonical_json
 from paper import paper
 from project import NO_RULES, POLICIES

@@ -19,7 +19,7 @@ def jobs(done):
     """What was trained and evaluated, or would be, in the words of the workflow."""
     text = done.stdout + done.stderr
     assert done.returncode == 0, text
-    return set(re.findall(r"(?m)^Job \d+: ((?:Train|Evaluate) \S+)$", text))
+    return set(re.findall(r"(?m)^Job \d+: (Train \S+|Evaluate \S+ \(mixed\))$", text))
 
 
 def test_evaluations_are_jobs_between_records_and_figures(tmp_path, embedded_data):
@@ -27,7 +27,7 @@ def test_evaluations_are_jobs_between_records_and_figures(tmp_path, embedded_dat
     target = "paper_tables/smoke/sweep.pdf"
     runs = {CUTMIX.replace("dm_ce", objective) for objective in ("mce", "dm_ce")}
     assert jobs(project.snakemake(target)) == {
-        f"{what} {run}" for what in ("Train", "Evaluate") for run in runs
+        what.format(run) for what in ("Train {}", "Evaluate {} (mixed)") for run in runs
     }
     assert (project.path / target).exists()
     assert jobs(project.snakemake(target)) == set()
@@ -43,5 +43,5 @@ def test_evaluations_are_jobs_between_records_and_figures(tmp_path, embedded_dat
     assert jobs(project.snakemake(target, "-n")) == set()
     shutil.rmtree(project.path / "results/smoke/build")
     (project.path / target).unlink()
-    assert jobs(project.snakemake(target)) == {f"Evaluate {CUTMIX}"}
+    assert jobs(project.snakemake(target)) == {f"Evaluate {CUTMIX} (mixed)"}
     assert product.exists()

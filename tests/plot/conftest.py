@@ -7,8 +7,8 @@ from pathlib import Path
 import matplotlib as mpl
 import pytest
 
+from dmix.grid.evaluation import evaluation_digest, product_of
 from dmix.grid.expand import Grid, load_grid
-from dmix.grid.mixed import mixed_digest, product_of
 from dmix.mixed.record import OWN, SHARES, AtLam, AtShare, Counts, MixedAccuracy, Mixing
 from dmix.record import Hardware
 from fabricated import WEIGHT_BYTES, everything_present, fabricate, fraction
@@ -45,7 +45,7 @@ def invented(grid: Grid, folder: Path, names: list[str]) -> Path:
     root = folder / "runs"
     fabricate(grid, root, names, rows=2)
     for name in mixed_of(grid, names):
-        mixed_accuracy(grid, name).write(product_of(root, grid.places[name]))
+        mixed_accuracy(grid, name).write(product_of(root, "mixed", grid.places[name]))
     return root
 
 
@@ -85,7 +85,7 @@ def mixed_accuracy(grid: Grid, name: str) -> MixedAccuracy:
     return MixedAccuracy(
         name=name,
         folder=grid.places[name],
-        evaluation=mixed_digest(),
+        evaluation=evaluation_digest("mixed"),
         weights_sha256=hashlib.sha256(WEIGHT_BYTES).hexdigest(),
         data_edition="embedded",
         data_fingerprint="0" * 8,

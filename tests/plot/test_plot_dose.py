@@ -9,8 +9,8 @@ import pytest
 from dmix.errors import DmixError
 from dmix.figures.dose import dose, outcome
 from dmix.figures.dose_frame import MEASURES, by_dose, measured, responses
-from dmix.grid.mixed import product_of
-from dmix.mixed.record import OWN, read_mixed
+from dmix.grid.evaluation import product_of
+from dmix.mixed.record import OWN, MixedAccuracy
 from dmix.plot.render import draw
 from dmix.plot.source import Source
 from dmix.plot.style import styled
@@ -36,7 +36,7 @@ def values(smoke, finished):
     found = {measure: {} for measure in MEASURES}
     for name in smoke.grids["dose"]:
         spec, folder = smoke.runs[name], finished / smoke.places[name]
-        own = read_mixed(product_of(finished, smoke.places[name])).mixings[OWN].minor
+        own = MixedAccuracy.read(product_of(finished, "mixed", smoke.places[name])).mixings[OWN].minor
         (at,) = (one for one in own if one.share == SHARE)
         mixed = [one for one in own if one.share > 0]
         weighted = sum(one.pairs * one.share_error for one in mixed)

@@ -7,9 +7,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from dmix.grid.cell import Cell
 from dmix.grid.code import code_digest
 from dmix.grid.expand import Grid
-from dmix.grid.resolve import Cell
 from dmix.grid.schema import Params
 from dmix.grid.spec import RunSpec
 from dmix.grid.yaml_lines import Document

@@ -11,9 +11,9 @@ import pytest
 
 from dmix.errors import DmixError
 from dmix.grid.artefact import table_digest
+from dmix.grid.cell import Cell
 from dmix.grid.includes import read_params
 from dmix.grid.references import check_references
-from dmix.grid.resolve import Cell
 from dmix.grid.schema import AddonEntry, validate
 from dmix.grid.spec import RunSpec
 from dmix.grid.table import Gain, Labels, Reported, Table

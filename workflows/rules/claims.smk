@@ -1,17 +1,19 @@
 # Judge the paper's claims below a name with the digest of all that the verdicts depend on, then copy the files to
-# their plain names, as tables. Claims read those evaluations on mixed images that figures
-# show and those of confidence that are there, and ask for no others.
+# their plain names, as tables. Claims read those evaluations that figures show and others that are there, and ask
+# for no more.
 CLAIM_PRODUCTS = [f"claims{suffix}" for suffix in (".csv", ".md", ".tex")]
 
 
 rule claims:
     input:
         f"{PUBLISHED}/frame-{frame_digest(GRID)}",
-        [path for figure in FIGURES for path in mixed_of(figure)],
+        [path for figure in FIGURES for path in evaluations_of(figure)],
         [
             path
-            for run in confidence_runs(GRID)
-            for path in (confidence_of(GRID.folders[run]),)
+            for kind in kinds()
+            if (RUNS.parent / kind).exists()  # a look for 10,000 runs takes time
+            for run in runs_of(GRID, kind)
+            for path in (evaluation_of(run, kind),)
             if Path(path).exists()
         ],
     output:

@@ -1,36 +1,52 @@
-# One job per run that a figure shows on mixed test images (`reads: mixed`). It needs the run's weights.
-MIXED_SAMPLES = f"results/{TIER}/{MIXED}"
+# Evaluations of finished weights, of every kind in src/dmix/evaluations: one job per run and kind. A figure asks for those
+# that it shows beside records (`reads`); of all runs only their own targets do. They need the weights of their runs.
+def evaluation_of(run, kind):
+    return str(product_of(RUNS, kind, GRID.folders[run]))
 
 
-def mixed_of(figure):
+def evaluations_of(figure):
     """The products that a figure reads besides the records."""
     definition = GRID.figures[figure]
     return [
-        f"{MIXED_SAMPLES}/{GRID.folders[run]}-{mixed_digest()}/mixed.json"
-        for run in GRID.figure_runs(definition)
-        if definition.reads == MIXED
-        and run in GRID.folders
-        and can_be_evaluated(GRID.runs[run])
+        evaluation_of(run, definition.reads)
+        for run in shown_evaluations(GRID, definition)
     ]
+
+
+def every_evaluation(kind):
+    """The products of all runs that a kind takes, looked up only when they are asked for."""
+    return lambda wildcards: [evaluation_of(run, kind) for run in runs_of(GRID, kind)]
 
 
 # A run waits for its record, but not if it was evaluated with that record's weights: a clone gets records and
 # products in any order of time stamps, and perhaps no weights.
 def record_to_evaluate(wildcards):
-    record = f"{RUNS}/{wildcards.folder}/record.json"
-    product = f"{MIXED_SAMPLES}/{wildcards.folder}-{mixed_digest()}/mixed.json"
-    return [] if is_of_record(Path(product), Path(record)) else record
+    record = RUNS / wildcards.folder / "record.json"
+    product = product_of(RUNS, wildcards.kind, wildcards.folder)
+    return [] if is_of_record(product, record) else str(record)
+
+
+# Targets: every run that a kind takes, such as `evaluate_confidence`.
+for kind in kinds():
+
+    rule:
+        name:
+            f"evaluate_{kind}"
+        input:
+            every_evaluation(kind),
 
 
 rule evaluate:
     input:
         record_to_evaluate,
     output:
-        f"{MIXED_SAMPLES}/{{folder}}-{mixed_digest()}/mixed.json",
+        f"results/{TIER}/{{kind}}/{{folder}}-{{evaluation}}/{{kind}}.json",
     log:
-        f"work/{TIER}/{MIXED}/{{folder}}-{mixed_digest()}/log.txt",
+        f"work/{TIER}/{{kind}}/{{folder}}-{{evaluation}}/log.txt",
     wildcard_constraints:
-        folder="supervised/.+/s[0-9]+-[0-9a-f]{8}-[0-9a-f]{8}",
+        kind="|".join(kinds()),
+        folder=".+/s[0-9]+-[0-9a-f]{8}-[0-9a-f]{8}",
+        evaluation="|".join(evaluation_digest(kind) for kind in kinds()),
     threads: lambda wc: cores(run_spec(wc))
     resources:
         mem_mb=lambda wc: memory_mb(run_spec(wc)),
@@ -42,7 +58,7 @@ rule evaluate:
         promise=lambda wc: promise(run_spec(wc)),
         preload="--preload" if config.get("preload") else "",
     message:
-        "Evaluate {params.name}"
+        "Evaluate {params.name} ({wildcards.kind})"
     shell:
-        "exec dmix evaluate {params.name} --mixed --tier {TIER} --attempt {resources.attempt}"
+        "exec dmix evaluate {params.name} --{wildcards.kind} --tier {TIER} --attempt {resources.attempt}"
         " --promise {params.promise:q} {params.preload} >>{log} 2>&1"

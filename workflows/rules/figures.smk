@@ -12,7 +12,7 @@ for figure, digest in FIGURES.items():
                 for run in GRID.figure_runs(GRID.figures[figure])
                 if run in GRID.folders
             ],
-            mixed_of(figure),
+            evaluations_of(figure),
         output:
             report(
                 f"{folder}/{products[0]}",

@@ -12,9 +12,10 @@ from dmix.claims.measures import MEASURES
 from dmix.claims.schema import Claim, ClaimsFile, Selection, Tested
 from dmix.errors import DmixError
 from dmix.grid.axes import AXIS
+from dmix.grid.cell import as_list
 from dmix.grid.cells import choose
+from dmix.grid.entry_settings import OF_RECIPE
 from dmix.grid.parts import read_part
-from dmix.grid.resolve import OF_RECIPE, as_list
 from dmix.grid.schema import Params, Recipe
 from dmix.grid.spec import SECTIONS
 from dmix.grid.yaml_lines import Document, KeyPath, load

@@ -1,4 +1,4 @@
-"""What a claim compares of a run: one number, from its record or from its evaluation on mixed images."""
+"""What a claim compares of a run: one number, from its record or from an evaluation of its weights."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 
-from dmix.confidence.record import RunConfidence, read_confidence
-from dmix.errors import DmixError
-from dmix.grid.confidence import confidence_of
+from dmix.confidence.record import RunConfidence
+from dmix.evaluation_record import EvaluationRecord
+from dmix.grid.evaluation import product_of
 from dmix.grid.expand import Grid
-from dmix.grid.mixed import product_of
 from dmix.mixed.linearity import share_error
-from dmix.mixed.record import OWN, MixedAccuracy, read_mixed
+from dmix.mixed.record import OWN, MixedAccuracy, Mixing
 from dmix.report.frame import DONE
 
 Row = Mapping[str, Any]
+Kept = TypeVar("Kept", bound=EvaluationRecord)
 MINOR_SHARE = 0.2
 """Weight of the minor class at which the preregistered demonstration looks."""
 HALF = 4
@@ -53,12 +53,22 @@ def _seconds_per_image(row: Row, _: Path) -> float | None:
     return 1 / rate if rate > 0 else None
 
 
+def _evaluated(kind: type[Kept], row: Row, root: Path) -> Kept | None:
+    """Return a run's evaluation; None without one, or with one that is damaged or of other weights."""
+    return kind.find(product_of(root, kind.KIND, row["folder"]), row["weights_sha256"])
+
+
+def _own(row: Row, root: Path) -> Mixing | None:
+    """Return the accuracies on images that the run's own policy mixed."""
+    found = _evaluated(MixedAccuracy, row, root)
+    return found.mixings.get(OWN) if found else None
+
+
 def _mixed(percent: str) -> Callable[[Row, Path], float | None]:
     """Return a reader of the accuracy on images that the run's own policy mixed, with lam of its training."""
 
     def read(row: Row, root: Path) -> float | None:
-        found = _evaluation(row, root)
-        own = found.mixings.get(OWN) if found else None
+        own = _own(row, root)
         return None if own is None or own.training is None else float(getattr(own.training, percent))
 
     return read
@@ -66,7 +76,7 @@ def _mixed(percent: str) -> Callable[[Row, Path], float | None]:
 
 def _common(row: Row, root: Path) -> float | None:
     """Return the mean top-1 on images that common policies mixed, the same for all runs, lam from 0 to 1."""
-    found = _evaluation(row, root)
+    found = _evaluated(MixedAccuracy, row, root)
     mixings = [mixing for name, mixing in found.mixings.items() if name != OWN] if found else []
     values = [at.top1_percent for mixing in mixings for at in mixing.sweep]
     return sum(values) / len(values) if values else None
@@ -74,50 +84,28 @@ def _common(row: Row, root: Path) -> float | None:
 
 def _minor_top2(row: Row, root: Path) -> float | None:
     """Return top-2 on own mixes in which the minor class has a share of `MINOR_SHARE`."""
-    found = _evaluation(row, root)
-    own = found.mixings.get(OWN) if found else None
+    own = _own(row, root)
     at = own.at_share(MINOR_SHARE) if own else None
     return None if at is None else at.top2_percent
 
 
 def _share_error(row: Row, root: Path) -> float | None:
     """Return how far the answer to own mixes is from linear in lam, in points (hundredths)."""
-    found = _evaluation(row, root)
-    own = found.mixings.get(OWN) if found else None
+    own = _own(row, root)
     error = share_error(own) if own else None
     return None if error is None else 100 * error
 
 
-def _confidence(row: Row, root: Path) -> RunConfidence | None:
-    """Return the confidence of a run; None without one, or with one of other weights."""
-    path = confidence_of(root, row["folder"])
-    try:
-        found = read_confidence(path) if path.exists() else None
-    except DmixError:
-        return None  # whoever evaluates the run says what is wrong with the file
-    return found if found and found.weights_sha256 == row["weights_sha256"] else None
-
-
 def _calibration_error(row: Row, root: Path) -> float | None:
     """Return the expected calibration error on the test images."""
-    found = _confidence(row, root)
+    found = _evaluated(RunConfidence, row, root)
     return found.test.calibration_error if found else None
 
 
 def _pseudo_labels(row: Row, root: Path) -> float | None:
     """Return how many of the more confident half of the pseudo-labels are right: one share for all runs."""
-    found = _confidence(row, root)
+    found = _evaluated(RunConfidence, row, root)
     return found.unlabelled.most_confident[HALF].accuracy if found and found.unlabelled else None
-
-
-def _evaluation(row: Row, root: Path) -> MixedAccuracy | None:
-    """Return a run's evaluation on mixed images; None without one, or with one of other weights."""
-    path = product_of(root, row["folder"])
-    try:
-        found = read_mixed(path) if path.exists() else None
-    except DmixError:
-        return None  # whoever evaluates the run says what is wrong with the file
-    return found if found and found.weights_sha256 == row["weights_sha256"] else None
 
 
 MEASURES: Mapping[str, Measure] = {

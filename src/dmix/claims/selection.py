@@ -7,9 +7,9 @@ from typing import Any
 
 from dmix.claims.schema import Selection
 from dmix.grid.axes import ADDON, AXIS, OBJECTIVE, POLICY, RECIPE, is_setting
+from dmix.grid.cell import as_list
 from dmix.grid.cells import choose
 from dmix.grid.expand import Grid
-from dmix.grid.resolve import as_list
 from dmix.grid.spec import AXES, canonical_json
 from dmix.report.numbers import shortest
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from dmix.grid.evaluation import product_of
 from dmix.grid.expand import Grid, folder
-from dmix.grid.mixed import MixedPaths, evaluated_runs
+from dmix.grid.kinds import kinds
 from dmix.grid.paths import (
     HISTORY,
     LABELLED,
@@ -69,10 +70,7 @@ def contents(grid: Grid, frame: pd.DataFrame, weights: bool, absent: Mapping[str
     done = frame[frame["state"] == DONE]["folder"]
     for place in done:
         files |= {f"runs/{place}/{path.name}": path for path in _of_run(grid, str(place), weights)}
-    for name in evaluated_runs(grid):
-        path = MixedPaths(grid.tier, grid.folders[name]).product
-        if path.exists():
-            files[str(path.relative_to(RESULTS / grid.tier))] = path
+        files |= {str(path.relative_to(RESULTS / grid.tier)): path for path in _evaluations(grid, str(place))}
     for spec in grid.class_relations.values():
         files |= {f"relations/{folder(spec)}/{path.name}": path for path in _of_relation(grid, folder(spec))}
     unusable = frame[frame["state"].isin([DAMAGED, INVALID])]
@@ -96,6 +94,12 @@ def _of_run(grid: Grid, place: str, weights: bool) -> Iterator[Path]:
         yield here / LABELLED
     if weights:
         yield here / WEIGHTS
+
+
+def _evaluations(grid: Grid, place: str) -> Iterator[Path]:
+    """Yield the evaluations of a run that are there, of every kind."""
+    products = (product_of(runs_folder(grid.tier), kind, place) for kind in kinds())
+    yield from (path for path in products if path.exists())
 
 
 def _of_relation(grid: Grid, place: str) -> Iterator[Path]:

@@ -12,7 +12,7 @@ from dmix.part import part
 from dmix.plot.source import Drawn, Source
 from dmix.plot.style import BLACK, Look, Stroke, line, look_of, strokes_of
 from dmix.report.frame import DONE
-from dmix.report.numbers import fixed, shortest
+from dmix.report.numbers import fixed, shortest, span
 
 COLUMNS = ("dataset", "policy", "kind", "passes", "objective", "n", "mean", "low", "high")
 BETWEEN = 0.8  # between policies of different cost, in policies
@@ -125,8 +125,7 @@ def _panel(
 
 
 def _says(data: pd.DataFrame) -> str:
-    low, high = data["n"].min(), data["n"].max()
-    return f"Seeds: {low if low == high else f'{low} to {high}'}."
+    return f"Seeds: {span(data['n'].tolist())}."
 
 
 def _alt(source: Source, data: pd.DataFrame) -> str:

@@ -14,7 +14,7 @@ from dmix.grid.axes import OBJECTIVE, POLICY
 from dmix.part import part
 from dmix.plot.source import Drawn, Source
 from dmix.plot.style import BLACK, GREY, look_of
-from dmix.report.numbers import signed
+from dmix.report.numbers import signed, span
 
 COLUMNS = ("dataset", "backbone", "policy", "mark", "value", "low", "high", "n", "seed", "source")
 PROBLEM = ["dataset", "backbone"]
@@ -128,8 +128,7 @@ def _says(data: pd.DataFrame) -> str:
     pairs = data.loc[data["mark"] == MEAN, "n"]
     if pairs.empty:
         return "No pair of runs is finished."
-    low, high = pairs.min(), pairs.max()
-    return f"Pairs of runs per mean: {low if low == high else f'{low} to {high}'}."
+    return f"Pairs of runs per mean: {span(pairs.tolist())}."
 
 
 def _alt(source: Source, data: pd.DataFrame, of: str, over: str) -> str:

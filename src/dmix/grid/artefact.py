@@ -9,10 +9,10 @@ from dmix import PACKAGE
 from dmix.files import sha256
 from dmix.grid.axes import AXIS
 from dmix.grid.code import NUMERIC_ROOMS, closure_in, module_digest
-from dmix.grid.confidence import confidence_digest
+from dmix.grid.evaluation import evaluation_digest
 from dmix.grid.expand import Grid
-from dmix.grid.figure import form_of
-from dmix.grid.mixed import MIXED, mixed_digest
+from dmix.grid.figure import RECORDS, form_of
+from dmix.grid.kinds import kinds
 from dmix.grid.spec import digest_of
 
 REFERENCE = Path("reference")
@@ -73,7 +73,7 @@ def figure_digest(grid: Grid, figure: str) -> str:
             policies,
             list(code.items()),
             sha256(STYLE),
-            mixed_digest() if definition.reads == MIXED else "",
+            "" if definition.reads == RECORDS else evaluation_digest(definition.reads),
             [sha256(path) for path in sorted(REFERENCE.glob("*.csv"))],
         ]
     )
@@ -89,7 +89,7 @@ def claims_digest(grid: Grid) -> str:
             _printed(grid),
             edition,
             code,
-            [mixed_digest(), confidence_digest()],
+            [evaluation_digest(kind) for kind in kinds()],
             sha256(REFERENCE / "claims.yaml"),
         ]
     )

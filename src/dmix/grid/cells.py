@@ -10,7 +10,8 @@ from typing import Any
 from dmix.errors import DmixError
 from dmix.grid.addons import with_base
 from dmix.grid.axes import AXIS, OBJECTIVE, POLICY
-from dmix.grid.resolve import AS, Cell, as_list
+from dmix.grid.cell import Cell, as_list
+from dmix.grid.resolve import AS
 from dmix.grid.schema import Params
 from dmix.grid.spec import AXES
 from dmix.grid.yaml_lines import Document, KeyPath

@@ -12,9 +12,9 @@ from pydantic.json_schema import GenerateJsonSchema
 from dmix import PACKAGE
 from dmix.grid.axes import AXIS
 from dmix.grid.cells import OF_ADDON, SELECTORS, VANILLA
+from dmix.grid.entry_settings import PRETRAINED
 from dmix.grid.includes import INCLUDE
 from dmix.grid.parts import ROOMS, read_part
-from dmix.grid.resolve import PRETRAINED
 from dmix.grid.schema import Params, Recipe
 from dmix.grid.spec import AXES, SECTIONS
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from dmix.data_items import Item, read_sources
 from dmix.errors import DmixError
+from dmix.grid.cell import Cell, Setting, as_list
 from dmix.grid.cells import cells_of
 from dmix.grid.code import code_digest
 from dmix.grid.figure import FigureEntry
@@ -21,7 +22,7 @@ from dmix.grid.parts import ROOMS, read_part
 from dmix.grid.paths import RunPaths
 from dmix.grid.presence import own_sets, way_to_get, with_edition
 from dmix.grid.references import check_possible, check_references
-from dmix.grid.resolve import Cell, Resolver, Setting, as_list
+from dmix.grid.resolve import Resolver
 from dmix.grid.schema import Params, validate
 from dmix.grid.settings_table import SettingsTable
 from dmix.grid.spec import RunSpec

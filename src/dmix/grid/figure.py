@@ -18,6 +18,8 @@ from dmix.reading import as_model
 
 FORM = "figure"
 SEED = "seed"
+RECORDS = "records"
+"""What a figure reads that shows no evaluation of its runs' weights."""
 MODULE = r"^[A-Za-z_][A-Za-z0-9_]*$"
 Value = bool | int | float | str
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from dmix.errors import DmixError
+from dmix.grid.cell import Cell, Setting
 from dmix.grid.parts import Part, read_part
-from dmix.grid.resolve import Cell, Setting
 from dmix.grid.yaml_lines import Document
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from dmix.errors import DmixError
-from dmix.grid.resolve import Cell
+from dmix.grid.cell import Cell
 from dmix.grid.spec import RunSpec
 from dmix.grid.yaml_lines import Document
 

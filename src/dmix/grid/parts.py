@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, create_model
 
 from dmix import PACKAGE
 from dmix.errors import DmixError
+from dmix.grid.constants import assigned
 
 ROOMS: Mapping[str, str] = {
     "dataset": "data/sets",
@@ -132,24 +133,14 @@ def read_part(section: str, use: str) -> Part | None:
 def embedded_editions() -> tuple[str, ...]:
     """Return the names of the data sets that have an embedded edition."""
     tree = ast.parse(PACKAGE.joinpath("data", "embedded", "editions.py").read_text(encoding="utf-8"))
-    editions = _assigned(tree, "EDITIONS")
+    editions = assigned(tree, "EDITIONS")
     assert isinstance(editions, ast.Dict)
     return tuple(ast.literal_eval(key) for key in editions.keys if key is not None)
 
 
-def _assigned(tree: ast.Module, name: str) -> ast.expr | None:
-    """Return the expression that a module assigns to `name`, or None."""
-    for node in tree.body:
-        if isinstance(node, ast.Assign | ast.AnnAssign):
-            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            if any(isinstance(target, ast.Name) and target.id == name for target in targets):
-                return node.value
-    return None
-
-
 def _folders(tree: ast.Module, path: Path) -> Any:
     """Return the constant FOLDER of a data set's module, or None."""
-    value = _assigned(tree, "FOLDER")
+    value = assigned(tree, "FOLDER")
     try:
         return None if value is None else ast.literal_eval(value)
     except ValueError as error:

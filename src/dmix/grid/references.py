@@ -5,9 +5,9 @@ from __future__ import annotations
 from dmix.errors import DmixError
 from dmix.grid.addons import check_addons
 from dmix.grid.axes import AXIS, METHOD, POLICY
+from dmix.grid.cell import Cell, as_list
 from dmix.grid.cells import check_list, choose, products_of
 from dmix.grid.figure import form_of
-from dmix.grid.resolve import Cell, as_list
 from dmix.grid.schema import Params
 from dmix.grid.spec import AXES
 from dmix.grid.table import Table

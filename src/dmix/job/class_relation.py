@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 
 import safetensors.torch
@@ -12,19 +11,18 @@ from dmix.class_relation_record import Relation, read_relation
 from dmix.engine.class_relation import relate as learn
 from dmix.engine.device import choose_device
 from dmix.engine.parts import load_dataset, load_labels
-from dmix.files import atomic_write, sha256, sweep, write_text
+from dmix.files import atomic_write, sha256
 from dmix.grid.code import code_digest
 from dmix.grid.expand import Grid, folder
 from dmix.grid.paths import DATA, ClassRelationPaths
 from dmix.grid.promise import refuse_edited_code
 from dmix.grid.spec import RunSpec
 from dmix.job import facts
+from dmix.job.claim import claimed
 from dmix.job.given import weights_of
 from dmix.job.options import Options, read_options
 from dmix.job.patience import patiently
-from dmix.job.recorded import forget
 from dmix.job.say import say
-from dmix.lock import held
 from dmix.methods.transfer.co_tuning import MATRIX
 
 WRITE_SECONDS = 120.0
@@ -43,16 +41,10 @@ def relate(grid: Grid, name: str, options: Options) -> int:
     facts.note()
     spec = grid.class_relations[name]
     paths = ClassRelationPaths(grid.tier, folder(spec))
-    # For people who look up a folder by its digests; also shows early that the folder can be written.
-    write_text(paths.work / "spec.json", json.dumps(spec.identity(), indent=1) + "\n")
-    path = paths.work / "lock"
-    with held(path, lambda holder: say(f"waiting: {holder} is learning this class relation ({path})")):
-        for place in (paths.work, paths.results):
-            sweep(place)
+    with claimed(spec, paths.work, paths.results, "learning this class relation"):
         if not _finished(paths):
             record = _learn(grid, spec, paths, options)
             say(f"{name}: {_told(record)} ({record.seconds:.1f} s)")
-        forget(paths.failure)
     return 0
 
 

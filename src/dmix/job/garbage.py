@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dmix.files import ABANDONED_SECONDS, leftovers, unfinished_folders
-from dmix.grid.confidence import CONFIDENCE, confidence_digest
+from dmix.grid.evaluation import leaf_of
 from dmix.grid.expand import Grid, folder
-from dmix.grid.mixed import MIXED, mixed_digest
+from dmix.grid.kinds import kinds
 from dmix.grid.paths import DATA, RECORD, RESULTS, WORK, class_relations_folder, runs_folder
 from dmix.holder import holder_of
 from dmix.lock import attempt
@@ -32,8 +32,7 @@ def garbage(grid: Grid, paper: Path) -> Iterator[Found]:
     """Yield what the tier no longer needs; `paper` is the folder of the rendered tables."""
     relations = (grid.runs[name].relation for name in grid.places)
     known = {*grid.places.values(), *(folder(spec) for spec in relations if spec is not None)}
-    known |= {f"{MIXED}/{place}-{mixed_digest()}" for place in grid.places.values()}
-    known |= {f"{CONFIDENCE}/{place}-{confidence_digest()}" for place in grid.places.values()}
+    known |= {leaf_of(kind, place) for kind in kinds() for place in grid.places.values()}
     yield from _unused(grid, known)
     yield from _debris(grid.tier, known, paper)
 
@@ -69,7 +68,7 @@ def _delete(found: Found) -> bool:
 
 
 def _unused(grid: Grid, known: Set[str]) -> Iterator[Found]:
-    """Yield folders of runs, class relations and evaluations on mixed images that are not `known`."""
+    """Yield folders of runs, class relations and evaluations that are not `known`."""
     work = WORK / grid.tier
     for root, base in _roots(grid.tier):
         for leaf in sorted(root.glob(LEAF)):
@@ -91,7 +90,7 @@ def _roots(tier: str) -> tuple[tuple[Path, Path], ...]:
     named = (runs_folder(tier), class_relations_folder(tier))
     return (
         *((root, root) for root in named),
-        (RESULTS / tier / MIXED, RESULTS / tier),
+        *((RESULTS / tier / kind, RESULTS / tier) for kind in kinds()),
         (WORK / tier, WORK / tier),
     )
 

@@ -14,10 +14,9 @@ from pathlib import Path
 
 from dmix.errors import DmixError
 from dmix.files import write_text
-from dmix.grid.confidence import ConfidencePaths
+from dmix.grid.evaluation import EvaluationPaths
 from dmix.grid.expand import folder, load_grid
 from dmix.grid.failure import failure_of, read_failure
-from dmix.grid.mixed import MixedPaths
 from dmix.grid.paths import FAILURE, LOG, WORK
 from dmix.grid.spec import digest_of
 from dmix.job.say import say
@@ -80,7 +79,7 @@ def _work(options: argparse.Namespace, place: str) -> Path:
     tier = str(options.tier)
     if options.verb != "evaluate":
         return WORK / tier / place
-    return MixedPaths(tier, place).work if options.mixed else ConfidencePaths(tier, place).work
+    return EvaluationPaths(tier, options.kind, place).work
 
 
 def forget(path: Path) -> None:

@@ -5,29 +5,20 @@ Imports no torch, so that figures and the workflow can read it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from dmix.errors import DmixError
-from dmix.files import write_text
-from dmix.reading import SEAL, as_model, first_problem, read_json, seal
-from dmix.record import Hardware, read_record
+from dmix.evaluation_record import EvaluationRecord
+from dmix.sealed import Frozen
 
 OWN = "own"
 SHARES: tuple[float, ...] = tuple(step / 20 for step in range(11))
 """Centres of the bins of the minor class's weight, 0 to 0.5."""
-WAY_OUT = "delete it; the workflow, or dmix evaluate NAME --mixed, makes it again"
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Counts(_Frozen):
+class Counts(Frozen):
     """Mixed images that were classified, and how many of them right; pairs of one class are not counted."""
 
     pairs: int = Field(ge=1, description="mixed images of two different classes")
@@ -61,7 +52,7 @@ class AtLam(Counts):
     nominal: float = Field(ge=0, le=1, description="lam that the policy was given; it may correct it")
 
 
-class AtShare(_Frozen):
+class AtShare(Frozen):
     """Means over the mixed images of the whole sweep whose minor class has about one weight.
 
     The minor class is the one with the smaller weight in the label; p are the softmax probabilities of the
@@ -92,7 +83,7 @@ class AtShare(_Frozen):
         return 100 * self.top2 / self.pairs
 
 
-class Mixing(_Frozen):
+class Mixing(Frozen):
     """The accuracies on images that one policy mixed."""
 
     policy: str = Field(description="module of the policy")
@@ -111,65 +102,13 @@ class Mixing(_Frozen):
         return next((found for found in self.minor if found.share == share), None)
 
 
-class MixedAccuracy(_Frozen):
-    """Accuracies of one finished run on its mixed test images. Written once, never edited."""
+class MixedAccuracy(EvaluationRecord):
+    """Accuracies of one finished run on its mixed test images."""
+
+    KIND: ClassVar[str] = "mixed"
 
     schema_version: Literal[2] = 2
-    name: str
-    folder: str = Field(description="of the run below results/<tier>/runs")
-    evaluation: str = Field(description="digest of the code of this evaluation")
-    weights_sha256: str
-    data_edition: Literal["real", "embedded"]
-    data_fingerprint: str
     images: int = Field(ge=2, description="of the test split; each is once the own image, once the partner")
     mixings: Mapping[str, Mixing] = Field(
         description=f"by {OWN}, the run's own policy (none in a run without mixing), and common policies"
     )
-    seconds: float = Field(ge=0)
-    versions: Mapping[str, str]
-    hardware: Hardware
-    record_sha256: str = ""  # of all other fields, as JSON with sorted keys; `write` fills it in
-
-    def write(self, path: Path) -> None:
-        """Write it as JSON to `path`, with its own SHA-256, whole or not at all."""
-        values = self.model_dump(mode="json")
-        values[SEAL] = seal(values)
-        write_text(path, json.dumps(values, indent=1) + "\n")
-
-
-def read_mixed(path: Path) -> MixedAccuracy:
-    """Read and check the mixed-sample accuracies at `path`.
-
-    Raises
-    ------
-    DmixError: the file is missing, no JSON, edited since it was written, or does not follow the schema.
-    """
-    try:
-        values = read_json(path)
-        found = as_model(MixedAccuracy, values)
-    except DmixError as error:
-        raise DmixError(f"{path} is damaged: {error.message}", WAY_OUT, exit_code=1) from error
-    except ValidationError as error:
-        raise DmixError(f"{path} is damaged: {first_problem(error)}", WAY_OUT, exit_code=1) from error
-    if found.record_sha256 != seal(values):
-        raise DmixError(f"{path} is damaged: it was edited after it was written", WAY_OUT, exit_code=1)
-    return found
-
-
-def check_weights(found: MixedAccuracy, path: Path, weights_sha256: str) -> None:
-    """Refuse accuracies of other weights than those of the run's record, as after it was trained again.
-
-    Raises
-    ------
-    DmixError: they are; the message names `path`.
-    """
-    if found.weights_sha256 != weights_sha256:
-        raise DmixError(f"{path} is of other weights than those in the run's record", WAY_OUT, exit_code=1)
-
-
-def is_of_record(product: Path, record: Path) -> bool:
-    """Return whether `product` holds accuracies of the weights that a run's `record` names."""
-    try:
-        return product.exists() and read_mixed(product).weights_sha256 == read_record(record).weights_sha256
-    except DmixError:
-        return False  # the job, or whoever reads it, says what is wrong

@@ -12,13 +12,13 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from dmix.errors import DmixError
+from dmix.grid.evaluation import product_of
 from dmix.grid.expand import Grid
 from dmix.grid.figure import FigureEntry
 from dmix.grid.history import read_rows
-from dmix.grid.mixed import product_of
 from dmix.grid.paths import DATA, HISTORY, RECORD
 from dmix.grid.schema import Params
-from dmix.mixed.record import MixedAccuracy, check_weights, read_mixed
+from dmix.mixed.record import MixedAccuracy
 from dmix.plot.style import INCHES
 from dmix.record import read_record
 from dmix.report.build import REFERENCE
@@ -102,11 +102,11 @@ class Source:
         DmixError: the file is damaged, or of other weights than the run's record.
         """
         folder = self.grid.folders[name]
-        path = product_of(self.runs_root, folder)
+        path = product_of(self.runs_root, MixedAccuracy.KIND, folder)
         if not path.exists():
             return None
-        found = read_mixed(path)
-        check_weights(found, path, read_record(self.runs_root / folder / RECORD).weights_sha256)
+        found = MixedAccuracy.read(path)
+        found.check_weights(path, read_record(self.runs_root / folder / RECORD).weights_sha256)
         return found
 
     def title(self, axis: str, entry: str) -> str:

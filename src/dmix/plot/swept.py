@@ -14,7 +14,7 @@ from dmix.plot.labels import End
 from dmix.plot.source import Source
 from dmix.plot.style import BLACK, Look, Stroke, line
 from dmix.report.frame import DONE
-from dmix.report.numbers import fixed, shortest
+from dmix.report.numbers import fixed, shortest, span
 
 Scale = Literal["log", "ordered"]
 COLUMNS = (
@@ -146,8 +146,7 @@ def one_each(source: Source, **lists: Sequence[Any]) -> None:
 
 def seeds_of(points: pd.DataFrame) -> str:
     """Return the sentence of a caption that says of how many seeds the points are."""
-    low, high = points["n"].min(), points["n"].max()
-    return f"Seeds per point: {low if low == high else f'{low} to {high}'}."
+    return f"Seeds per point: {span(points['n'].tolist())}."
 
 
 def best_of(source: Source, points: pd.DataFrame) -> str:

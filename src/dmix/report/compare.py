@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from dmix.grid.axes import AXIS, METHOD
+from dmix.grid.axes import AXIS
 from dmix.grid.schema import Params
 from dmix.report.cells import TableCell
 from dmix.report.levels import Key, named_by
 from dmix.report.paired import Paired
-from dmix.report.published import Numbers
+from dmix.report.published import Numbers, titles
 from dmix.report.reported import TRIALS, Published
 from dmix.report.table import TableData
 
@@ -72,15 +72,10 @@ def _compare(data: TableData, params: Params) -> Iterator[Comparison]:
             if cell.state == "absent":
                 continue
             headers = data.headers(row, column)
-            titles = (
-                params.datasets[cell.dataset].title,
-                params.backbones[cell.backbone].title,
-                headers[METHOD][1] if name == METHOD else params.policies[cell.policy].title,
-                params.objectives[cell.objective].title,
-            )
+            titled = (*titles(headers, cell, params, name), params.objectives[cell.objective].title)
             others = {level: header for level, header in headers.items() if level not in AXIS}
             for published in data.published[i][j] or (None,):
-                yield _beside(titles, others, cell, published, gains)
+                yield _beside(titled, others, cell, published, gains)
 
 
 def _beside(

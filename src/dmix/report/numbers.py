@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 DECIMALS = 2
 GAP = "\N{EN DASH}"
 
@@ -30,3 +32,9 @@ def shortest(value: object) -> str:
 def exact(value: float | None) -> str:
     """Return a number for CSV with every digit, so that it reads back equal; "" where there is none."""
     return "" if value is None else repr(float(value))
+
+
+def span(counts: Collection[int]) -> str:
+    """Return the smallest and the largest of some counts: "2 to 3", or "3" where all are equal."""
+    low, high = min(counts), max(counts)
+    return str(low) if low == high else f"{low} to {high}"

@@ -61,6 +61,23 @@ def reported_objective(objective: ObjectiveEntry) -> str:
     return "none" if objective.group == "clean" else objective.title
 
 
+def titles(
+    headers: Mapping[str, tuple[Key, str]], cell: TableCell, params: Params, name: str
+) -> tuple[str, str, str]:
+    """Return the titles of a cell's data set, backbone, and method or policy.
+
+    Parameters
+    ----------
+    headers: level -> key and title of the cell's row and column. name: the level by which rows or columns are
+        named (`dmix.report.levels.named_by`).
+    """
+    return (
+        params.datasets[cell.dataset].title,
+        params.backbones[cell.backbone].title,
+        headers[METHOD][1] if name == METHOD else params.policies[cell.policy].title,
+    )
+
+
 def _key(
     headers: Mapping[str, tuple[Key, str]],
     cell: TableCell,
@@ -69,10 +86,10 @@ def _key(
     labels: Labels | None,
 ) -> ReportedKey:
     name = named_by(table.levels)
-    titles = (
-        params.datasets[cell.dataset].title,
-        params.backbones[cell.backbone].title,
-        headers[METHOD][1] if name == METHOD else params.policies[cell.policy].title,
-    )
     written = labels.format.replace("{}", shortest(headers[labels.setting][0])) if labels else ""
-    return reported_key(titles, name, reported_objective(params.objectives[cell.objective]), written)
+    return reported_key(
+        titles(headers, cell, params, name),
+        name,
+        reported_objective(params.objectives[cell.objective]),
+        written,
+    )

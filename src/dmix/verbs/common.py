@@ -4,16 +4,30 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import functools
+from collections.abc import Callable
 
 from dmix.errors import DmixError
 from dmix.grid.expand import Grid, load_grid
 from dmix.grid.promise import check
+from dmix.job.recorded import recorded
 from dmix.job.versions import noted
 
 
 def tell(line: str) -> None:
     """Print a line and flush, because the next one may be an hour away."""
     print(line, flush=True)
+
+
+def recording(run: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:
+    """Decorate the command of a job so that the reason of any exception is written to its folder."""
+
+    @functools.wraps(run)
+    def run_and_record(options: argparse.Namespace) -> int:
+        with recorded(options):
+            return run(options)
+
+    return run_and_record
 
 
 def grid_of_job(options: argparse.Namespace) -> Grid:

@@ -8,18 +8,13 @@ import dataclasses
 from dmix.errors import DmixError
 from dmix.grid.expand import load_grid
 from dmix.grid.promise import check
-from dmix.job.recorded import recorded
 from dmix.job.versions import noted
-from dmix.verbs.common import ready_run
+from dmix.verbs.common import ready_run, recording
 
 
+@recording
 def run(options: argparse.Namespace) -> int:
     """Learn one class relation."""
-    with recorded(options):
-        return _run(options)
-
-
-def _run(options: argparse.Namespace) -> int:
     grid = load_grid(options.tier, every_tier=not options.promise)
     if options.promise:
         check(dataclasses.replace(grid, runs=grid.class_relations), options.name, options.promise)

@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from dmix.errors import DmixError
@@ -51,10 +52,7 @@ def tables(grid: Grid) -> Iterator[Product]:
     from dmix.report.build import render
 
     for name, table in grid.tables.items():
-
-        def draw(name: str = name) -> Sequence[Path]:
-            return render(grid, name, runs_folder(grid.tier), PAPER / grid.tier)
-
+        draw = partial(render, grid, name, runs_folder(grid.tier), PAPER / grid.tier)
         yield Product(name, grid.table_runs(table), table_digest(grid, name), draw)
 
 
@@ -63,10 +61,7 @@ def settings(grid: Grid) -> Iterator[Product]:
     from dmix.report.settings_table import render_settings
 
     for name in grid.settings_tables:
-
-        def draw(name: str = name) -> Sequence[Path]:
-            return render_settings(grid, name, PAPER / grid.tier)
-
+        draw = partial(render_settings, grid, name, PAPER / grid.tier)
         yield Product(name, (), settings_digest(grid, name), draw)
 
 
@@ -75,10 +70,7 @@ def figures(grid: Grid) -> Iterator[Product]:
     from dmix.plot.render import render
 
     for name, figure in grid.figures.items():
-
-        def draw(name: str = name) -> Sequence[Path]:
-            return render(grid, name, runs_folder(grid.tier), PAPER / grid.tier)
-
+        draw = partial(render, grid, name, runs_folder(grid.tier), PAPER / grid.tier)
         yield Product(name, grid.figure_runs(figure), figure_digest(grid, name), draw)
 
 
@@ -99,9 +91,7 @@ def ledger(grid: Grid) -> Iterator[Product]:
     """Yield the ledger of deviations, which reads no record."""
     from dmix.report.build import render_ledger
 
-    def draw() -> Sequence[Path]:
-        return render_ledger(grid, PAPER / grid.tier)
-
+    draw = partial(render_ledger, grid, PAPER / grid.tier)
     yield Product("ledger", (), ledger_digest(grid), draw)
 
 
@@ -109,9 +99,7 @@ def claims(grid: Grid) -> Iterator[Product]:
     """Yield the verdicts on the paper's claims."""
     from dmix.claims.build import NAME, render_claims
 
-    def draw() -> Sequence[Path]:
-        return render_claims(grid, runs_folder(grid.tier), PAPER / grid.tier)
-
+    draw = partial(render_claims, grid, runs_folder(grid.tier), PAPER / grid.tier)
     yield Product(NAME, tuple(grid.runs), claims_digest(grid), draw)
 
 
@@ -120,9 +108,7 @@ def page(grid: Grid) -> Iterator[Product]:
     from dmix.page.digest import page_digest
     from dmix.page.render import render
 
-    def draw() -> Sequence[Path]:
-        return render(grid, RESULTS / grid.tier / "report")
-
+    draw = partial(render, grid, RESULTS / grid.tier / "report")
     yield Product("page", tuple(grid.runs), page_digest(grid), draw, live=True)
 
 
@@ -132,9 +118,7 @@ def document(grid: Grid) -> Iterator[Product]:
     from dmix.paper.render import render
     from dmix.paper.typeset import latex_is_here
 
-    def draw() -> Sequence[Path]:
-        return render(grid, PAPER / grid.tier)
-
+    draw = partial(render, grid, PAPER / grid.tier)
     yield Product("paper", tuple(grid.runs), paper_digest(grid, latex_is_here()), draw)
 
 

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import argparse
 
-from dmix.job.recorded import recorded
-from dmix.verbs.common import grid_of_job
+from dmix.verbs.common import grid_of_job, recording
 
 
+@recording
 def run(options: argparse.Namespace) -> int:
     """Train one run."""
-    with recorded(options):
-        return _run(options)
-
-
-def _run(options: argparse.Namespace) -> int:
     grid = grid_of_job(options)
     from dmix.job.options import Options
     from dmix.job.staged import stage_folder
