@@ -23,7 +23,7 @@ from dmix.grid.artefact import (
     table_digest,
 )
 from dmix.grid.confidence import CONFIDENCE, confidence_digest, confidence_runs
-from dmix.grid.damage import refuse_damaged
+from dmix.grid.finished import refuse_damaged
 from dmix.grid.expand import folder as folder_of
 from dmix.grid.expand import load_grid
 from dmix.grid.mixed import MIXED, can_be_evaluated, mixed_digest

@@ -15,7 +15,7 @@ from dmix import cli
 from dmix.errors import DmixError
 from dmix.grid.code import code_modules
 from dmix.grid.cost import estimated_seconds
-from dmix.grid.damage import refuse_damaged
+from dmix.grid.finished import refuse_damaged
 from dmix.grid.expand import load_grid
 from project import ROOT, small_params
 

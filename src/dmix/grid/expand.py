@@ -19,7 +19,7 @@ from dmix.grid.init import source_name, with_class_relations, with_sources
 from dmix.grid.lazy import Lazy
 from dmix.grid.parts import ROOMS, read_part
 from dmix.grid.paths import RunPaths
-from dmix.grid.presence import own_sets, way_to_get, with_edition
+from dmix.grid.presence import Needs, needs, own_sets, way_to_get, with_edition
 from dmix.grid.references import check_possible, check_references
 from dmix.grid.resolve import Cell, Resolver, Setting, as_list
 from dmix.grid.schema import Params, validate
@@ -27,6 +27,7 @@ from dmix.grid.settings_table import SettingsTable
 from dmix.grid.spec import RunSpec
 from dmix.grid.table import Table
 from dmix.grid.yaml_lines import Document
+from dmix.overlap import stats
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Grid:
     @cached_property
     def folders(self) -> Mapping[str, str]:
         """Name -> folder below results/<tier>/runs, of each run that is trained or not blocked."""
-        return Lazy(self.runs, self._folder)
+        return Lazy(self.runs, self._folder, self._find_records)
 
     @cached_property
     def places(self) -> Mapping[str, str]:
@@ -58,7 +59,18 @@ class Grid:
         return Lazy(self.runs, self._place)
 
     def _folder(self, name: str) -> str | None:
-        return self.places.get(name) if self.blocked(name) is None else None
+        return self.places.get(name) if name in self._recorded or self.blocked(name) is None else None
+
+    @cached_property
+    def _recorded(self) -> set[str]:
+        """Names of runs known to have a record; `_find_records` fills it."""
+        return set()
+
+    def _find_records(self) -> None:
+        """Look for the records of all runs that lack data or weights, many at a time."""
+        lacking = [name for name in self.places if self.lacks(name) is not None]
+        paths = [str(RunPaths(self.tier, self.places[name]).record) for name in lacking]
+        self._recorded.update(name for name, there in zip(lacking, stats(paths), strict=True) if there)
 
     def _place(self, name: str) -> str | None:
         return None if self.missing(name) else folder(self.runs[name])
@@ -130,14 +142,28 @@ class Grid:
         A run with a record is not blocked: a clone with pulled records needs no data.
         """
         place = self.places.get(name)
-        if place is None or RunPaths(self.tier, place).record.exists():
+        if place is None or (way_out := self.lacks(name)) is None:
             return None
+        return None if RunPaths(self.tier, place).record.exists() else way_out
+
+    def lacks(self, name: str) -> str | None:
+        """Return how to get what a run lacks, with or without a record, or None."""
         spec = self.runs[name]
-        if way_out := way_to_get(spec, self._items, self._with_edition):
+        if way_out := self._way_to_get(needs(spec), spec):
             return way_out
         if spec.source is None and (source := source_name(spec)):
             return f"tier {self.tier} leaves out {source}, from whose weights it starts: add that to a grid"
         return self.blocked(spec.source.name) if spec.source else None
+
+    def _way_to_get(self, wanted: Needs, spec: RunSpec) -> str | None:
+        """Return how to get data or weights; looked up once for all runs that need the same."""
+        if wanted not in self._ways:
+            self._ways[wanted] = way_to_get(spec, self._items, self._with_edition)
+        return self._ways[wanted]
+
+    @cached_property
+    def _ways(self) -> dict[Needs, str | None]:
+        return {}
 
     def table_runs(self, table: Table) -> tuple[str, ...]:
         """Return the names of all runs that a table reads, each once."""

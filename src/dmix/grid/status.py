@@ -62,6 +62,12 @@ def run_status(grid: Grid, name: str, digest: Digest = sha256) -> RunStatus:
         if problem := damage(paths.results, digest):
             return RunStatus(name, "damaged", f"{problem}; {way_out(paths.results, name, grid.tier)}")
         return RunStatus(name, "done")
+    return unfinished_status(grid, name)
+
+
+def unfinished_status(grid: Grid, name: str) -> RunStatus:
+    """Return the status of a run that has no record and lacks nothing."""
+    paths = RunPaths(grid.tier, grid.places[name])
     failure = read_failure(paths.failure)
     if holder_of(paths.lock):
         return _running(paths, name, failure)
