@@ -103,6 +103,14 @@ def parser() -> argparse.ArgumentParser:
 
     status = add("status", "show what is done, running, failed and missing, by table")
     status.add_argument("--json", action="store_true", help="for scripts")
+    status.add_argument(
+        "--once", action="store_true", help="on a terminal, do not stay while runs are in progress"
+    )
+    status.add_argument(
+        "--since",
+        metavar="TIME",
+        help="list runs that finished since then, and failures since then alone: 90m, 12h, 3d, or a date",
+    )
     status.add_argument("--select", metavar="NAME", help="only the runs of a selection of dmix plan --budget")
 
     claims = add("claims", "show which claims of the paper the records support, and what would decide others")

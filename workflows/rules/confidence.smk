@@ -16,7 +16,7 @@ def record_to_measure(wildcards):
 
 rule confidences:
     input:
-        [confidence_of(GRID.folders[run]) for run in confidence_runs(GRID)],
+        lambda wc: [confidence_of(GRID.folders[run]) for run in confidence_runs(GRID)],
 
 
 rule confidence:

@@ -117,13 +117,20 @@ class Grid:
     @cached_property
     def class_relations(self) -> Mapping[str, RunSpec]:
         """Name -> specification of each class relation that a run with a folder depends on."""
-        found = (self.runs[name].relation for name in self.folders)
-        return {spec.name: spec for spec in found if spec is not None}
+        found = {name: spec.relation for name, spec in self.runs.items() if spec.relation is not None}
+        return {spec.name: spec for name, spec in found.items() if name in self.folders}
 
-    @cached_property
-    def names(self) -> Mapping[str, str]:
-        """Folder -> name, the inverse of `folders`."""
-        return {folder: name for name, folder in self.folders.items()}
+    def name_of(self, folder: str) -> str:
+        """Return the name of the run with this folder; looks at no other run.
+
+        Raises
+        ------
+        KeyError: there is no such run, or it has other digests by now.
+        """
+        name = folder.rsplit("-", 2)[0]
+        if self.folders[name] != folder:
+            raise KeyError(folder)
+        return name
 
     def missing(self, name: str) -> tuple[str, ...]:
         """Return the missing source files of parts that the run, or the run it starts from, uses."""

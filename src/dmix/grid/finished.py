@@ -30,7 +30,7 @@ State = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
-class Finished:
+class Outcome:
     """What a run's record says, and what is wrong with the run's files.
 
     Attributes
@@ -38,6 +38,7 @@ class Finished:
     problem: "" if all files are as the record says. seconds: of training; None if the record does not say.
     processes: how many devices shared the run. score: the one that tables report, in percent, or None.
     finished: time of the record, ISO 8601 in UTC, or "". device: what it was trained on, or "".
+    memory_mb: peak of its memory in MiB, parameters: of the network; 0 if the record does not say.
     """
 
     problem: str = ""
@@ -46,26 +47,30 @@ class Finished:
     score: float | None = None
     finished: str = ""
     device: str = ""
+    memory_mb: float = 0.0
+    parameters: int = 0
 
 
-def finished_runs(tier: str, folders: Mapping[str, str]) -> dict[str, Finished]:
+def finished_runs(tier: str, folders: Mapping[str, str]) -> dict[str, Outcome]:
     """Return name -> what is known of each run of `folders` (name -> folder of the run) that has a record."""
     root = runs_folder(tier)
     file = root.parent / "finished.json"
     here = stats([f"{root}/{folder}/{RECORD}" for folder in folders.values()])
-    done = {name: folders[name] for name, record in zip(folders, here, strict=True) if record is not None}
+    records = {name: found for name, found in zip(folders, here, strict=True) if found is not None}
+    done = {name: folders[name] for name in records}
     if not done:
         return {}
     memory = _read(file)
     known = {name: memory[folder] for name, folder in done.items() if folder in memory}
-    states = _states(root, done, {name for name, (before, _) in known.items() if len(before) > len(FILES)})
+    with_list = {name for name, (before, _) in known.items() if len(before) > len(FILES)}
+    states = _states(root, done, records, with_list)
     found = {name: said for name, (before, said) in known.items() if before == states[name]}
     changed = [name for name in done if name not in found]
     if changed:
         with remembered(root) as digest:
             looked = overlapped(lambda name: _look(root / done[name], digest), changed)
         found |= dict(zip(changed, looked, strict=True))
-        again = _states(root, {name: done[name] for name in changed}, _labelled(root, done, changed))
+        again = _states(root, {name: done[name] for name in changed}, records, _labelled(root, done, changed))
         _keep(file, memory, {done[name]: (again[name], found[name]) for name in changed})
     return {name: found[name] for name in done}
 
@@ -91,22 +96,23 @@ def refuse_damaged(grid: Grid) -> None:
         )
 
 
-def _look(folder: Path, digest: Digest) -> Finished:
+def _look(folder: Path, digest: Digest) -> Outcome:
     problem = damage(folder, digest)
     try:
         record = read_json(folder / RECORD)
     except DmixError:
-        return Finished(problem)
+        return Outcome(problem)
     hardware = record.get("hardware")
     hardware = hardware if isinstance(hardware, dict) else {}
-    processes = hardware.get("processes", 1)
-    return Finished(
+    return Outcome(
         problem,
         _number(record.get("seconds")),
-        processes if type(processes) is int and processes > 0 else 1,
+        int(_number(hardware.get("processes")) or 1),
         _number(record.get("score")),
         str(record.get("finished", "")),
         str(hardware.get("device", "")),
+        _number(hardware.get("peak_memory_mb")) or 0.0,
+        int(_number(record.get("parameters")) or 0),
     )
 
 
@@ -115,13 +121,13 @@ def _number(value: object) -> float | None:
 
 
 def _states(
-    root: Path, folders: Mapping[str, str], with_list: set[str]
+    root: Path, folders: Mapping[str, str], records: Mapping[str, os.stat_result], with_list: set[str]
 ) -> dict[str, tuple[State | None, ...]]:
     """Return name -> the state of each file of the run; `with_list` have a list of labels too."""
-    files = {name: (*FILES, LABELLED) if name in with_list else FILES for name in folders}
+    files = {name: (*FILES[1:], LABELLED) if name in with_list else FILES[1:] for name in folders}
     paths = [f"{root}/{folder}/{file}" for name, folder in folders.items() for file in files[name]]
     looked = iter(stats(paths))
-    return {name: tuple(_state(next(looked)) for _ in files[name]) for name in folders}
+    return {name: (_state(records[name]), *(_state(next(looked)) for _ in files[name])) for name in folders}
 
 
 def _labelled(root: Path, folders: Mapping[str, str], names: Sequence[str]) -> set[str]:
@@ -133,7 +139,7 @@ def _state(found: os.stat_result | None) -> State | None:
     return None if found is None else (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
 
 
-Known = tuple[tuple[State | None, ...], Finished]
+Known = tuple[tuple[State | None, ...], Outcome]
 
 
 def _read(file: Path) -> dict[str, Known]:
@@ -146,7 +152,7 @@ def _read(file: Path) -> dict[str, Known]:
     for folder, entry in kept:
         try:
             before, said = entry
-            found[folder] = (tuple(tuple(state) for state in before), Finished("", *said))
+            found[folder] = (tuple(tuple(state) for state in before), Outcome("", *said))
         except (TypeError, ValueError):
             continue
     return found

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from dmix.grid.damage import way_out
 from dmix.grid.expand import Grid
-from dmix.grid.finished import Finished, finished_runs
+from dmix.grid.finished import Outcome, finished_runs
 from dmix.grid.paths import RunPaths
 from dmix.grid.status import RunStatus, relation_status, unfinished_status
 from dmix.overlap import overlapped, stats
@@ -28,7 +28,7 @@ class Survey:
     """
 
     statuses: Mapping[str, RunStatus]
-    finished: Mapping[str, Finished]
+    finished: Mapping[str, Outcome]
     relations: Mapping[str, RunStatus] = field(default_factory=dict)
 
 
@@ -62,12 +62,12 @@ def survey(grid: Grid, names: Iterable[str] | None = None, before: Survey | None
     return Survey(ordered, finished, dict(zip(relations, found, strict=True)))
 
 
-def _still_done(before: Survey, wanted: Iterable[str]) -> dict[str, Finished]:
+def _still_done(before: Survey, wanted: Iterable[str]) -> dict[str, Outcome]:
     known = ((name, before.finished.get(name)) for name in wanted)
     return {name: said for name, said in known if said is not None and not said.problem}
 
 
-def _finished_status(grid: Grid, name: str, said: Finished) -> RunStatus:
+def _finished_status(grid: Grid, name: str, said: Outcome) -> RunStatus:
     if not said.problem:
         return RunStatus(name, "done")
     results = RunPaths(grid.tier, grid.places[name]).results

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from types import TracebackType
 
+import torch
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bar
@@ -35,6 +36,7 @@ class Watch:
         self.file = LiveFile(progress_file, label)
         self.started = time.monotonic()
         self.first_step = trainer.step
+        self._device = device_here(trainer.device)
         self._file_due = 0.0
         self._line_due = self.started + LINE_SECONDS
         self._bar: Bar | None = None
@@ -82,4 +84,16 @@ class Watch:
             seconds_left=round(left * (now - self.started) / done, 1) if done else None,
             host=socket.gethostname(),
             pid=os.getpid(),
+            device=self._device,
         )
+
+
+def device_here(device: torch.device) -> str:
+    """Return "cpu", or a GPU's name and its number on this host: "NVIDIA A100-SXM4-80GB, GPU 3"."""
+    if device.type != "cuda":
+        return device.type
+    index = device.index or 0
+    # A job sees the GPUs that it was given as 0, 1, ...; SLURM says which ones these are.
+    given = (os.environ.get("SLURM_JOB_GPUS") or os.environ.get("CUDA_VISIBLE_DEVICES") or "").split(",")
+    number = given[index] if index < len(given) and given[index] else str(index)
+    return f"{torch.cuda.get_device_name(device)}, GPU {number}"
