@@ -57,9 +57,9 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument(
         "--checkpoint-seconds",
         type=float,
-        default=60.0,
+        default=600.0,
         metavar="S",
-        help="save resume state this often (default: 60; 0: after every step)",
+        help="save resume state this often (default: 600, chosen in docs/scale.md; 0: after every step)",
     )
     train.add_argument("--tensorboard", type=Path, metavar="FOLDER", help="also write event files")
 

@@ -14,6 +14,8 @@ from dmix.grid.status import RunStatus
 
 UNKNOWN = "-"
 RECENT = 10
+AROUND_LISTS = 5
+"""Lines of a live view around its two lists: titles, headings, and how many more there are."""
 
 
 def view(found: Overview, height: int | None = None) -> RenderableType:
@@ -24,16 +26,15 @@ def view(found: Overview, height: int | None = None) -> RenderableType:
     height: lines of the terminal, which a live view must not exceed: of long lists the first lines are shown,
         with the number of others. None: everything is shown.
     """
-    room = None if height is None else max(3, (height - len(found.counts) - 6) // 2)
     parts: list[RenderableType] = [_bars(found), Text(found.hours)]
     parts += [Text(f"{runs} blocked: {way_out}") for way_out, runs in found.blocked.items()]
     if found.since is not None:
         recent = found.recent()
-        shown = recent if room is None else recent[-min(room, RECENT) :]
-        parts.append(
-            Text(f"{len(recent)} runs finished since {found.since:%Y-%m-%d %H:%M} UTC", style="bold")
-        )
+        shown = recent if height is None else recent[-RECENT:]
+        parts.append(Text(f"finished since {found.since:%Y-%m-%d %H:%M} UTC: {len(recent)}", style="bold"))
         parts += [Text(f"{name}: {outcome(said)}") for name, said in shown]
+    above = len(found.counts) + 1 + len(parts)
+    room = None if height is None else max(1, (height - above - AROUND_LISTS) // 2)
     busy = [*found.of("running"), *found.of("hangs")]
     if busy:
         parts.append(_running(busy, room))
@@ -85,12 +86,13 @@ def _cells(run: RunStatus) -> tuple[str, ...]:
 
 
 def _problems(found: Overview, room: int | None) -> list[Text]:
+    """Return the runs that need somebody to look, each in one line where room is scarce; failed ones last."""
+    runs = [*found.of("stopped"), *found.of("damaged"), *found.of("failed")]
     texts = []
-    for state in ("stopped", "damaged", "failed"):
-        here = found.of(state)
-        for run in here[:room]:
-            told = run.failure if state == "failed" else run.detail
-            texts.append(Text(f"{state}: {run.name}: {told}", style="red" if state == "failed" else ""))
-        if room is not None and len(here) > room:
-            texts.append(Text(f"and {len(here) - room} more {state}: dmix status --once"))
+    for run in runs if room is None else runs[-room:]:
+        told = run.failure if room is None and run.failure is not None else run.detail
+        style = "red" if run.state == "failed" else ""
+        texts.append(Text(f"{run.state}: {run.name}: {told}", style=style, no_wrap=room is not None))
+    if room is not None and len(runs) > room:
+        texts.append(Text(f"and {len(runs) - room} more with a problem: dmix status --once"))
     return texts

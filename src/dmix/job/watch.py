@@ -24,6 +24,9 @@ from dmix.job.live import LiveFile
 from dmix.job.say import say
 
 FILE_SECONDS = 1.0
+MOST_FILE_SECONDS = 30.0
+FILE_SHARE = 60
+"""A run that lasts for days writes its file more seldom: hundreds at once would keep a file server busy."""
 LINE_SECONDS = 30.0
 
 
@@ -59,7 +62,7 @@ class Watch:
         self.file.remove()
 
     def update(self) -> None:
-        """Refresh the bar, the file every second, and print a plain line every 30 seconds."""
+        """Refresh the bar, the file (every second at first), and print a plain line every 30 seconds."""
         now = time.monotonic()
         if self._bar:
             self._bar.update(self._task, completed=self.trainer.step, note=str(self._progress(now)))
@@ -67,7 +70,9 @@ class Watch:
             self._line_due = now + LINE_SECONDS
             say(f"{self.label}: {self._progress(now)}")
         if now >= self._file_due:
-            self._file_due = now + FILE_SECONDS
+            self._file_due = now + min(
+                MOST_FILE_SECONDS, max(FILE_SECONDS, (now - self.started) / FILE_SHARE)
+            )
             self.file.write(self._progress(now).model_dump_json())
 
     def _progress(self, now: float) -> Progress:
