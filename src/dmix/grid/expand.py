@@ -59,7 +59,13 @@ class Grid:
         return Lazy(self.runs, self._place)
 
     def _folder(self, name: str) -> str | None:
-        return self.places.get(name) if name in self._recorded or self.blocked(name) is None else None
+        there = name in self._recorded or self.blocked(name, self._looked) is None
+        return self.places.get(name) if there else None
+
+    @cached_property
+    def _looked(self) -> dict[Needs, str | None]:
+        """What `folders`, which is worked out once, has found of data and weights."""
+        return {}
 
     @cached_property
     def _recorded(self) -> set[str]:
@@ -68,7 +74,7 @@ class Grid:
 
     def _find_records(self) -> None:
         """Look for the records of all runs that lack data or weights, many at a time."""
-        lacking = [name for name in self.places if self.lacks(name) is not None]
+        lacking = [name for name in self.places if self.lacks(name, self._looked) is not None]
         paths = [str(RunPaths(self.tier, self.places[name]).record) for name in lacking]
         self._recorded.update(name for name, there in zip(lacking, stats(paths), strict=True) if there)
 
@@ -143,34 +149,32 @@ class Grid:
         source = self.missing(spec.source.name) if spec.source else ()
         return tuple(dict.fromkeys((*own, *source)))
 
-    def blocked(self, name: str) -> str | None:
+    def blocked(self, name: str, looked: dict[Needs, str | None] | None = None) -> str | None:
         """Return how to unblock a run that lacks data or weights ("run dmix data fetch cub"), or None.
 
-        A run with a record is not blocked: a clone with pulled records needs no data.
+        A run with a record is not blocked: a clone with pulled records needs no data. `looked`: see `lacks`.
         """
         place = self.places.get(name)
-        if place is None or (way_out := self.lacks(name)) is None:
+        if place is None or (way_out := self.lacks(name, looked)) is None:
             return None
         return None if RunPaths(self.tier, place).record.exists() else way_out
 
-    def lacks(self, name: str) -> str | None:
-        """Return how to get what a run lacks, with or without a record, or None."""
-        spec = self.runs[name]
-        if way_out := self._way_to_get(needs(spec), spec):
+    def lacks(self, name: str, looked: dict[Needs, str | None] | None = None) -> str | None:
+        """Return how to get the data or weights that a run lacks, with or without a record, or None.
+
+        Parameters
+        ----------
+        looked: what was found for runs of the same needs, to look for each file once; it is added to.
+        """
+        spec, looked = self.runs[name], {} if looked is None else looked
+        wanted = needs(spec)
+        if wanted not in looked:
+            looked[wanted] = way_to_get(spec, self._items, self._with_edition)
+        if (way_out := looked[wanted]) is not None:
             return way_out
         if spec.source is None and (source := source_name(spec)):
             return f"tier {self.tier} leaves out {source}, from whose weights it starts: add that to a grid"
-        return self.blocked(spec.source.name) if spec.source else None
-
-    def _way_to_get(self, wanted: Needs, spec: RunSpec) -> str | None:
-        """Return how to get data or weights; looked up once for all runs that need the same."""
-        if wanted not in self._ways:
-            self._ways[wanted] = way_to_get(spec, self._items, self._with_edition)
-        return self._ways[wanted]
-
-    @cached_property
-    def _ways(self) -> dict[Needs, str | None]:
-        return {}
+        return self.blocked(spec.source.name, looked) if spec.source else None
 
     def table_runs(self, table: Table) -> tuple[str, ...]:
         """Return the names of all runs that a table reads, each once."""

@@ -13,6 +13,7 @@ from dmix.grid.damage import way_out
 from dmix.grid.expand import Grid
 from dmix.grid.finished import Outcome, finished_runs
 from dmix.grid.paths import RunPaths
+from dmix.grid.presence import Needs
 from dmix.grid.status import RunStatus, relation_status, unfinished_status
 from dmix.overlap import overlapped, stats
 
@@ -49,10 +50,11 @@ def survey(grid: Grid, names: Iterable[str] | None = None, before: Survey | None
     finished |= finished_runs(grid.tier, open_runs)
     statuses = {name: _finished_status(grid, name, finished[name]) for name in wanted if name in finished}
     rest = [name for name in wanted if name not in finished]
+    looked: dict[Needs, str | None] = {}
     for name in rest:
         if absent := grid.missing(name):
             statuses[name] = RunStatus(name, "not yet implemented", f"needs {', '.join(absent)}")
-        elif to_get := grid.lacks(name):
+        elif to_get := grid.lacks(name, looked):
             statuses[name] = RunStatus(name, "blocked", to_get)
     ready = [name for name in rest if name not in statuses]
     statuses |= _unfinished(grid, ready)
