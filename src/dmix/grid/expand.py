@@ -100,12 +100,12 @@ class Grid:
         }
         return tuple(name for name in self._with_edition if name in read)
 
-    @property
+    @cached_property
     def tables(self) -> Mapping[str, Table]:
         """Name -> table, of the tables that have a run at this tier."""
         return {name: table for name, table in self.params.tables.items() if self.table_runs(table)}
 
-    @property
+    @cached_property
     def figures(self) -> Mapping[str, FigureEntry]:
         """Name -> figure, of the figures that show a run of this tier, or none by design."""
         return {
@@ -114,7 +114,7 @@ class Grid:
             if not entry.shows_runs or self.figure_runs(entry)
         }
 
-    @property
+    @cached_property
     def settings_tables(self) -> Mapping[str, SettingsTable]:
         """Name -> table of settings, of those with a grid that the tier does not omit."""
         found = self.params.settings_tables.items()
