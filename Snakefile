@@ -3,6 +3,7 @@
 import os
 import shlex
 import sys
+from collections import Counter
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -22,7 +23,6 @@ from dmix.grid.artefact import (
     settings_digest,
     table_digest,
 )
-from dmix.grid.damage import refuse_damaged
 from dmix.grid.evaluation import (
     evaluation_digest,
     product_of,
@@ -31,6 +31,7 @@ from dmix.grid.evaluation import (
 )
 from dmix.grid.expand import folder as folder_of
 from dmix.grid.expand import load_grid
+from dmix.grid.finished import refuse_damaged
 from dmix.grid.kinds import kinds
 from dmix.grid.needs import cores, memory_mb, minutes
 from dmix.grid.order import ranks
@@ -60,17 +61,20 @@ def tell(line):
     print(f"dmix: {line}", file=sys.stderr, flush=True)
 
 
+# Jobs on a cluster read this file too. They train and evaluate; what is rendered runs beside the driver, and so they
+# are spared its rules and the digests of ten thousand runs.
+MAIN = workflow.is_main_process
 TIER = config.get("tier", "embedded")
 SELECTION = config.get("select", "")  # of dmix plan --budget
 try:
-    if workflow.is_main_process:
+    if MAIN:
         announce(tell)
-    GRID = load_grid(TIER)
+    GRID = load_grid(TIER, every_tier=MAIN)
     SELECTED = selected(GRID, SELECTION) if SELECTION else ()
-    # A claim on what is not there any more is told before anything trains.
-    load_claims(GRID.params)
-    # The workflow takes a run with a record for done. Jobs on a cluster read this file too, and need not check.
-    if workflow.is_main_process:
+    # The workflow takes a run with a record for done.
+    if MAIN:
+        # A claim on what is not there any more is told before anything trains.
+        load_claims(GRID.params)
         refuse_damaged(GRID)
         for way_out, count in blocked_runs(GRID).most_common():
             tell(f"blocked: {count} of {len(GRID.runs)} runs of tier {TIER}: {way_out}")
@@ -80,16 +84,6 @@ except DmixError as error:
 RUNS = runs_folder(TIER)
 RELATIONS = class_relations_folder(TIER)
 BUILD = f"results/{TIER}/build"
-FIGURES = {name: figure_digest(GRID, name) for name in GRID.figures}
-TABLES = {name: table_digest(GRID, name) for name in GRID.tables}
-SETTINGS = {name: settings_digest(GRID, name) for name in GRID.settings_tables}
-NUMBERS = digest_of(TABLES)
-LEDGER = ledger_digest(GRID)
-CLAIMS = claims_digest(GRID)
-PAGE = page_digest(GRID)
-LATEX = latex_is_here()
-PAPER = paper_digest(GRID, LATEX)
-PAPER_FILES = ["main.tex", *(["paper.pdf"] if LATEX else [])]
 PUBLISHED = f"{BUILD}/published"
 
 # A failed run is told by its name and reason, once, also where output is quiet.
@@ -101,34 +95,54 @@ logger.addFilter(FinishedLines(logger.info, Quietness.RULES))
 report: "workflows/report/workflow.rst"
 
 
-rule all:
-    input:
-        f"results/{TIER}/frame.csv",
-        f"{PUBLISHED}/frame-{frame_digest(GRID)}",
-        [
-            f"{PUBLISHED}/{table}-{digest}"
-            for table, digest in (TABLES | SETTINGS).items()
-        ],
-        [f"paper_tables/{TIER}/{table}.tex" for table in TABLES | SETTINGS],
-        f"{PUBLISHED}/numbers-{NUMBERS}",
-        f"{PUBLISHED}/ledger-{LEDGER}",
-        f"{PUBLISHED}/claims-{CLAIMS}",
-        [f"paper_tables/{TIER}/{file}.tex" for file in ("numbers", "ledger", "claims")],
-        [f"{PUBLISHED}/{figure}-{digest}" for figure, digest in FIGURES.items()],
-        [f"paper_tables/{TIER}/{figure}.pdf" for figure in FIGURES],
-        f"{PUBLISHED}/page-{PAGE}",
-        f"results/{TIER}/report/index.html",
-        f"{PUBLISHED}/paper-{PAPER}",
-        [f"paper_tables/{TIER}/{file}" for file in PAPER_FILES],
+# All that a tier is rendered into lies below names with the digests of what it depends on.
+if MAIN:
+    FIGURES = {name: figure_digest(GRID, name) for name in GRID.figures}
+    TABLES = {name: table_digest(GRID, name) for name in GRID.tables}
+    SETTINGS = {name: settings_digest(GRID, name) for name in GRID.settings_tables}
+    NUMBERS = digest_of(TABLES)
+    LEDGER = ledger_digest(GRID)
+    CLAIMS = claims_digest(GRID)
+    PAGE = page_digest(GRID)
+    LATEX = latex_is_here()
+    PAPER = paper_digest(GRID, LATEX)
+    PAPER_FILES = ["main.tex", *(["paper.pdf"] if LATEX else [])]
+
+    rule all:
+        input:
+            f"results/{TIER}/frame.csv",
+            f"{PUBLISHED}/frame-{frame_digest(GRID)}",
+            [
+                f"{PUBLISHED}/{table}-{digest}"
+                for table, digest in (TABLES | SETTINGS).items()
+            ],
+            [f"paper_tables/{TIER}/{table}.tex" for table in TABLES | SETTINGS],
+            f"{PUBLISHED}/numbers-{NUMBERS}",
+            f"{PUBLISHED}/ledger-{LEDGER}",
+            f"{PUBLISHED}/claims-{CLAIMS}",
+            [
+                f"paper_tables/{TIER}/{file}.tex"
+                for file in ("numbers", "ledger", "claims")
+            ],
+            [f"{PUBLISHED}/{figure}-{digest}" for figure, digest in FIGURES.items()],
+            [f"paper_tables/{TIER}/{figure}.pdf" for figure in FIGURES],
+            f"{PUBLISHED}/page-{PAGE}",
+            f"results/{TIER}/report/index.html",
+            f"{PUBLISHED}/paper-{PAPER}",
+            [f"paper_tables/{TIER}/{file}" for file in PAPER_FILES],
 
 
-include: "workflows/rules/data.smk"
 include: "workflows/rules/train.smk"
 include: "workflows/rules/relate.smk"
-include: "workflows/rules/collect.smk"
-include: "workflows/rules/tables.smk"
 include: "workflows/rules/evaluate.smk"
-include: "workflows/rules/figures.smk"
-include: "workflows/rules/claims.smk"
-include: "workflows/rules/page.smk"
-include: "workflows/rules/paper.smk"
+
+
+if MAIN:
+
+    include: "workflows/rules/data.smk"
+    include: "workflows/rules/collect.smk"
+    include: "workflows/rules/tables.smk"
+    include: "workflows/rules/figures.smk"
+    include: "workflows/rules/claims.smk"
+    include: "workflows/rules/page.smk"
+    include: "workflows/rules/paper.smk"

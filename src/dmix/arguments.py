@@ -58,9 +58,9 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument(
         "--checkpoint-seconds",
         type=float,
-        default=60.0,
+        default=600.0,
         metavar="S",
-        help="save resume state this often (default: 60; 0: after every step)",
+        help="save resume state this often (default: 600, chosen in docs/scale.md; 0: after every step)",
     )
     train.add_argument("--tensorboard", type=Path, metavar="FOLDER", help="also write event files")
     train.add_argument(
@@ -101,6 +101,14 @@ def parser() -> argparse.ArgumentParser:
 
     status = add("status", "show what is done, running, failed and missing, by table")
     status.add_argument("--json", action="store_true", help="for scripts")
+    status.add_argument(
+        "--once", action="store_true", help="on a terminal, do not stay while runs are in progress"
+    )
+    status.add_argument(
+        "--since",
+        metavar="TIME",
+        help="list runs that finished since then, and failures since then alone: 90m, 12h, 3d, or a date",
+    )
     status.add_argument("--select", metavar="NAME", help="only the runs of a selection of dmix plan --budget")
 
     claims = add("claims", "show which claims of the paper the records support, and what would decide others")

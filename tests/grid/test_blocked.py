@@ -79,7 +79,7 @@ def test_a_genuine_set_that_is_not_there_blocks_its_runs_alone(here):
     assert grid.blocked(HERE) is None
     assert grid.blocked(THERE) == "run dmix data fetch cifar100"
     assert set(grid.folders) == {name for name in grid.runs if "/cifar10/" in name and "ghost" not in name}
-    assert set(grid.names.values()) == set(grid.folders)
+    assert {grid.name_of(folder) for folder in grid.folders.values()} == set(grid.folders)
 
 
 def test_a_finished_run_needs_no_data(here):

@@ -15,8 +15,8 @@ from dmix import cli
 from dmix.errors import DmixError
 from dmix.grid.code import code_modules
 from dmix.grid.cost import estimated_seconds
-from dmix.grid.damage import refuse_damaged
 from dmix.grid.expand import load_grid
+from dmix.grid.finished import refuse_damaged
 from project import ROOT, small_params
 
 ROW = "supervised/cifar10/resnet18"

@@ -1,15 +1,13 @@
 # One job per class relation, before the runs that need it (Co-Tuning). Seeds share one.
-RELATION_NAMES = {folder_of(spec): name for name, spec in GRID.class_relations.items()}
-
-
 def relation_name(wildcards):
-    try:
-        return RELATION_NAMES[wildcards.folder]
-    except KeyError:
+    name = wildcards.folder.rsplit("-", 2)[0]
+    spec = GRID.class_relations.get(name)
+    if spec is None or folder_of(spec) != wildcards.folder:
         raise WorkflowError(
             f"{wildcards.folder}: no run needs this class relation (any more): the parameters or the code "
             "were edited since this job was submitted. Start the workflow again; what is finished is kept."
-        ) from None
+        )
+    return name
 
 
 def relation_spec(wildcards):

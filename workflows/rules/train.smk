@@ -3,7 +3,7 @@
 # declared outputs before a retry.
 def run_name(wildcards):
     try:
-        return GRID.names[wildcards.folder]
+        return GRID.name_of(wildcards.folder)
     except KeyError:
         raise WorkflowError(
             f"{wildcards.folder}: no run has these digests (any more): the parameters or the code "
@@ -57,7 +57,7 @@ def trainer(wildcards):
 
 # The place of a run or class relation in the order of starts (dmix.grid.order). Its priority is minus that: what is
 # rendered from records has Snakemake's default, 0, and goes first as soon as it can.
-RANKS = ranks(GRID)
+RANKS = ranks(GRID) if MAIN else Counter()  # a job that has started needs none
 
 
 # A folder for event files: a setting of the profile (docs/watching.md).
@@ -109,13 +109,13 @@ rule train:
 # All records of the tier: a deleted one is trained again even if its tables are rendered.
 rule runs:
     input:
-        [f"{RUNS}/{folder}/record.json" for folder in GRID.folders.values()],
+        lambda wc: [f"{RUNS}/{folder}/record.json" for folder in GRID.folders.values()],
 
 
 # The records of a named selection: snakemake selected --config tier=day select=NAME
 rule selected:
     input:
-        [
+        lambda wc: [
             f"{RUNS}/{GRID.folders[run]}/record.json"
             for run in SELECTED
             if run in GRID.folders

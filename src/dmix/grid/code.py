@@ -11,11 +11,13 @@ from __future__ import annotations
 import ast
 import hashlib
 from collections.abc import Iterable, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from dmix import PACKAGE, imported
+from dmix.grid.by_id import KEPT, ById
 from dmix.grid.equivalent import Equivalences, equivalences
+from dmix.grid.identity import Sections
 from dmix.grid.meaning import meaning
 from dmix.grid.parts import module_of
 from dmix.grid.spec import DIGEST_LENGTH, RunSpec, digest_of
@@ -33,13 +35,18 @@ def code_roots(spec: RunSpec) -> Mapping[str, tuple[str, ...]]:
     A label is "engine", or section/use of a part, such as policy/cutmix. The roots of the run whose weights
     it starts from, and of its class relation, are included.
     """
-    own = ("class_relation", RELATION) if spec.task == "relation" else ("engine", ENGINE)
-    found = dict([own])
-    for section, values in spec.settings.items():
-        if "use" in values:
-            found[f"{section}/{values['use']}"] = (module_of(section, values["use"]),)
+    found = dict(_own_roots(ById(spec.settings), spec.task))
     for needed in (spec.source, spec.relation):
         found |= {} if needed is None else code_roots(needed)
+    return found
+
+
+@lru_cache(maxsize=KEPT)
+def _own_roots(settings: ById[Sections], task: str) -> Mapping[str, tuple[str, ...]]:
+    found = dict([("class_relation", RELATION) if task == "relation" else ("engine", ENGINE)])
+    for section, values in settings.value.items():
+        if "use" in values:
+            found[f"{section}/{values['use']}"] = (module_of(section, values["use"]),)
     return found
 
 

@@ -7,11 +7,9 @@ from collections import defaultdict
 from collections.abc import Mapping
 from statistics import mean
 
-from dmix.errors import DmixError
 from dmix.grid.expand import Grid
-from dmix.grid.paths import RunPaths
+from dmix.grid.finished import finished_runs
 from dmix.grid.spec import RunSpec
-from dmix.reading import read_json
 
 # Sustained rate of ordinary training of small networks on one A100; see docs/reproduce.md.
 ASSUMED_TFLOPS = 20.0
@@ -22,15 +20,9 @@ Like = tuple[str, str, str, str, int]
 def measured_seconds(grid: Grid) -> Mapping[Like, float]:
     """Return the mean seconds of finished runs by method, data set, backbone, policy and length."""
     seen: dict[Like, list[float]] = defaultdict(list)
-    for name, folder in grid.folders.items():
-        path = RunPaths(grid.tier, folder).record
-        if not path.exists():
-            continue
-        try:
-            seconds = float(read_json(path)["seconds"])
-        except (DmixError, KeyError, TypeError, ValueError):
-            continue  # a damaged record, which `dmix plan` lists as such
-        seen[_like(grid.runs[name])].append(seconds)
+    for name, said in finished_runs(grid.tier, grid.places).items():
+        if said.seconds is not None:  # else a damaged record, which `dmix plan` lists as such
+            seen[_like(grid.runs[name])].append(said.seconds)
     return {like: mean(values) for like, values in seen.items()}
 
 

@@ -19,12 +19,11 @@ from typing import Any
 
 from dmix.errors import DmixError
 from dmix.files import sha256, write_text
-from dmix.grid.expand import Grid
-from dmix.grid.paths import HISTORY, LABELLED, RECORD, WEIGHTS, runs_folder
+from dmix.grid.paths import HISTORY, LABELLED, RECORD, WEIGHTS
+from dmix.overlap import stats
 from dmix.reading import SEAL, read_json, read_text, seal
 
 SETTLED_SECONDS = 2.0
-SHOWN = 3
 
 Digest = Callable[[Path], str]
 
@@ -57,8 +56,10 @@ def remembered(runs_root: Path) -> Iterator[Digest]:
         return found
 
     yield digest
-    after = {file: said for file, said in {**before, **known}.items() if Path(file).exists()}
-    if after != before and runs_root.exists():
+    if any(before.get(file) != said for file, said in known.items()) and runs_root.exists():
+        others = [file for file in before if file not in known]
+        there = zip(others, stats(others), strict=True)
+        after = {file: before[file] for file, found in there if found is not None} | known
         try:
             write_text(path, json.dumps(after))
         except DmixError:
@@ -110,28 +111,3 @@ def way_out(folder: Path, name: str, tier: str) -> str:
         f"get {folder} again from where it is whole (dvc pull), or train it again: "
         f"rm {folder / RECORD}, then dmix train {name} --tier {tier}"
     )
-
-
-def refuse_damaged(grid: Grid) -> None:
-    """Check every finished run of a tier before its workflow starts, which would take them for done.
-
-    Raises
-    ------
-    DmixError: some are damaged; names them.
-    """
-    root = runs_folder(grid.tier)
-    with remembered(root) as digest:
-        found = {
-            name: problem
-            for name, folder in grid.folders.items()
-            if (root / folder / RECORD).exists() and (problem := damage(root / folder, digest))
-        }
-    if found:
-        lines = [f"{name}: {problem}" for name, problem in list(found.items())[:SHOWN]]
-        more = f" (and {len(found) - SHOWN} more; dmix status lists them)" if len(found) > SHOWN else ""
-        first = next(iter(found))
-        raise DmixError(
-            f"{len(found)} finished runs of tier {grid.tier} are damaged: {'; '.join(lines)}{more}",
-            way_out(root / grid.folders[first], first, grid.tier),
-            exit_code=1,
-        )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import astuple, dataclass, fields
 from functools import cache
@@ -67,7 +68,7 @@ class Equivalences:
 
 def equivalences() -> Equivalences:
     """Return the equivalences of reference/equivalent.csv in the current folder; none without that file."""
-    return _read_once(Path.cwd())
+    return _read_once(os.getcwd())  # noqa: PTH109 - asked for every run; Path.cwd() takes ten times as long
 
 
 def use_key(section: str, use: str) -> str:
@@ -76,8 +77,8 @@ def use_key(section: str, use: str) -> str:
 
 
 @cache
-def _read_once(folder: Path) -> Equivalences:
-    return read_equivalences(folder / TABLE)
+def _read_once(folder: str) -> Equivalences:
+    return read_equivalences(Path(folder, TABLE))
 
 
 def read_equivalences(path: Path) -> Equivalences:

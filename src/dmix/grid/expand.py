@@ -20,7 +20,7 @@ from dmix.grid.init import source_name, with_class_relations, with_sources
 from dmix.grid.lazy import Lazy
 from dmix.grid.parts import ROOMS, read_part
 from dmix.grid.paths import RunPaths
-from dmix.grid.presence import own_sets, way_to_get, with_edition
+from dmix.grid.presence import Needs, needs, own_sets, way_to_get, with_edition
 from dmix.grid.references import check_possible, check_references
 from dmix.grid.resolve import Resolver
 from dmix.grid.schema import Params, validate
@@ -28,6 +28,7 @@ from dmix.grid.settings_table import SettingsTable
 from dmix.grid.spec import RunSpec
 from dmix.grid.table import Table
 from dmix.grid.yaml_lines import Document
+from dmix.overlap import stats
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Grid:
     @cached_property
     def folders(self) -> Mapping[str, str]:
         """Name -> folder below results/<tier>/runs, of each run that is trained or not blocked."""
-        return Lazy(self.runs, self._folder)
+        return Lazy(self.runs, self._folder, self._find_records)
 
     @cached_property
     def places(self) -> Mapping[str, str]:
@@ -59,7 +60,24 @@ class Grid:
         return Lazy(self.runs, self._place)
 
     def _folder(self, name: str) -> str | None:
-        return self.places.get(name) if self.blocked(name) is None else None
+        there = name in self._recorded or self.blocked(name, self._looked) is None
+        return self.places.get(name) if there else None
+
+    @cached_property
+    def _looked(self) -> dict[Needs, str | None]:
+        """What `folders`, which is worked out once, has found of data and weights."""
+        return {}
+
+    @cached_property
+    def _recorded(self) -> set[str]:
+        """Names of runs known to have a record; `_find_records` fills it."""
+        return set()
+
+    def _find_records(self) -> None:
+        """Look for the records of all runs that lack data or weights, many at a time."""
+        lacking = [name for name in self.places if self.lacks(name, self._looked) is not None]
+        paths = [str(RunPaths(self.tier, self.places[name]).record) for name in lacking]
+        self._recorded.update(name for name, there in zip(lacking, stats(paths), strict=True) if there)
 
     def _place(self, name: str) -> str | None:
         return None if self.missing(name) else folder(self.runs[name])
@@ -83,12 +101,12 @@ class Grid:
         }
         return tuple(name for name in self._with_edition if name in read)
 
-    @property
+    @cached_property
     def tables(self) -> Mapping[str, Table]:
         """Name -> table, of the tables that have a run at this tier."""
         return {name: table for name, table in self.params.tables.items() if self.table_runs(table)}
 
-    @property
+    @cached_property
     def figures(self) -> Mapping[str, FigureEntry]:
         """Name -> figure, of the figures that show a run of this tier, or none by design."""
         return {
@@ -97,7 +115,7 @@ class Grid:
             if not entry.shows_runs or self.figure_runs(entry)
         }
 
-    @property
+    @cached_property
     def settings_tables(self) -> Mapping[str, SettingsTable]:
         """Name -> table of settings, of those with a grid that the tier does not omit."""
         found = self.params.settings_tables.items()
@@ -106,13 +124,20 @@ class Grid:
     @cached_property
     def class_relations(self) -> Mapping[str, RunSpec]:
         """Name -> specification of each class relation that a run with a folder depends on."""
-        found = (self.runs[name].relation for name in self.folders)
-        return {spec.name: spec for spec in found if spec is not None}
+        found = {name: spec.relation for name, spec in self.runs.items() if spec.relation is not None}
+        return {spec.name: spec for name, spec in found.items() if name in self.folders}
 
-    @cached_property
-    def names(self) -> Mapping[str, str]:
-        """Folder -> name, the inverse of `folders`."""
-        return {folder: name for name, folder in self.folders.items()}
+    def name_of(self, folder: str) -> str:
+        """Return the name of the run with this folder; looks at no other run.
+
+        Raises
+        ------
+        KeyError: there is no such run, or it has other digests by now.
+        """
+        name = folder.rsplit("-", 2)[0]
+        if self.folders[name] != folder:
+            raise KeyError(folder)
+        return name
 
     def missing(self, name: str) -> tuple[str, ...]:
         """Return the missing source files of parts that the run, or the run it starts from, uses."""
@@ -125,20 +150,32 @@ class Grid:
         source = self.missing(spec.source.name) if spec.source else ()
         return tuple(dict.fromkeys((*own, *source)))
 
-    def blocked(self, name: str) -> str | None:
+    def blocked(self, name: str, looked: dict[Needs, str | None] | None = None) -> str | None:
         """Return how to unblock a run that lacks data or weights ("run dmix data fetch cub"), or None.
 
-        A run with a record is not blocked: a clone with pulled records needs no data.
+        A run with a record is not blocked: a clone with pulled records needs no data. `looked`: see `lacks`.
         """
         place = self.places.get(name)
-        if place is None or RunPaths(self.tier, place).record.exists():
+        if place is None or (way_out := self.lacks(name, looked)) is None:
             return None
-        spec = self.runs[name]
-        if way_out := way_to_get(spec, self._items, self._with_edition):
+        return None if RunPaths(self.tier, place).record.exists() else way_out
+
+    def lacks(self, name: str, looked: dict[Needs, str | None] | None = None) -> str | None:
+        """Return how to get the data or weights that a run lacks, with or without a record, or None.
+
+        Parameters
+        ----------
+        looked: what was found for runs of the same needs, to look for each file once; it is added to.
+        """
+        spec, looked = self.runs[name], {} if looked is None else looked
+        wanted = needs(spec)
+        if wanted not in looked:
+            looked[wanted] = way_to_get(spec, self._items, self._with_edition)
+        if (way_out := looked[wanted]) is not None:
             return way_out
         if spec.source is None and (source := source_name(spec)):
             return f"tier {self.tier} leaves out {source}, from whose weights it starts: add that to a grid"
-        return self.blocked(spec.source.name) if spec.source else None
+        return self.blocked(spec.source.name, looked) if spec.source else None
 
     def table_runs(self, table: Table) -> tuple[str, ...]:
         """Return the names of all runs that a table reads, each once."""

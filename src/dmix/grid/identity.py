@@ -35,10 +35,17 @@ def first_name(section: str, use: str, known: Equivalences) -> str:
     return known.oldest(use_key(section, use)).partition("=")[2]
 
 
-def recorded(settings: Sections, neutral: Sections) -> dict[str, dict[str, Any]]:
-    """Return the settings in the recorded form, without those at their neutral value."""
+def recorded(
+    settings: Sections, neutral: Sections, known: Equivalences | None = None
+) -> dict[str, dict[str, Any]]:
+    """Return the settings in the recorded form, without those at their neutral value.
+
+    Parameters
+    ----------
+    known: the equivalences by which parts have their first names; by default those of this folder.
+    """
     found: dict[str, dict[str, Any]] = {}
-    known = equivalences()
+    known = equivalences() if known is None else known
     for section, values in settings.items():
         if "use" in values:
             values = {**values, "use": first_name(section, values["use"], known)}

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from dmix.grid import cost
 from dmix.grid.code import accepted
-from dmix.grid.damage import remembered
 from dmix.grid.expand import Grid
 from dmix.grid.gpus import Gpu
-from dmix.grid.paths import runs_folder
-from dmix.grid.status import TO_TRAIN, RunStatus, State, run_status, why_stale
+from dmix.grid.status import TO_TRAIN, RunStatus, State, why_stale
+from dmix.grid.survey import survey
+from dmix.overlap import overlapped
 
 UNIMPLEMENTED: State = "not yet implemented"
 BLOCKED: State = "blocked"
@@ -54,7 +54,8 @@ class Plan:
     def reasons(self, grid: Grid) -> Mapping[str, str]:
         """Return name -> reason, of each run that would train, or has to be got or trained again."""
         found = {name: s for name, s in self.statuses.items() if s.state in TO_TRAIN}
-        own = {name: why_stale(grid, name) for name, s in found.items() if s.state == "missing"}
+        missing = [name for name, s in found.items() if s.state == "missing"]
+        own = dict(zip(missing, overlapped(lambda name: why_stale(grid, name), missing), strict=True))
         own |= {name: f"damaged: {s.detail}" for name, s in found.items() if s.state == "damaged"}
         return {name: own.get(name, s.state) for name, s in found.items()}
 
@@ -69,8 +70,7 @@ def hours_of(grid: Grid, gpu: Gpu | None = None) -> Mapping[str, float]:
 def make_plan(grid: Grid, gpu: Gpu | None = None) -> Plan:
     """Return the plan of `grid`, from files alone; estimated hours are those of `gpu`, if it is given."""
     hours = hours_of(grid, gpu)
-    with remembered(runs_folder(grid.tier)) as digest:
-        statuses = {name: run_status(grid, name, digest) for name in grid.runs}
+    statuses = survey(grid, grid.runs).statuses
 
     def line(table: str, names: Iterable[str]) -> Line:
         here = [statuses[name] for name in names]

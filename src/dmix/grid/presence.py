@@ -43,23 +43,33 @@ def with_edition(datasets: Mapping[str, DatasetEntry]) -> tuple[str, ...]:
     return tuple(name for name in embedded_editions() if name in datasets and datasets[name].embedded)
 
 
+Needs = tuple[str, str | None, str | None, str]
+"""Data set, edition, rule of labels and initial weights: runs with equal ones need the same files."""
+
+
+def needs(spec: RunSpec) -> Needs:
+    """Return what decides which files a run needs; `way_to_get` looks at nothing else."""
+    settings = spec.settings
+    edition, labels = settings["dataset"].get("edition"), settings.get("labels", {}).get("use")
+    return spec.axes["dataset"], edition, labels, settings["recipe"]["init"]
+
+
 def way_to_get(spec: RunSpec, items: Mapping[str, Item], embedded: Collection[str]) -> str | None:
     """Return how to get the data, label lists or weights that `spec` lacks, or None if all are there.
 
     Data sets that are not in `items` are assumed to exist. Embedded editions are written when a workflow
     starts: those in `embedded` are never missing, all others always are.
     """
-    dataset, edition = spec.axes["dataset"], spec.settings["dataset"].get("edition")
+    dataset, edition, labels, init = needs(spec)
     if edition == "embedded" and dataset not in embedded:
         return f"{dataset} has no embedded edition: train it at tier full, or give its entry edition: real"
     wanted = [dataset] if edition == "real" else []
-    if spec.settings.get("labels", {}).get("use") == "published":
+    if labels == "published":
         wanted.append(LABEL_LISTS)
     for name in wanted:
         item = items.get(name)
         if item is not None and not item.present(DATA):
             return item.way_out(DATA)
-    init = spec.settings["recipe"]["init"]
     if init.startswith("weights/") and not (DATA / "real" / init).exists():
         known = (f"run {item.command}" for item in items.values() if str(item.path) == init)
         return next(known, f"put {Path(init).name} into {DATA / 'real' / 'weights'}")

@@ -21,7 +21,8 @@ class Progress(BaseModel):
         recipe counts steps.
     loss: mean of the last row of the history. accuracy: the primary prediction's top-1 in percent when it was
         last evaluated. seconds_left: to the end, at the pace of this process. Each is None while unknown.
-    host, pid: the process that trains it.
+    host, pid: the process that trains it. device: what it trains on, with the number of a GPU on its host; ""
+        in files of earlier versions.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -35,14 +36,19 @@ class Progress(BaseModel):
     seconds_left: float | None = None
     host: str
     pid: int
+    device: str = ""
+
+    @property
+    def where(self) -> str:
+        """The epoch, or the step of recipes that count steps: "epoch 3 of 12"."""
+        if self.epoch is not None and self.epochs is not None:
+            return f"epoch {self.epoch} of {self.epochs}"
+        return f"step {self.step} of {self.total}"
 
     def __str__(self) -> str:
         """Return it in words: "epoch 3 of 12, top-1 45.20 %, loss 1.250, about 3 hours left"."""
-        where = f"step {self.step} of {self.total}"
-        if self.epoch is not None and self.epochs is not None:
-            where = f"epoch {self.epoch} of {self.epochs}"
         parts = [
-            where,
+            self.where,
             "" if self.accuracy is None else f"top-1 {self.accuracy:.2f} %",
             "" if self.loss is None else f"loss {self.loss:.3f}",
             "" if self.seconds_left is None else f"{duration(self.seconds_left)} left",

@@ -6,9 +6,12 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import Any
 
-from dmix.grid.identity import recorded
+from dmix.grid.by_id import KEPT, ById
+from dmix.grid.equivalent import Equivalences, equivalences
+from dmix.grid.identity import Sections, recorded
 
 AXES = ("method", "dataset", "backbone", "policy", "objective")
 SECTIONS = (
@@ -43,7 +46,7 @@ class RunSpec:
     source: RunSpec | None = None
     relation: RunSpec | None = None
 
-    @property
+    @cached_property
     def cell(self) -> str:
         """The run's name without the seed: supervised/cifar100/resnet18/mixup/dm_ce[/eta=0.5].
 
@@ -55,29 +58,55 @@ class RunSpec:
         axes = (self.axes[axis] for axis in AXES[1:] if axis in self.axes)
         return "/".join((self.task, *method, *axes, *extra))
 
-    @property
+    @cached_property
     def name(self) -> str:
         """The run's name: the cell, then the seed as s0, s1, ..."""
         return f"{self.cell}/s{self.seed}"
 
     def identity(self) -> dict[str, Any]:
         """Return the settings without neutral ones, the seed, and the identities of source and relation."""
-        # The section `relation` is in the identity of the class relation.
-        own = {
-            section: values
-            for section, values in self.settings.items()
-            if section != "relation" or self.relation is None
-        }
-        whole: dict[str, Any] = {**recorded(own, self.neutral)}
+        whole: dict[str, Any] = {**self._recorded().sections}
         if self.source is not None:
             whole["source"] = self.source.identity()
         if self.relation is not None:
             whole["relation"] = self.relation.identity()
         return {**whole, "seed": self.seed}
 
+    def canonical(self) -> str:
+        """Return the canonical JSON of the identity; the text of each section is made once for all seeds."""
+        whole = {**self._recorded().texts, "seed": canonical_json(self.seed)}
+        if self.source is not None:
+            whole["source"] = self.source.canonical()
+        if self.relation is not None:
+            whole["relation"] = self.relation.canonical()
+        return "{" + ",".join(f"{canonical_json(key)}:{whole[key]}" for key in sorted(whole)) + "}"
+
     def digest(self) -> str:
         """Return the spec digest: 8 hexadecimal digits of sha256 over the canonical identity."""
-        return digest_of(self.identity())
+        return hashlib.sha256(self.canonical().encode()).hexdigest()[:DIGEST_LENGTH]
+
+    def _recorded(self) -> _Recorded:
+        # The section `relation` is in the identity of the class relation.
+        apart = ("relation",) if self.relation is not None else ()
+        return _record(ById(self.settings), ById(self.neutral), apart, equivalences())
+
+
+@dataclass(frozen=True)
+class _Recorded:
+    """Settings in the recorded form, and the canonical JSON of each section."""
+
+    sections: Mapping[str, Mapping[str, Any]]
+    texts: Mapping[str, str]
+
+
+@lru_cache(maxsize=KEPT)
+def _record(
+    settings: ById[Sections], neutral: ById[Sections], apart: tuple[str, ...], known: Equivalences
+) -> _Recorded:
+    """Return the recorded form, which all seeds of a cell share, but for the sections `apart`."""
+    own = {section: values for section, values in settings.value.items() if section not in apart}
+    found = recorded(own, neutral.value, known)
+    return _Recorded(found, {section: canonical_json(values) for section, values in found.items()})
 
 
 def canonical_json(value: object) -> str:

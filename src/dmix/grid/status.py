@@ -15,6 +15,7 @@ from dmix.grid.damage import Digest, damage, way_out
 from dmix.grid.expand import Grid, folder
 from dmix.grid.failure import Failure, read_failure
 from dmix.grid.paths import RECORD, ClassRelationPaths, RunPaths, runs_folder
+from dmix.grid.presence import Needs
 from dmix.grid.progress import Progress, read_progress
 from dmix.grid.promise import differences
 from dmix.holder import age, holder_of
@@ -62,6 +63,12 @@ def run_status(grid: Grid, name: str, digest: Digest = sha256) -> RunStatus:
         if problem := damage(paths.results, digest):
             return RunStatus(name, "damaged", f"{problem}; {way_out(paths.results, name, grid.tier)}")
         return RunStatus(name, "done")
+    return unfinished_status(grid, name)
+
+
+def unfinished_status(grid: Grid, name: str) -> RunStatus:
+    """Return the status of a run that has no record and lacks nothing."""
+    paths = RunPaths(grid.tier, grid.places[name])
     failure = read_failure(paths.failure)
     if holder_of(paths.lock):
         return _running(paths, name, failure)
@@ -74,7 +81,8 @@ def run_status(grid: Grid, name: str, digest: Digest = sha256) -> RunStatus:
 
 def blocked_runs(grid: Grid) -> Counter[str]:
     """Return way out -> number of runs of the tier that it unblocks."""
-    return Counter(way_out for name in grid.places if (way_out := grid.blocked(name)))
+    looked: dict[Needs, str | None] = {}
+    return Counter(way_out for name in grid.places if (way_out := grid.blocked(name, looked)))
 
 
 def relation_status(grid: Grid, name: str) -> RunStatus:

@@ -35,7 +35,7 @@ class Options:
     """
 
     device: str = "auto"
-    checkpoint_seconds: float = 60.0
+    checkpoint_seconds: float = 600.0
     tensorboard: Path | None = None
     workers: int | None = None
     stage: Path | None = None

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from types import TracebackType
 
+import torch
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bar
@@ -23,6 +24,9 @@ from dmix.job.live import LiveFile
 from dmix.job.say import say
 
 FILE_SECONDS = 1.0
+MOST_FILE_SECONDS = 30.0
+FILE_SHARE = 60
+"""A run that lasts for days writes its file more seldom: hundreds at once would keep a file server busy."""
 LINE_SECONDS = 30.0
 
 
@@ -35,6 +39,7 @@ class Watch:
         self.file = LiveFile(progress_file, label)
         self.started = time.monotonic()
         self.first_step = trainer.step
+        self._device = device_here(trainer.device)
         self._file_due = 0.0
         self._line_due = self.started + LINE_SECONDS
         self._bar: Bar | None = None
@@ -57,7 +62,7 @@ class Watch:
         self.file.remove()
 
     def update(self) -> None:
-        """Refresh the bar, the file every second, and print a plain line every 30 seconds."""
+        """Refresh the bar, the file (every second at first), and print a plain line every 30 seconds."""
         now = time.monotonic()
         if self._bar:
             self._bar.update(self._task, completed=self.trainer.step, note=str(self._progress(now)))
@@ -65,7 +70,9 @@ class Watch:
             self._line_due = now + LINE_SECONDS
             say(f"{self.label}: {self._progress(now)}")
         if now >= self._file_due:
-            self._file_due = now + FILE_SECONDS
+            self._file_due = now + min(
+                MOST_FILE_SECONDS, max(FILE_SECONDS, (now - self.started) / FILE_SHARE)
+            )
             self.file.write(self._progress(now).model_dump_json())
 
     def _progress(self, now: float) -> Progress:
@@ -82,4 +89,16 @@ class Watch:
             seconds_left=round(left * (now - self.started) / done, 1) if done else None,
             host=socket.gethostname(),
             pid=os.getpid(),
+            device=self._device,
         )
+
+
+def device_here(device: torch.device) -> str:
+    """Return "cpu", or a GPU's name and its number on this host: "NVIDIA A100-SXM4-80GB, GPU 3"."""
+    if device.type != "cuda":
+        return device.type
+    index = device.index or 0
+    # A job sees the GPUs that it was given as 0, 1, ...; SLURM says which ones these are.
+    given = (os.environ.get("SLURM_JOB_GPUS") or os.environ.get("CUDA_VISIBLE_DEVICES") or "").split(",")
+    number = given[index] if index < len(given) and given[index] else str(index)
+    return f"{torch.cuda.get_device_name(device)}, GPU {number}"
