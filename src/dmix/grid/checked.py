@@ -139,14 +139,14 @@ class Check:
         """Refuse shards that cannot share a batch, or whose method needs the statistics of one batch."""
         if batch_size % shards:
             raise DmixError(
-                f"{self._where('recipe', 'shards')}: {shards} shards cannot share a batch of {batch_size} images "
-                "equally",
+                f"{self._where('recipe', 'shards')}: {shards} shards cannot share a batch of {batch_size} "
+                "images equally",
                 "write a number that divides recipe.batch_size",
             )
         if shards > 1 and self.task != "supervised":
             raise DmixError(
-                f"{self._where('recipe', 'shards')}: only supervised methods have shards; statistics, queues and "
-                "pseudo-labels of the others are those of one batch",
+                f"{self._where('recipe', 'shards')}: only supervised methods have shards; statistics, queues "
+                "and pseudo-labels of the others are those of one batch",
                 "set recipe.shards to 1",
             )
 
