@@ -242,7 +242,7 @@ def test_mixer_never_mixes_a_row_with_itself_under_derangement(n):
 
 
 def test_fallback_is_every_shift_alike(monkeypatch):
-    monkeypatch.setattr(learned, "draw_partner", lambda rng, n, groups, derangement: np.arange(n))
+    monkeypatch.setattr(learned, "draw_partner", lambda rng, n, derangement: np.arange(n))
     rng, n = np.random.default_rng(1), 5
     drawn = [draw_mixer_partner(rng, n, True) for _ in range(4000)]
     shifts = np.array([partner[0] for partner in drawn])
@@ -254,7 +254,7 @@ def test_fallback_is_every_shift_alike(monkeypatch):
 
 def test_only_the_mixers_pairs_have_a_fallback(kind, monkeypatch):
     """Where every redraw fails, the network's rows are mixed with themselves: that is accepted."""
-    monkeypatch.setattr(learned, "draw_partner", lambda rng, n, groups, derangement: np.arange(n))
+    monkeypatch.setattr(learned, "draw_partner", lambda rng, n, derangement: np.arange(n))
     part, settings = POLICIES[kind]
     for derangement in (True, False):
         policy = part(**settings, derangement=derangement)
