@@ -267,7 +267,7 @@ def test_what_is_cut_short_leaves_nothing_half_written(place, fresh, monkeypatch
         if place == "in the matrix":
             patch.setattr("dmix.files.os.fsync", die)
             patch.setattr(
-                job, "write_text", lambda path, text: path.parent.mkdir(parents=True, exist_ok=True)
+                "dmix.job.claim.write_text", lambda path, text: path.parent.mkdir(parents=True, exist_ok=True)
             )
         else:
             patch.setattr(job.Relation, "write", die)
