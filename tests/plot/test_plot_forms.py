@@ -159,6 +159,6 @@ def test_costs_stand_in_their_class_with_the_pair_above_each_other(drawn):
 def test_a_figure_of_a_table_without_such_gains_is_refused(grid, runs, monkeypatch):
     monkeypatch.chdir(ROOT)
     forest = grid.params.figures["forest"].model_copy(update={"table": None, "grids": ("cifar100",)})
-    monkeypatch.setitem(grid.params.figures, "forest", forest)
+    monkeypatch.setitem(grid.figures, "forest", forest)
     with pytest.raises(DmixError, match="figure forest needs a table"):
         draw(grid, "forest", runs)
