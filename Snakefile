@@ -56,19 +56,24 @@ def tell(line):
 
 
 TIER = config.get("tier", "embedded")
-SELECTION = config.get("select", "")  # of dmix plan --budget
+# The name of a selection that dmix plan saved: only its runs are trained, and tables, figures and claims are made
+# of these and of those that have a record already.
+SELECTION = config.get("select", "")
 try:
     if workflow.is_main_process:
         announce(tell)
     GRID = load_grid(TIER)
-    SELECTED = selected(GRID, SELECTION) if SELECTION else ()
+    if SELECTION:
+        GRID = GRID.restricted(selected(GRID, SELECTION))
     # A claim on what is not there any more is told before anything trains.
     load_claims(GRID.params)
     # The workflow takes a run with a record for done. Jobs on a cluster read this file too, and need not check.
     if workflow.is_main_process:
+        WANTED = GRID.runs if GRID.only is None else GRID.only
+        WHOSE = f"selection {SELECTION}" if SELECTION else f"tier {TIER}"
         refuse_damaged(GRID)
         for way_out, count in blocked_runs(GRID).most_common():
-            tell(f"blocked: {count} of {len(GRID.runs)} runs of tier {TIER}: {way_out}")
+            tell(f"blocked: {count} of {len(WANTED)} runs of {WHOSE}: {way_out}")
 except DmixError as error:
     raise WorkflowError(str(error)) from None
 

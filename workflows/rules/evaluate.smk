@@ -3,14 +3,19 @@ MIXED_SAMPLES = f"results/{TIER}/{MIXED}"
 
 
 def mixed_of(figure):
-    """The products that a figure reads besides the records."""
+    """The products that a figure reads besides the records; of runs outside of a selection, those that are there."""
     definition = GRID.figures[figure]
-    return [
-        f"{MIXED_SAMPLES}/{GRID.folders[run]}-{mixed_digest()}/mixed.json"
+    products = {
+        run: f"{MIXED_SAMPLES}/{GRID.folders[run]}-{mixed_digest()}/mixed.json"
         for run in GRID.figure_runs(definition)
         if definition.reads == MIXED
         and run in GRID.folders
         and can_be_evaluated(GRID.runs[run])
+    }
+    return [
+        product
+        for run, product in products.items()
+        if GRID.only is None or run in GRID.only or Path(product).exists()
     ]
 
 

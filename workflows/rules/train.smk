@@ -104,11 +104,3 @@ rule runs:
         [f"{RUNS}/{folder}/record.json" for folder in GRID.folders.values()],
 
 
-# The records of a named selection: snakemake selected --config tier=day select=NAME
-rule selected:
-    input:
-        [
-            f"{RUNS}/{GRID.folders[run]}/record.json"
-            for run in SELECTED
-            if run in GRID.folders
-        ],

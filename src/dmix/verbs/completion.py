@@ -1,0 +1,46 @@
+"""`dmix completion`: prints the completion script of a shell."""
+
+from __future__ import annotations
+
+import argparse
+
+import shtab
+
+# Names of tiers and selections are those of files below the project's folder, which is where dmix is called.
+PREAMBLE = {
+    "bash": """
+_dmix_tiers() { compgen -W "$(cd params/tiers 2>/dev/null && ls | sed 's/[.]yaml$//')" -- "$1"; }
+_dmix_selections() { compgen -W "$(cd results 2>/dev/null && ls */selections 2>/dev/null | sed -n 's/[.]txt$//p')" -- "$1"; }
+""",
+    "zsh": """
+_dmix_tiers() { compadd -- ${(f)"$(cd params/tiers 2>/dev/null && ls | sed 's/[.]yaml$//')"}; }
+_dmix_selections() { compadd -- ${(f)"$(cd results 2>/dev/null && ls */selections 2>/dev/null | sed -n 's/[.]txt$//p')"}; }
+""",
+}
+COMPLETE = {
+    "tier": {"bash": "_dmix_tiers", "zsh": "_dmix_tiers"},
+    "select": {"bash": "_dmix_selections", "zsh": "_dmix_selections"},
+    "out": shtab.FILE,
+    "path": shtab.FILE,
+    "tensorboard": shtab.DIRECTORY,
+}
+"""Option -> how its value is completed; choices are completed without."""
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the completion script of all commands and options."""
+    from dmix.arguments import parser
+
+    top = parser()
+    _mark(top)
+    print(shtab.complete(top, shell=options.shell, preamble=PREAMBLE))
+    return 0
+
+
+def _mark(parser: argparse.ArgumentParser) -> None:
+    for action in parser._actions:
+        if action.dest in COMPLETE:
+            action.complete = COMPLETE[action.dest]  # type: ignore[attr-defined]
+        if isinstance(action, argparse._SubParsersAction):
+            for sub in action.choices.values():
+                _mark(sub)
