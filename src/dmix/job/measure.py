@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import multiprocessing
+import tempfile
 import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from multiprocessing.synchronize import Barrier
+from pathlib import Path
 from statistics import mean
 from threading import BrokenBarrierError
 from typing import Any
@@ -16,7 +18,7 @@ from typing import Any
 import torch
 
 from dmix.data.sets.dataset import Dataset
-from dmix.engine.assemble import Given, assemble
+from dmix.engine.assemble import assemble
 from dmix.engine.device import choose_device
 from dmix.engine.parts import load_dataset
 from dmix.engine.trainer import Trainer
@@ -25,7 +27,7 @@ from dmix.grid.paths import DATA
 from dmix.grid.spec import RunSpec
 from dmix.grid.speed import Speed, step_of
 from dmix.job import facts
-from dmix.job.noise import on_noise
+from dmix.job.noise import from_nowhere, on_noise
 from dmix.job.options import Options, read_options
 
 WARM_UP = 3
@@ -59,8 +61,8 @@ def measure(spec: RunSpec, *, own_data: bool, device: str, seconds: float, toget
     """Time the training step of a run, `together` times at once on one device.
 
     Every measurement has new processes, forked from one that has imported torch and used no GPU, so that peak
-    memory and cold start are those of a run. No file is written, and initial weights are random: the time of a
-    step does not depend on them.
+    memory and cold start are those of a run. Nothing of the run is written, and initial weights are random: the
+    time of a step does not depend on them.
 
     Parameters
     ----------
@@ -176,7 +178,9 @@ def _trainer(spec: RunSpec, own_data: bool, device: torch.device) -> Trainer:
         dataset = load_dataset(spec, DATA)
     else:
         spec, dataset = on_noise(spec)
-    return assemble(spec, dataset, device, read_options(Options(str(device.type)), device), Given())
+    with tempfile.TemporaryDirectory() as folder:
+        spec, given = from_nowhere(spec, Path(folder))
+        return assemble(spec, dataset, device, read_options(Options(device.type), device), given)
 
 
 def _timed(trainer: Trainer, seconds: float) -> tuple[int, float]:
