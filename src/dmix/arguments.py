@@ -114,7 +114,9 @@ def parser() -> argparse.ArgumentParser:
         help="choose the runs that decide the most claims in so many hours, and write them as a selection",
     )
     plan.add_argument(
-        "--save", metavar="NAME", help="write the chosen runs as a selection (default with --budget: budget-<H>h)"
+        "--save",
+        metavar="NAME",
+        help="write the chosen runs as a selection (default with --budget: budget-<H>h)",
     )
 
     runs = add("runs", "list the names of runs")

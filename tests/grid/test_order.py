@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from dmix.grid.work import tflop
 from dmix.grid.order import ranks
+from dmix.grid.work import tflop
 from project import real_grid
 
 

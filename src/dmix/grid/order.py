@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
-from dmix.grid.work import tflop
 from dmix.grid.expand import Grid
 from dmix.grid.spec import RunSpec
+from dmix.grid.work import tflop
 
 Key = tuple[int, float, int]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from dmix.grid.code import accepted
@@ -85,12 +85,19 @@ class Plan:
         return {name: own.get(name, s.state) for name, s in found.items()}
 
 
-def make_plan(grid: Grid, costs: Costs | None = None, names: Sequence[str] | None = None, gpus: int = 1) -> Plan:
+def make_plan(
+    grid: Grid,
+    costs: Costs | None = None,
+    names: Sequence[str] | None = None,
+    gpus: int = 1,
+    tables: Collection[str] = (),
+) -> Plan:
     """Return the plan of the runs `names`, by default all of the grid, from files alone.
 
     Parameters
     ----------
     costs: of the runs; by default those of `Costs(grid)`. gpus: how many devices train one run each at a time.
+    tables: those that get a line; by default all with a chosen run.
     """
     chosen = tuple(grid.runs) if names is None else tuple(names)
     costs = Costs(grid) if costs is None else costs
@@ -120,11 +127,12 @@ def make_plan(grid: Grid, costs: Costs | None = None, names: Sequence[str] | Non
             days=makespan / 24,
         )
 
-    tables = {
+    of_table = {
         table: [name for name in grid.table_runs(definition) if name in statuses]
         for table, definition in grid.tables.items()
+        if not tables or table in tables
     }
-    lines = [line(table, those, schedule(those).makespan) for table, those in tables.items() if those]
+    lines = [line(table, those, schedule(those).makespan) for table, those in of_table.items() if those]
     whole = schedule(order)
     return Plan(
         (*lines, line("all", chosen, whole.makespan)),

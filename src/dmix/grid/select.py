@@ -71,7 +71,9 @@ def selected(grid: Grid, name: str) -> tuple[str, ...]:
     """
     path = selection_path(grid.tier, name)
     there = sorted(other.stem for other in path.parent.glob("*.txt"))
-    known = f"choose of {', '.join(there)}" if there else "write one with: dmix plan --tables TABLE --save NAME"
+    known = (
+        f"choose of {', '.join(there)}" if there else "write one with: dmix plan --tables TABLE --save NAME"
+    )
     text = read_text(path, known)
     lines = (line.partition("#")[0].strip() for line in text.splitlines())
     return with_sources(grid, select(grid, [line for line in lines if line]))

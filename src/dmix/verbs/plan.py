@@ -28,7 +28,7 @@ def run(options: argparse.Namespace) -> int:
     names, costs = chosen_by(grid, options), Costs(grid, gpu)
     if options.budget is not None:
         return _budget(grid, costs, names, options)
-    found = make_plan(grid, costs, names, options.gpus)
+    found = make_plan(grid, costs, names, options.gpus, options.tables or ())
     claims = list(_claims(grid, found))
     if options.json:
         print(json.dumps(_as_json(grid, gpu, found, claims, options.gpus)))

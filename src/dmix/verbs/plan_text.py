@@ -31,7 +31,14 @@ def print_plan(
     headings = ("runs", "done", "to train", "blocked", "hours", "days")
     print("table".ljust(10) + "".join(f"{heading:>10}" for heading in headings) + "   not yet implemented")
     for line in found.lines:
-        counts = (line.runs, line.done, line.to_train, line.blocked, f"{line.hours:,.1f}", f"{line.days:,.2f}")
+        counts = (
+            line.runs,
+            line.done,
+            line.to_train,
+            line.blocked,
+            f"{line.hours:,.1f}",
+            f"{line.days:,.2f}",
+        )
         unbuilt = f"{line.unimplemented} runs" if line.unimplemented else "none"
         print(line.table.ljust(10) + "".join(f"{count:>10}" for count in counts) + f"   {unbuilt}")
     print("a run that two tables share is counted in both, and once in all")
