@@ -75,7 +75,7 @@ def test_a_measured_step_gives_the_time_of_all_runs_with_it_and_the_rate_of_thos
         assert costs[name].basis == "measured"
         assert costs[name].seconds == pytest.approx(800 * 50_000 / 8000 + 9)
         assert (costs[name].memory_mb, costs[name].checkpoint_mb) == (1500.0, 86.0)
-    # CutMix costs as many passes as Mixup, so as many images/s; ResNeXt-50 has the rate of small images in fp32.
+    # CutMix has as many passes as Mixup; ResNeXt-50 has the rate of small images in fp32.
     assert costs[CUTMIX].basis == "scaled"
     assert costs[CUTMIX].seconds == pytest.approx(800 * 50_000 / 8000)
     rate = 8000 * tflop(grid, grid.runs[MIXUP]) / images(grid.runs[MIXUP])
@@ -187,7 +187,7 @@ def test_disk_is_weights_of_all_and_checkpoints_of_those_that_train_at_once():
     disk = disk_of(grid, costs, names[1:], gpus=2)
     millions = {name: grid.params.backbones[grid.runs[name].axes["backbone"]].parameters_m for name in names}
     assert disk.weights_gb == pytest.approx(sum(millions.values()) * 4e-3)
-    # Weights and two moments; the semi-supervised run, which has an average as well, is smaller than both others.
+    # Weights and two moments; that of the semi-supervised run, with an average, is smaller than both.
     assert disk.checkpoints_gb == pytest.approx((millions[TINY] + millions[CUB]) * 3 * 4e-3)
     assert {*disk.data_gb} == {"cifar100", "cub", "tiny_imagenet", "cifar10", "resnet18_weights"}
     assert disk.data_gb["cub"] == pytest.approx(1.150585339)

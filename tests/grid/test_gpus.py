@@ -92,7 +92,7 @@ def test_wrong_shares_are_named(case, tmp_path):
 
 
 def test_published_shares_are_the_printed_speed_over_the_peak():
-    """Images/s of NVIDIA's ResNet-50, three passes of 8.22 GFLOP an image, over the peak of the card it ran on."""
+    """Images/s of NVIDIA's ResNet-50, three passes of 8.22 GFLOP an image, over the peak of its card."""
     shares = read_utilisation(ROOT / "reference/utilisation.csv")
     printed = {("fp32", 367.0): "v100", ("tf32", 938.0): "a100", ("bf16", 2470.0): "a100"}
     for (precision, speed), name in printed.items():

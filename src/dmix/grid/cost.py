@@ -1,4 +1,4 @@
-"""Predicts time and memory of a run: as similar runs that finished, else as measured, else from data sheets."""
+"""Predicts time and memory of a run: as similar finished ones, else as measured, else from data sheets."""
 
 from __future__ import annotations
 
@@ -62,14 +62,14 @@ class Cost:
 
 MB_PER_PARAMETER = 4 / 2**20
 STATES = 3
-"""Numbers that a checkpoint holds for each parameter, at most: itself and two moments; an average is one more."""
+"""Numbers that a checkpoint holds for each parameter: at most itself and two moments, without an average."""
 
 
 class Costs:
     """The costs of all runs of a grid on a kind of GPU, or on the machine's own device.
 
-    With `gpu`, only finished runs and measurements of that GPU count. Without, finished runs of any device do,
-    measurements of the device that was measured last, and what is assumed is assumed of an A100.
+    With `gpu`, only finished runs and measurements of that GPU count. Without, finished runs of any device
+    do, measurements of the device that was measured last, and what is assumed is assumed of an A100.
     """
 
     def __init__(self, grid: Grid, gpu: Gpu | None = None, speeds: Iterable[Speed] | None = None) -> None:
@@ -136,7 +136,7 @@ class Costs:
 
 
 def finished(grid: Grid, gpu: Gpu | None = None) -> Mapping[Like, Finished]:
-    """Return what finished runs took, on `gpu` if it is given, by method, data set, backbone, policy, length."""
+    """Return what finished runs took, on `gpu` if given, by method, data set, backbone, policy and length."""
     seen: dict[Like, list[Finished]] = defaultdict(list)
     for name, folder in grid.folders.items():
         path = RunPaths(grid.tier, folder).record

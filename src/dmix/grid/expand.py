@@ -60,7 +60,7 @@ class Grid:
 
     @cached_property
     def places(self) -> Mapping[str, str]:
-        """Name -> folder (name and two digests) of each run whose parts are all implemented, if it is wanted."""
+        """Name -> folder (name and two digests) of each wanted run whose parts are all implemented."""
         return Lazy(self.runs, self._place)
 
     def _folder(self, name: str) -> str | None:

@@ -1,4 +1,4 @@
-"""Plans what would train, table by table: how long it takes on a number of GPUs, and the disk that it needs."""
+"""Plans what would train, table by table: the time on a number of GPUs, and the disk that it needs."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ OPEN: tuple[State, ...] = (*TO_TRAIN, BLOCKED)
 class Line:
     """The runs of one table, or of all of them, each counted once.
 
-    `hours` are the expected hours of one device for the runs to train and the blocked ones, `days` those of the
-    plan's number of devices for these runs alone.
+    `hours` are the expected hours of one device for the runs to train and the blocked ones, `days` those of
+    the plan's number of devices for these runs alone.
     """
 
     table: str
@@ -96,7 +96,8 @@ def make_plan(
 
     Parameters
     ----------
-    costs: of the runs; by default those of `Costs(grid)`. gpus: how many devices train one run each at a time.
+    costs: of the runs; by default those of `Costs(grid)`.
+    gpus: how many devices train one run each at a time.
     tables: those that get a line; by default all with a chosen run.
     """
     chosen = tuple(grid.runs) if names is None else tuple(names)

@@ -46,7 +46,7 @@ def list_schedule(
     Parameters
     ----------
     hours: job -> hours, at least 0. order: all of these jobs, the most urgent first.
-    needs: job -> jobs that have to end before it starts, without cycles. Jobs that are not in `hours` are over.
+    needs: job -> jobs that have to end before it starts, without cycles. Those not in `hours` are over.
     gpus: at least 1. Of several free ones, the lowest takes the next job.
     """
     rank = {name: place for place, name in enumerate(order)}
@@ -83,7 +83,7 @@ def list_schedule(
 def _critical_path(
     hours: Mapping[str, float], order: Iterable[str], waits: Mapping[str, Iterable[str]]
 ) -> tuple[str, ...]:
-    """Return the longest chain of jobs that wait for each other; `order` has what a job waits for before it."""
+    """Return the longest chain of jobs that wait for each other; in `order`, what it waits for is before each."""
     length: dict[str, float] = {}
     before: dict[str, str | None] = {}
     for name in order:

@@ -61,8 +61,8 @@ def measure(spec: RunSpec, *, own_data: bool, device: str, seconds: float, toget
     """Time the training step of a run, `together` times at once on one device.
 
     Every measurement has new processes, forked from one that has imported torch and used no GPU, so that peak
-    memory and cold start are those of a run. Nothing of the run is written, and initial weights are random: the
-    time of a step does not depend on them.
+    memory and cold start are those of a run. Nothing of the run is written, and initial weights are random:
+    the time of a step does not depend on them.
 
     Parameters
     ----------

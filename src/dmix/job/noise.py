@@ -55,7 +55,7 @@ def on_noise(spec: RunSpec) -> tuple[RunSpec, Dataset]:
 def from_nowhere(spec: RunSpec, folder: Path) -> tuple[RunSpec, Given]:
     """Return a run that starts from another's weights, and random ones with a class relation, in `folder`.
 
-    Only methods that are taught a class relation (Co-Tuning) need them; all others may start from random weights.
+    Only methods that are taught a class relation (Co-Tuning) need them; all others start from random weights.
     """
     if spec.relation is None:
         return spec, Given()

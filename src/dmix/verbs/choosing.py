@@ -1,4 +1,4 @@
-"""What commands on many runs have in common: which of them the options choose, and a selection of that name."""
+"""What commands on many runs have in common: the runs that their options choose, and named selections."""
 
 from __future__ import annotations
 

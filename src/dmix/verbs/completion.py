@@ -7,15 +7,17 @@ import argparse
 import shtab
 
 # Names of tiers and selections are those of files below the project's folder, which is where dmix is called.
+NAMES = {
+    "tiers": "cd params/tiers 2>/dev/null && ls | sed -n 's/[.]yaml$//p'",
+    "selections": "cd results 2>/dev/null && ls */selections 2>/dev/null | sed -n 's/[.]txt$//p'",
+}
+OFFER = {
+    "bash": """_dmix_{name}() {{ compgen -W "$({command})" -- "$1"; }}""",
+    "zsh": """_dmix_{name}() {{ compadd -- ${{(f)"$({command})"}}; }}""",
+}
 PREAMBLE = {
-    "bash": """
-_dmix_tiers() { compgen -W "$(cd params/tiers 2>/dev/null && ls | sed 's/[.]yaml$//')" -- "$1"; }
-_dmix_selections() { compgen -W "$(cd results 2>/dev/null && ls */selections 2>/dev/null | sed -n 's/[.]txt$//p')" -- "$1"; }
-""",
-    "zsh": """
-_dmix_tiers() { compadd -- ${(f)"$(cd params/tiers 2>/dev/null && ls | sed 's/[.]yaml$//')"}; }
-_dmix_selections() { compadd -- ${(f)"$(cd results 2>/dev/null && ls */selections 2>/dev/null | sed -n 's/[.]txt$//p')"}; }
-""",
+    shell: "\n".join(offer.format(name=name, command=command) for name, command in NAMES.items())
+    for shell, offer in OFFER.items()
 }
 COMPLETE = {
     "tier": {"bash": "_dmix_tiers", "zsh": "_dmix_tiers"},

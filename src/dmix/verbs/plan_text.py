@@ -24,7 +24,7 @@ def print_plan(
     claims: Sequence[tuple[str, int, int, float]],
     options: argparse.Namespace,
 ) -> None:
-    """Print runs, hours and days by table, then the cost of all of them, claims, and what stands in the way."""
+    """Print runs, hours and days by table, then the cost of all, claims, and what stands in the way."""
     print(f"tier {grid.tier}: {grid.params.tiers[grid.tier].title}")
     if chosen := _choice(options):
         print(f"chosen: {chosen}")
@@ -77,10 +77,11 @@ def _time(grid: Grid, gpu: Gpu | None, found: Plan, gpus: int) -> Iterable[str]:
         return
     constant = grid.params.tiers[grid.tier].estimate_seconds is not None
     device = gpu.name if gpu else "device" if constant else "GPU"
+    devices = f"{gpus} {device}{'s' if gpus > 1 else ''}"
+    yield f"days on {devices}, one run on each at a time: {schedule.makespan / 24:,.2f}"
     yield (
-        f"days on {gpus} {device}{'s' if gpus > 1 else ''}, one run on each at a time: {schedule.makespan / 24:,.2f}"
-        f" (no schedule is under {schedule.bound(gpus) / 24:,.2f}; the longest chain, {schedule.chain_hours:,.1f}"
-        f" hours, ends with {schedule.chain[-1]})"
+        f"  no order of the runs takes less than {schedule.bound(gpus) / 24:,.2f}; the longest chain takes "
+        f"{schedule.chain_hours:,.1f} hours: {', then '.join(schedule.chain)}"
     )
     assumed = "" if gpu or not bases["assumed"] else f", of {DEFAULT}: say --gpu NAME"
     parts = [
@@ -106,13 +107,13 @@ def _space(gpu: Gpu | None, found: Plan) -> Iterable[str]:
         yield "memory: not known before a run is finished or measured (dmix measure)"
         return
     most = max(known, key=known.__getitem__)
-    yield (
-        f"memory: at most {known[most] / 1024:,.1f} GiB, in {most}; known of {len(known)} of {len(found.costs)} runs"
-    )
+    counted = f"known of {len(known)} of {len(found.costs)} runs"
+    yield f"memory: at most {known[most] / 1024:,.1f} GiB, in {most}; {counted}"
     if gpu:
         limit = gpu.memory_gb * 1e9 / 2**20
         if large := [name for name, memory in known.items() if memory > limit]:
-            yield f"  {len(large)} runs need more than the {gpu.memory_gb:g} GB of {gpu.name}: {', '.join(large[:3])}"
+            shown = ", ".join(large[:3])
+            yield f"  {len(large)} runs need more than the {gpu.memory_gb:g} GB of one {gpu.name}: {shown}"
 
 
 def _print_runs(found: Plan) -> None:
