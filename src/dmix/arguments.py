@@ -251,6 +251,7 @@ def parser() -> argparse.ArgumentParser:
 
     completion = add("completion", "print the completion script of a shell (docs/plan.md)", tier=False)
     completion.add_argument("shell", choices=["bash", "zsh", "tcsh"])
+    completion.set_defaults(parser=top)
 
     gc = add("gc", "list what is in no grid any more, and what killed processes left")
     gc.add_argument(

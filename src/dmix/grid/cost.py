@@ -90,7 +90,8 @@ class Costs:
         return self._costs[name]
 
     def _cost(self, spec: RunSpec) -> Cost:
-        done, speed = self._finished.get(_like(spec)), self._speeds.get(step_of(spec))
+        done = self._finished.get(_like(spec))
+        speed = self._speeds.get(step_of(spec)) if self._speeds else None
         seconds, basis = self._seconds(spec, done, speed)
         memory = (done.memory_mb if done else 0) or (speed.memory_mb if speed else 0)
         if speed:

@@ -50,7 +50,7 @@ class Gpu:
         ------
         DmixError: the file does not say it.
         """
-        for known in (precision, HALF.get(precision)):
+        for known in (precision, HALF.get(precision, precision)):
             if known in self.tflops:
                 return self.tflops[known]
         raise DmixError(

@@ -31,11 +31,8 @@ COMPLETE = {
 
 def run(options: argparse.Namespace) -> int:
     """Print the completion script of all commands and options."""
-    from dmix.arguments import parser
-
-    top = parser()
-    _mark(top)
-    print(shtab.complete(top, shell=options.shell, preamble=PREAMBLE))
+    _mark(options.parser)
+    print(shtab.complete(options.parser, shell=options.shell, preamble=PREAMBLE.get(options.shell, "")))
     return 0
 
 
