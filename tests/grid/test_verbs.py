@@ -116,7 +116,8 @@ def test_plan_says_why_and_how_long(here, capsys):
 
 
 def test_measured_runs_replace_the_estimate(here, capsys):
-    finish(here, f"{ROW}/mixup/mce/s0", seconds=3600.0)
+    hardware = {"device": "cpu", "peak_memory_mb": 400.0}
+    finish(here, f"{ROW}/mixup/mce/s0", seconds=3600.0, hardware=hardware, parameters=1000)
     capsys.readouterr()
     assert cli.main(["plan", "--json"]) == 0
     row = json.loads(capsys.readouterr().out)["tables"][1]

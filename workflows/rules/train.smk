@@ -102,5 +102,3 @@ rule train:
 rule runs:
     input:
         [f"{RUNS}/{folder}/record.json" for folder in GRID.folders.values()],
-
-

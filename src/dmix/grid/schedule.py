@@ -83,7 +83,7 @@ def list_schedule(
 def _critical_path(
     hours: Mapping[str, float], order: Iterable[str], waits: Mapping[str, Iterable[str]]
 ) -> tuple[str, ...]:
-    """Return the longest chain of jobs that wait for each other; in `order`, what it waits for is before each."""
+    """Return the longest chain of jobs that wait for each other; `order` has each after what it waits for."""
     length: dict[str, float] = {}
     before: dict[str, str | None] = {}
     for name in order:
