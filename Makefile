@@ -7,6 +7,8 @@ SHELL := bash
 
 TIER ?= embedded
 PROFILE ?= local
+# A selection of runs that dmix plan saved; empty for all of the tier.
+SELECT ?=
 PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -47,11 +49,12 @@ lock: .venv/ready ## compile requirements.lock and constraints-cuda.txt from pyp
 	grep -vE '^(nvidia|cuda|triton)' .venv/pins.txt > requirements.lock
 	grep -E '^(nvidia|cuda|triton)' .venv/pins.txt > constraints-cuda.txt
 
-reproduce: .venv/ready ## run a tier (TIER=embedded, PROFILE=local), print Table 1, and say where the rest is
+reproduce: .venv/ready ## run a tier (TIER=embedded, PROFILE=local) or a selection of it (SELECT=NAME), and say where all is
 	@display=$$(test -t 1 && echo "--logger rich" || echo "--quiet rules"); \
-	snakemake --profile workflows/profiles/$(PROFILE) $$display --config tier=$(TIER) \
+	snakemake --profile workflows/profiles/$(PROFILE) $$display --config tier=$(TIER) $(if $(SELECT),select=$(SELECT)) \
 	    || { echo "The failed runs again: dmix status --tier $(TIER)" >&2; exit 1; }
-	@echo; cat paper_tables/$(TIER)/table1_beside.txt
+	@echo; if test -n "$(SELECT)"; then dmix status --tier $(TIER) --select $(SELECT); \
+	else cat paper_tables/$(TIER)/table1_beside.txt; fi
 	@echo; echo "The page, with the curves of every run:  results/$(TIER)/report/index.html"
 	@if test -e paper_tables/$(TIER)/paper.pdf; \
 	then echo "The document, all tables and figures:    paper_tables/$(TIER)/paper.pdf"; \

@@ -65,19 +65,24 @@ def tell(line):
 # are spared its rules and the digests of ten thousand runs.
 MAIN = workflow.is_main_process
 TIER = config.get("tier", "embedded")
-SELECTION = config.get("select", "")  # of dmix plan --budget
+# The name of a selection that dmix plan saved: only its runs are trained, and tables, figures and claims are made
+# of these and of those that have a record already.
+SELECTION = config.get("select", "")
 try:
     if MAIN:
         announce(tell)
     GRID = load_grid(TIER, every_tier=MAIN)
-    SELECTED = selected(GRID, SELECTION) if SELECTION else ()
+    if SELECTION:
+        GRID = GRID.restricted(selected(GRID, SELECTION))
     # The workflow takes a run with a record for done.
     if MAIN:
         # A claim on what is not there any more is told before anything trains.
         load_claims(GRID.params)
+        WANTED = GRID.runs if GRID.only is None else GRID.only
+        WHOSE = f"selection {SELECTION}" if SELECTION else f"tier {TIER}"
         refuse_damaged(GRID)
         for way_out, count in blocked_runs(GRID).most_common():
-            tell(f"blocked: {count} of {len(GRID.runs)} runs of tier {TIER}: {way_out}")
+            tell(f"blocked: {count} of {len(WANTED)} runs of {WHOSE}: {way_out}")
 except DmixError as error:
     raise WorkflowError(str(error)) from None
 

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from replay import Site, overhead, replay, young
 
+from dmix.grid.cost import Costs
 from dmix.grid.expand import load_grid
 from dmix.grid.gpus import read_gpu
 from dmix.grid.order import ranks
-from dmix.grid.plan import hours_of
 
 GPUS = (1, 8, 64, 512)
 FAILURES = (0.1, 1.0, 10.0)  # of a node, per 1,000 hours
@@ -47,7 +47,8 @@ def main() -> None:
 def jobs(tier: str, gpu: str) -> tuple[dict[str, float], list[str], dict[str, list[str]]]:
     """Return hours, order of starts, and what waits for what, of the runs of a tier."""
     grid = load_grid(tier)
-    hours = dict(hours_of(grid, read_gpu(gpu)))
+    costs = Costs(grid, read_gpu(gpu))
+    hours = {name: costs[name].hours for name in grid.runs}
     rank = ranks(grid)
     order = sorted(hours, key=rank.__getitem__)
     needs = {name: [spec.source.name] for name, spec in grid.runs.items() if spec.source is not None}

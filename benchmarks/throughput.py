@@ -43,9 +43,9 @@ from dmix.data.sets.image_files import LooseFiles
 from dmix.engine.assemble import assemble
 from dmix.engine.device import choose_device
 from dmix.engine.trainer import Trainer
-from dmix.grid.cost import forward_gflop, image_side
 from dmix.grid.expand import Grid, load_grid
 from dmix.grid.spec import RunSpec
+from dmix.grid.work import forward_gflop, image_side
 from dmix.job import facts
 
 OBJECTIVES = ("mce", "mbce_one")

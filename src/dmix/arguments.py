@@ -52,6 +52,15 @@ def parser() -> argparse.ArgumentParser:
         )
         sub.add_argument("--preload", action="store_true", help="fork from a helper that has torch imported")
 
+    def choice(sub: argparse.ArgumentParser) -> None:
+        """Add the options that choose runs; a run has to have one of the values of each."""
+        some = sub.add_argument_group("which runs (default: all of the tier)")
+        some.add_argument("--select", metavar="NAME", help="those of a selection that dmix plan saved")
+        some.add_argument("--tables", nargs="+", metavar="TABLE", help="such as table1 table5")
+        some.add_argument("--seeds", nargs="+", type=int, metavar="SEED", help="such as 0 1")
+        for axis in ("datasets", "backbones", "policies", "objectives", "methods"):
+            some.add_argument(f"--{axis}", nargs="+", metavar="NAME", help=f"{axis} of params.yaml")
+
     train = add("train", "train one run to its record; a finished one returns at once")
     train.add_argument("name", help="a run, such as supervised/cifar10/resnet18/cutmix/dm_ce/s0")
     job_on_images(train)
@@ -76,9 +85,9 @@ def parser() -> argparse.ArgumentParser:
     )
     evaluate.add_argument("name", help="a run that is finished, such as supervised/cifar10/...")
     job_on_images(evaluate)
-    measure = evaluate.add_mutually_exclusive_group(required=True)
+    what = evaluate.add_mutually_exclusive_group(required=True)
     for kind in kinds().values():
-        measure.add_argument(
+        what.add_argument(
             f"--{kind.name}", action="store_const", dest="kind", const=kind.name, help=_help(kind.title)
         )
 
@@ -90,14 +99,43 @@ def parser() -> argparse.ArgumentParser:
     plan = add("plan", "show what would train, why, and its estimated hours, before anything starts")
     plan.add_argument("--why", action="store_true", help="list every run that would train, with its reason")
     plan.add_argument("--json", action="store_true", help="for scripts")
-    plan.add_argument("--gpu", metavar="NAME", help="of reference/gpus.csv: estimate hours for this one")
+    plan.add_argument("--runs", action="store_true", help="list the hours and memory of every run")
+    plan.add_argument(
+        "--gpu", metavar="NAME", help="of reference/gpus.csv: hours of this one, as measured on it or assumed"
+    )
+    plan.add_argument("--gpus", type=int, default=1, metavar="N", help="days on so many (default: 1)")
+    choice(plan)
     plan.add_argument(
         "--budget",
         type=float,
         metavar="HOURS",
         help="choose the runs that decide the most claims in so many hours, and write them as a selection",
     )
-    plan.add_argument("--select", metavar="NAME", help="name of that selection (default: budget-<HOURS>h)")
+    plan.add_argument(
+        "--save",
+        metavar="NAME",
+        help="write the chosen runs as a selection (default with --budget: budget-<H>h)",
+    )
+
+    runs = add("runs", "list the names of runs")
+    choice(runs)
+    runs.add_argument("--state", nargs="+", metavar="STATE", help="only those that are missing, failed, ...")
+
+    measure = add("measure", "measure images/s, memory and cold start of training steps: results/speed.csv")
+    choice(measure)
+    measure.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
+    measure.add_argument(
+        "--seconds", type=float, default=5.0, metavar="S", help="time steps for so long (default: 5)"
+    )
+    measure.add_argument(
+        "--together",
+        nargs="+",
+        type=int,
+        default=[1],
+        metavar="K",
+        help="numbers of runs that share the device (default: 1)",
+    )
+    measure.add_argument("--again", action="store_true", help="also what this device was measured on before")
 
     status = add("status", "show what is done, running, failed and missing, by table")
     status.add_argument("--json", action="store_true", help="for scripts")
@@ -109,7 +147,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="TIME",
         help="list runs that finished since then, and failures since then alone: 90m, 12h, 3d, or a date",
     )
-    status.add_argument("--select", metavar="NAME", help="only the runs of a selection of dmix plan --budget")
+    status.add_argument("--select", metavar="NAME", help="only the runs of a selection of dmix plan")
 
     claims = add("claims", "show which claims of the paper the records support, and what would decide others")
     claims.add_argument(
@@ -216,6 +254,10 @@ def parser() -> argparse.ArgumentParser:
     accept.add_argument("--tier", default="smoke", help="whose runs are replayed (default: smoke)")
     accept.add_argument("--since", default="HEAD", metavar="COMMIT", help="the code before (default: HEAD)")
     accept.add_argument("--because", required=True, metavar="TEXT", help="why the code was edited")
+
+    completion = add("completion", "print the completion script of a shell (docs/plan.md)", tier=False)
+    completion.add_argument("shell", choices=["bash", "zsh", "tcsh"])
+    completion.set_defaults(parser=top)
 
     gc = add("gc", "list what is in no grid any more, and what killed processes left")
     gc.add_argument(

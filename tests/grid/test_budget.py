@@ -1,4 +1,4 @@
-"""The choice of what to run next, the speed of GPUs, and named selections."""
+"""The choice of what to run next, and named selections."""
 
 from __future__ import annotations
 
@@ -9,10 +9,8 @@ import pytest
 
 from dmix.errors import DmixError
 from dmix.grid.budget import choose
-from dmix.grid.cost import measured_seconds, seconds
-from dmix.grid.gpus import HEADER, read_gpu
 from dmix.grid.select import selected, selection_path, write_selection
-from project import ROOT, real_grid
+from project import real_grid
 
 
 def brute_force(needs, hours, budget):
@@ -58,51 +56,6 @@ def test_a_greedy_choice_would_be_worse():
 
 def test_nothing_to_decide():
     assert choose({}, {}, 10.0).steps == ()
-
-
-@pytest.mark.parametrize(("tier", "name", "factor"), [
-    ("day", "supervised/cifar100/resnet18/mixup/mce/s0", 4.9),  # bf16
-    ("full", "supervised/cifar100/resnet18/mixup/mce/s0", 3.4),  # fp32
-    ("full", "supervised/imagenet/resnet50/rsb/dm_bce/s0", 4.9),  # fp16
-])  # fmt: skip
-def test_a_gpu_divides_the_estimate(tier, name, factor):
-    grid, gpu = real_grid(tier), read_gpu("h100", ROOT / "reference/gpus.csv")
-    assert gpu.seconds(grid, name, {}) == pytest.approx(seconds(grid, name, {}) / factor)
-
-
-def test_what_was_measured_and_constants_stay(tmp_path, monkeypatch):
-    (tmp_path / "reference").symlink_to(ROOT / "reference")
-    monkeypatch.chdir(tmp_path)
-    gpu, smoke, full = read_gpu("h100", ROOT / "reference/gpus.csv"), real_grid("smoke"), real_grid("full")
-    name = "supervised/cifar100/resnet18/mixup/mce/s0"
-    assert gpu.seconds(smoke, name, measured_seconds(smoke)) == smoke.params.tiers["smoke"].estimate_seconds
-    like = ("supervised", "cifar100", "resnet18", "mixup", 800)
-    assert gpu.seconds(full, name, {like: 123.0}) == 123.0
-
-
-WRONG = {
-    "no such GPU": ("a100,fp32,1,assumed,x", "has no GPU 'h100'"),
-    "no number": ("h100,fp32,fast,assumed,x", "the speed 'fast' is no number above 0"),
-    "zero": ("h100,fp32,0,assumed,x", "the speed '0' is no number above 0"),
-    "another basis": ("h100,fp32,1,guessed,x", "the basis 'guessed' is none of measured, assumed"),
-    "twice": ("h100,fp32,1,assumed,x\nh100,fp32,2,assumed,y", "h100 in fp32 is given twice"),
-}
-
-
-@pytest.mark.parametrize("case", WRONG)
-def test_wrong_lines_are_named(case, tmp_path):
-    lines, message = WRONG[case]
-    path = tmp_path / "gpus.csv"
-    path.write_text(f"{','.join(HEADER)}\n{lines}\n")
-    with pytest.raises(DmixError, match=message):
-        read_gpu("h100", path)
-
-
-def test_a_precision_that_is_not_listed(tmp_path):
-    path = tmp_path / "gpus.csv"
-    path.write_text(f"{','.join(HEADER)}\nh100,fp32,2,measured,x\n")
-    with pytest.raises(DmixError, match="how fast h100 is in bf16"):
-        read_gpu("h100", path).seconds(real_grid("day"), "supervised/cifar100/resnet18/mixup/mce/s0", {})
 
 
 def test_a_selection_is_read_as_it_was_written(tmp_path, monkeypatch):

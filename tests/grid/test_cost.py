@@ -6,10 +6,11 @@ import math
 
 import pytest
 
-from dmix.grid.cost import estimated_seconds, forward_gflop, image_side
+from dmix.grid.cost import estimated_seconds
 from dmix.grid.expand import load_grid
 from dmix.grid.needs import minutes
 from dmix.grid.plan import Line, make_plan
+from dmix.grid.work import forward_gflop, image_side
 from project import ROOT, real_grid
 
 KNOWN = {32: 1.0, 224: 98.0}
@@ -41,14 +42,19 @@ def test_one_known_side_serves_all():
 @pytest.mark.parametrize(
     ("name", "side", "seconds"),
     [
-        # Epochs x images x forwards a step x operations at that side, at 20 TFLOP/s.
-        ("tiny_imagenet/resnext50/mixup/mce", 64, 400 * 100_000 * 3 * 2.69e9 * 4 / 20e12),
-        ("imagenet/resnet50/rsb/dm_bce", 160, 100 * 1_281_167 * 3 * 8.22e9 * (160 / 224) ** 2 / 20e12),
-        ("imagenet/deit_small/puzzlemix/dm_ce", 224, 300 * 1_281_167 * 5 * 9.2e9 / 20e12),
-        ("cub/resnet18/samix/mce", 224, 200 * 5994 * 9 * 3.64e9 / 20e12),
+        # Epochs x images x forwards a step x operations at that side, over a share of an A100's peak.
+        ("tiny_imagenet/resnext50/mixup/mce", 64, 400 * 100_000 * 3 * 2.69e9 * 4 / (0.4 * 19.5e12)),
+        (
+            "imagenet/resnet50/rsb/dm_bce",
+            160,
+            100 * 1_281_167 * 3 * 8.22e9 * (160 / 224) ** 2 / (0.2 * 312e12),
+        ),
+        ("imagenet/deit_small/puzzlemix/dm_ce", 224, 300 * 1_281_167 * 5 * 9.2e9 / (0.58 * 19.5e12)),
+        ("cub/resnet18/samix/mce", 224, 200 * 5994 * 9 * 3.64e9 / (0.58 * 19.5e12)),
     ],
 )
-def test_full_scale_estimates(name, side, seconds):
+def test_full_scale_estimates(name, side, seconds, monkeypatch):
+    monkeypatch.chdir(ROOT)
     grid = real_grid("full")
     run = f"supervised/{name}/s0"
     assert image_side(grid.runs[run]) == side
@@ -71,7 +77,17 @@ def test_a_run_that_two_tables_share_counts_once_in_all(expanded, tmp_path, monk
 
     def line(table, to_train, unimplemented):
         runs = to_train + unimplemented
-        return Line(table, runs, 0, to_train, 0, unimplemented, pytest.approx(to_train * 4 / 3600))
+        seconds = to_train * 4
+        return Line(
+            table,
+            runs,
+            0,
+            to_train,
+            0,
+            unimplemented,
+            pytest.approx(seconds / 3600),
+            pytest.approx(seconds / 86400),
+        )
 
     assert tables == [line("table1", 30, 12), line("tableS1", 15, 6), line("tableS3", 2, 0)]
     assert every == line("all", 46, 18)
@@ -90,7 +106,8 @@ def test_the_papers_shared_runs_count_once(tmp_path, monkeypatch):
     assert sum(table.runs for table in tables) > every.runs
 
 
-def test_a_job_asks_for_an_hour_at_least_and_for_what_the_site_allows_at_most(expanded):
+def test_a_job_asks_for_an_hour_at_least_and_for_what_the_site_allows_at_most(expanded, monkeypatch):
+    monkeypatch.chdir(ROOT)
     grid = expanded()
     fixmatch = "semi/fixmatch/cifar100/wrn28_8/vanilla/ce/count=400/s0"
     assert minutes(grid, fixmatch) == 24 * 60

@@ -9,7 +9,7 @@ import runpy
 import pytest
 import yaml
 
-from dmix.grid.cost import ASSUMED_TFLOPS
+from dmix.grid.gpus import DEFAULT, read_gpu, read_utilisation
 from dmix.report.deviations import in_scope, parse_scope
 from paper import paper, with_controls
 from project import ROOT, real_grid
@@ -155,6 +155,8 @@ def test_costs_of_semi_supervised_learning():
         "UDA, FixMatch, FlexMatch": {methods[key].passes for key in ("uda", "fixmatch", "flexmatch")},
         "FixMatch +Mixup, +DM": {sum_of(methods["fixmatch"])},
     }
+    share = read_utilisation(ROOT / "reference/utilisation.csv")["small", "fp32"]
+    rate = read_gpu(DEFAULT, ROOT / "reference/gpus.csv").peak("fp32") * share
     printed = {label: cells for label, *cells in rows(SEMI, 6) if label in costs}
     assert printed.keys() == costs.keys()
     recipe = FULL.runs["semi/fixmatch/cifar10/wrn28_2/vanilla/ce/count=250/s0"].settings["recipe"]
@@ -164,7 +166,7 @@ def test_costs_of_semi_supervised_learning():
             recipe["batch_size"] * int(passes) * FULL.params.backbones[network].forward_gflop[32] / 1000
             for network in ("wrn28_2", "wrn28_8")
         ]
-        hours = [recipe["steps"] * tflop / ASSUMED_TFLOPS / 3600 for tflop in work]
+        hours = [recipe["steps"] * tflop / rate / 3600 for tflop in work]
         assert [float(cell) for cell in cells] == pytest.approx(work + hours, rel=0.02), label
 
 

@@ -38,7 +38,7 @@ def test_a_budget_is_a_selection_that_the_workflow_and_status_take(project):
     path = project.path / "results/day/selections/budget-10h.txt"
     assert len([line for line in path.read_text().splitlines() if not line.startswith("#")]) == runs
     planned = project.run(
-        *("snakemake", "selected", "-n", "--profile", "workflows/profiles/local"),
+        *("snakemake", "runs", "-n", "--profile", "workflows/profiles/local"),
         *("--config", "tier=day", "select=budget-10h"),
     )
     text = planned.stdout + planned.stderr

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from dmix.grid.cost import computed_seconds
 from dmix.grid.order import ranks
+from dmix.grid.work import tflop
 from project import real_grid
 
 
@@ -22,7 +22,7 @@ def needs(spec):
 def test_in_a_grid_without_sources_it_is_by_seed_then_cost_then_place(expanded):
     grid = expanded(small=True, tier="embedded")
     place = {name: number for number, name in enumerate(grid.runs)}
-    seconds = {name: computed_seconds(grid, spec) for name, spec in grid.runs.items()}
+    seconds = {name: tflop(grid, spec) for name, spec in grid.runs.items()}
     wanted = sorted(grid.runs, key=lambda name: (grid.runs[name].seed, seconds[name], place[name]))
     assert ordered(grid) == wanted
     assert wanted != list(grid.runs)
@@ -53,7 +53,7 @@ def test_in_the_papers_grid_a_run_waits_only_for_what_somebody_earlier_needs(tie
     seen, own = {}, {}
     for name, spec in grid.runs.items():
         seen[spec.cell] = seen.get(spec.cell, -1) + 1
-        own[name] = (seen[spec.cell], computed_seconds(grid, spec))
+        own[name] = (seen[spec.cell], tflop(grid, spec))
     needed = {need for spec in grid.runs.values() for need in needs(spec)}
     free = [name for name in ordered(grid) if name in grid.runs and name not in needed]
     assert [own[name] for name in free] == sorted(own[name] for name in free)

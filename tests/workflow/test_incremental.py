@@ -84,7 +84,7 @@ def test_the_engine_is_everybodys(finished: Project):
 @pytest.mark.parametrize(
     ("file", "old", "new"),
     [
-        ("src/dmix/grid/cost.py", "ASSUMED_TFLOPS = 20.0", "ASSUMED_TFLOPS = 21.0"),
+        ("src/dmix/grid/cost.py", "STATES = 3", "STATES = 4"),
         ("src/dmix/lock.py", "POLL_SECONDS = 0.5", "POLL_SECONDS = 2.0"),
         ("workflows/rules/train.smk", '" >>{log} 2>&1"', '"   >>{log} 2>&1"'),
         ("params.yaml", "    title: CIFAR-10\n", "    title: CIFAR-ten\n"),

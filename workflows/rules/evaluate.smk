@@ -5,11 +5,16 @@ def evaluation_of(run, kind):
 
 
 def evaluations_of(figure):
-    """The products that a figure reads besides the records."""
+    """The products that a figure reads besides the records; of runs outside of a selection, those that are there."""
     definition = GRID.figures[figure]
-    return [
-        evaluation_of(run, definition.reads)
+    products = {
+        run: evaluation_of(run, definition.reads)
         for run in shown_evaluations(GRID, definition)
+    }
+    return [
+        product
+        for run, product in products.items()
+        if GRID.only is None or run in GRID.only or Path(product).exists()
     ]
 
 

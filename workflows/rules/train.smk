@@ -110,13 +110,3 @@ rule train:
 rule runs:
     input:
         lambda wc: [f"{RUNS}/{folder}/record.json" for folder in GRID.folders.values()],
-
-
-# The records of a named selection: snakemake selected --config tier=day select=NAME
-rule selected:
-    input:
-        lambda wc: [
-            f"{RUNS}/{GRID.folders[run]}/record.json"
-            for run in SELECTED
-            if run in GRID.folders
-        ],

@@ -1,86 +1,214 @@
-"""Predicts the time of a run: the mean of similar finished runs of the tier, else an estimate."""
+"""Predicts time and memory of a run: as similar finished ones, else as measured, else from data sheets."""
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
-from collections.abc import Mapping
-from statistics import mean
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from statistics import mean, median
+from typing import Literal
 
+from dmix.errors import DmixError
 from dmix.grid.expand import Grid
-from dmix.grid.finished import finished_runs
+from dmix.grid.finished import Outcome, finished_runs
+from dmix.grid.gpus import DEFAULT, HALF, Gpu, kind_of, read_gpu, read_utilisation
 from dmix.grid.spec import RunSpec
+from dmix.grid.speed import Speed, Step, read_speeds, step_of
+from dmix.grid.work import image_side, images, tflop, tflop_per_image
 
-# Sustained rate of ordinary training of small networks on one A100; see docs/reproduce.md.
-ASSUMED_TFLOPS = 20.0
-
+Basis = Literal["finished", "measured", "scaled", "assumed", "constant"]
+BASES: Mapping[Basis, str] = {
+    "finished": "as similar runs that finished",
+    "measured": "by results/speed.csv",
+    "scaled": "by the rate of like steps in results/speed.csv",
+    "assumed": "by the data sheet's peak and reference/utilisation.csv",
+    "constant": "by the tier's constant",
+}
+"""Where hours are from, the most certain first."""
 Like = tuple[str, str, str, str, int]
 
 
-def measured_seconds(grid: Grid) -> Mapping[Like, float]:
-    """Return the mean seconds of finished runs by method, data set, backbone, policy and length."""
-    seen: dict[Like, list[float]] = defaultdict(list)
-    for name, said in finished_runs(grid.tier, grid.places).items():
-        if said.seconds is not None:  # else a damaged record, which `dmix plan` lists as such
-            seen[_like(grid.runs[name])].append(said.seconds)
-    return {like: mean(values) for like, values in seen.items()}
+@dataclass(frozen=True)
+class Finished:
+    """What finished runs of one kind took: mean seconds, most memory in MiB (0 if unknown), parameters."""
+
+    seconds: float
+    memory_mb: float
+    parameters: int
 
 
-def estimated_seconds(grid: Grid, name: str, tflops: float = ASSUMED_TFLOPS) -> float:
-    """Return the estimated seconds of a run: the tier's constant, or images x passes x operations / rate."""
-    tier = grid.params.tiers[grid.tier]
-    if tier.estimate_seconds is not None:
-        return tier.estimate_seconds
-    return computed_seconds(grid, grid.runs[name], tflops)
+@dataclass(frozen=True)
+class Cost:
+    """Expected cost of a run on one device.
+
+    Attributes
+    ----------
+    memory_mb: peak of the device's memory in MiB. weights_mb, checkpoint_mb: of its files. None: unknown.
+    """
+
+    seconds: float
+    basis: Basis
+    memory_mb: float | None
+    weights_mb: float | None
+    checkpoint_mb: float | None
+
+    @property
+    def hours(self) -> float:
+        """Expected hours."""
+        return self.seconds / 3600
 
 
-def computed_seconds(grid: Grid, spec: RunSpec, tflops: float = ASSUMED_TFLOPS) -> float:
-    """Return images x passes x operations / rate: what tells cheap runs from dear ones at every tier."""
-    recipe = spec.settings["recipe"]
-    images = recipe["steps"] * recipe["batch_size"] or recipe["epochs"] * spec.settings["dataset"][
-        "train_size"
-    ] * _share(spec)
-    passes = _passes(grid, spec)
-    gflop = forward_gflop(grid.params.backbones[spec.axes["backbone"]].forward_gflop, image_side(spec))
-    return float(images * passes * gflop / (tflops * 1000))
+MB_PER_PARAMETER = 4 / 2**20
+STATES = 3
+"""Numbers that a checkpoint holds for each parameter: at most itself and two moments, without an average."""
 
 
-def _share(spec: RunSpec) -> float:
-    """Return the share of the training images that make an epoch."""
-    return float(spec.settings["labels"].get("percent", 100)) / 100 if spec.settings["labels"] else 1.0
+class Costs:
+    """The costs of all runs of a grid on a kind of GPU, or on the machine's own device.
+
+    With `gpu`, only finished runs and measurements of that GPU count. Without, finished runs of any device
+    do, measurements of the device that was measured last, and what is assumed is assumed of an A100.
+    """
+
+    def __init__(
+        self,
+        grid: Grid,
+        gpu: Gpu | None = None,
+        speeds: Iterable[Speed] | None = None,
+        done: Mapping[str, Outcome] | None = None,
+    ) -> None:
+        self._grid = grid
+        self._gpu = gpu
+        self._finished = finished(grid, gpu, done)
+        rows = [row for row in (read_speeds() if speeds is None else speeds) if row.together == 1]
+        last = rows[-1].device if rows else ""
+        here = [row for row in rows if (gpu.is_device(row.device) if gpu else row.device == last)]
+        self._speeds: Mapping[Step, Speed] = {row.step: row for row in here}
+        self._rates = self._measured_rates()
+        self._costs: dict[str, Cost] = {}
+
+    def __getitem__(self, name: str) -> Cost:
+        """Return the cost of the run `name`."""
+        if name not in self._costs:
+            self._costs[name] = self._cost(self._grid.runs[name])
+        return self._costs[name]
+
+    def _cost(self, spec: RunSpec) -> Cost:
+        done = self._finished.get(_like(spec))
+        speed = self._speeds.get(step_of(spec)) if self._speeds else None
+        seconds, basis = self._seconds(spec, done, speed)
+        memory = (done.memory_mb if done else 0) or (speed.memory_mb if speed else 0)
+        if speed:
+            return Cost(seconds, basis, memory or None, speed.weights_mb, speed.checkpoint_mb)
+        weights = self._parameters(spec, done) * MB_PER_PARAMETER
+        states = STATES + bool(spec.settings["recipe"]["ema"])
+        return Cost(seconds, basis, memory or None, weights or None, weights * states or None)
+
+    def _seconds(self, spec: RunSpec, done: Finished | None, speed: Speed | None) -> tuple[float, Basis]:
+        if done:
+            return done.seconds, "finished"
+        if speed:
+            return images(spec) / speed.images_per_s + speed.cold_start_s, "measured"
+        constant = self._grid.params.tiers[self._grid.tier].estimate_seconds
+        if constant is not None:
+            return constant, "constant"
+        for key in _groups(spec):
+            if key in self._rates:
+                return tflop(self._grid, spec) / self._rates[key], "scaled"
+        return assumed_seconds(self._grid, spec, self._gpu or read_gpu(DEFAULT)), "assumed"
+
+    def _parameters(self, spec: RunSpec, done: Finished | None) -> float:
+        """Return the parameters of a run's network, as finished or as its entry says at full size, else 0."""
+        if done:
+            return done.parameters
+        if self._grid.params.tiers[self._grid.tier].estimate_seconds is not None:
+            return 0.0  # small tiers have small networks
+        return (self._grid.params.backbones[spec.axes["backbone"]].parameters_m or 0.0) * 1e6
+
+    def _measured_rates(self) -> Mapping[tuple[str, ...], float]:
+        """Return group of steps -> median rate in TFLOP/s of those that were measured."""
+        of_step: dict[Step, RunSpec] = {}
+        if self._speeds:
+            for spec in self._grid.runs.values():
+                of_step.setdefault(step_of(spec), spec)
+        rates: dict[tuple[str, ...], list[float]] = defaultdict(list)
+        for step, speed in self._speeds.items():
+            if step in of_step:
+                for key in _groups(of_step[step]):
+                    rate = speed.images_per_s * tflop_per_image(self._grid, of_step[step])
+                    rates[key].append(rate)
+        return {key: median(values) for key, values in rates.items()}
 
 
-def _passes(grid: Grid, spec: RunSpec) -> float:
-    """Return the cost of a step in forward passes of its (labelled) batch."""
-    if spec.task == "supervised":
-        return grid.params.policies[spec.axes["policy"]].passes
-    method = grid.params.methods[spec.axes["method"]]
-    return method.passes + (method.addon_passes if spec.settings["addon"] else 0)
+def finished(
+    grid: Grid, gpu: Gpu | None = None, done: Mapping[str, Outcome] | None = None
+) -> Mapping[Like, Finished]:
+    """Return what finished runs took, on `gpu` if given, by method, data set, backbone, policy and length.
+
+    Parameters
+    ----------
+    done: what is known of the finished runs, by default looked up.
+    """
+    seen: dict[Like, list[Finished]] = defaultdict(list)
+    for name, said in (finished_runs(grid.tier, grid.places) if done is None else done).items():
+        if said.seconds is None:
+            continue  # a damaged record, which `dmix plan` lists as such
+        if gpu is None or gpu.is_device(said.device):
+            found = Finished(said.seconds, said.memory_mb, said.parameters)
+            seen[_like(grid.runs[name])].append(found)
+    return {
+        like: Finished(
+            mean(each.seconds for each in these),
+            max(each.memory_mb for each in these),
+            max(each.parameters for each in these),
+        )
+        for like, these in seen.items()
+    }
+
+
+def estimated_seconds(grid: Grid, name: str) -> float:
+    """Return the seconds of a run that nothing was measured of: the tier's constant, or those of an A100."""
+    constant = grid.params.tiers[grid.tier].estimate_seconds
+    return assumed_seconds(grid, grid.runs[name], _default()) if constant is None else constant
+
+
+def assumed_seconds(grid: Grid, spec: RunSpec, gpu: Gpu) -> float:
+    """Return the work of a run over the share of the data sheet's peak that training reaches.
+
+    Raises
+    ------
+    DmixError: the tables do not say the GPU's peak or the share for the run's precision.
+    """
+    precision, kind = spec.settings["recipe"]["precision"], kind_of(image_side(spec))
+    shares = _utilisation()
+    share = shares.get((kind, precision)) or shares.get((kind, HALF.get(precision, "")))
+    if share is None:
+        raise DmixError(
+            f"reference/utilisation.csv has no line for {kind} images in {precision}",
+            f"add a line {kind},{precision},SHARE,assumed,SOURCE",
+        )
+    return tflop(grid, spec) / (gpu.peak(precision) * share)
+
+
+@cache
+def _default() -> Gpu:
+    return read_gpu(DEFAULT)
+
+
+@cache
+def _utilisation() -> Mapping[tuple[str, str], float]:
+    return read_utilisation()
+
+
+def _groups(spec: RunSpec) -> Iterable[tuple[str, ...]]:
+    """Yield the groups of steps whose rate stands for the run's, the most like it first."""
+    precision, side = spec.settings["recipe"]["precision"], image_side(spec)
+    yield precision, spec.axes["backbone"], str(side)
+    yield precision, kind_of(side)
 
 
 def _like(spec: RunSpec) -> Like:
     axes, recipe = spec.axes, spec.settings["recipe"]
     length = recipe["epochs"] or recipe["steps"]
     return axes["method"], axes["dataset"], axes["backbone"], axes["policy"], length
-
-
-def image_side(spec: RunSpec) -> int:
-    """Return the side in pixels of the images that a run trains on."""
-    return int(spec.settings["augment"].get("size") or spec.settings["dataset"]["image_size"])
-
-
-def forward_gflop(known: Mapping[int, float], side: int) -> float:
-    """Return the GFLOP of a forward pass at `side` pixels, scaled by area from the nearest known side."""
-    nearest = min(known, key=lambda other: abs(math.log(other / side)))
-    return known[nearest] * (side / nearest) ** 2
-
-
-def is_measured(grid: Grid, name: str, measured: Mapping[Like, float]) -> bool:
-    """Return whether a similar run of the tier is finished."""
-    return _like(grid.runs[name]) in measured
-
-
-def seconds(grid: Grid, name: str, measured: Mapping[Like, float]) -> float:
-    """Return the expected seconds of a run."""
-    like = _like(grid.runs[name])
-    return measured[like] if like in measured else estimated_seconds(grid, name)

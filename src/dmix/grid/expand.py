@@ -39,6 +39,7 @@ class Grid:
     ----------
     runs: name -> specification, in the order of the grids.
     grids: grid -> the names of its runs; without the grids that the tier omits.
+    only: names of the runs to train (`restricted`); None: all. Others have a folder only with their record.
     """
 
     tier: str
@@ -48,6 +49,11 @@ class Grid:
     grids: Mapping[str, tuple[str, ...]]
     resolver: Resolver
     cells: Mapping[str, Cell]
+    only: frozenset[str] | None = None
+
+    def restricted(self, names: Iterable[str]) -> Grid:
+        """Return the grid in which only `names` are trained; what they start from has to be among them."""
+        return replace(self, only=frozenset(names))
 
     @cached_property
     def folders(self) -> Mapping[str, str]:
@@ -56,7 +62,7 @@ class Grid:
 
     @cached_property
     def places(self) -> Mapping[str, str]:
-        """Name -> folder (name and two digests) of each run whose parts are all implemented."""
+        """Name -> folder (name and two digests) of each wanted run whose parts are all implemented."""
         return Lazy(self.runs, self._place)
 
     def _folder(self, name: str) -> str | None:
@@ -80,7 +86,12 @@ class Grid:
         self._recorded.update(name for name, there in zip(lacking, stats(paths), strict=True) if there)
 
     def _place(self, name: str) -> str | None:
-        return None if self.missing(name) else folder(self.runs[name])
+        if self.missing(name):
+            return None
+        place = folder(self.runs[name])
+        if self.only is None or name in self.only or RunPaths(self.tier, place).record.exists():
+            return place
+        return None
 
     @cached_property
     def _items(self) -> Mapping[str, Item]:

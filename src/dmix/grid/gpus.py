@@ -1,21 +1,27 @@
-"""How fast GPUs are, relative to the estimate of `dmix plan`: `reference/gpus.csv`."""
+"""Knows common GPUs: the peak rate of their data sheets, and which share of it training reaches."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from dmix.errors import DmixError
-from dmix.grid import cost
-from dmix.grid.expand import Grid
 from dmix.reading import read_csv
 
 GPUS = Path("reference/gpus.csv")
-HEADER = ("gpu", "precision", "speed", "basis", "source")
-BASES = ("measured", "assumed")
-HALF = "bf16"
-"""The precision whose speed fp16 has too: GPUs multiply both at one rate."""
+GPUS_HEADER = ("gpu", "device", "memory_gb", "precision", "tflops", "source")
+UTILISATION = Path("reference/utilisation.csv")
+UTILISATION_HEADER = ("images", "precision", "utilisation", "basis", "source")
+BASES = ("published", "assumed")
+KINDS = ("small", "large")
+SMALL_SIDE = 64
+"""Largest side in pixels of small images: those of CIFAR and Tiny-ImageNet."""
+HALF = {"fp16": "bf16", "bf16": "fp16"}
+"""GPUs that have both half precisions multiply them at one rate."""
+DEFAULT = "a100"
+"""The GPU that is assumed where none is named."""
 
 
 @dataclass(frozen=True)
@@ -24,35 +30,34 @@ class Gpu:
 
     Attributes
     ----------
-    speeds: precision (`recipe.precision`) -> times the rate of the estimate.
-    basis: precision -> "measured" or "assumed".
+    device: what its name contains as torch prints it ("A100" of "NVIDIA A100-SXM4-80GB").
+    memory_gb: of one card. tflops: precision (`recipe.precision`) -> dense peak in TFLOP/s.
     """
 
     name: str
-    speeds: Mapping[str, float]
-    basis: Mapping[str, str]
+    device: str
+    memory_gb: float
+    tflops: Mapping[str, float]
 
-    def seconds(self, grid: Grid, name: str, measured: Mapping[cost.Like, float]) -> float:
-        """Return the expected seconds of a run: as a similar finished one, else the estimate at this speed.
+    def is_device(self, device: str) -> bool:
+        """Return whether a device, as torch names it, is one of these."""
+        return re.search(rf"(?<!\w){re.escape(self.device)}(?!\w)", device) is not None
 
-        The estimates of small tiers are constants, which no GPU makes smaller.
+    def peak(self, precision: str) -> float:
+        """Return the dense peak in TFLOP/s.
 
         Raises
         ------
-        DmixError: the file does not say how fast it is in the run's precision.
+        DmixError: the file does not say it.
         """
-        plain = cost.seconds(grid, name, measured)
-        constant = grid.params.tiers[grid.tier].estimate_seconds is not None
-        if constant or cost.is_measured(grid, name, measured):
-            return plain
-        precision = grid.runs[name].settings["recipe"]["precision"]
-        precision = HALF if precision == "fp16" else precision
-        if precision not in self.speeds:
-            raise DmixError(
-                f"{GPUS} does not say how fast {self.name} is in {precision}, which {name} is trained in",
-                f"add a line {self.name},{precision},SPEED,measured,SOURCE",
-            )
-        return plain / self.speeds[precision]
+        for known in (precision, HALF.get(precision, precision)):
+            if known in self.tflops:
+                return self.tflops[known]
+        raise DmixError(
+            f"{GPUS} does not say how fast {self.name} is in {precision}",
+            f"add a line {self.name},{self.device},{self.memory_gb:g},{precision},TFLOPS,SOURCE, or choose "
+            "another --gpu",
+        )
 
 
 def read_gpu(name: str, path: Path = GPUS) -> Gpu:
@@ -60,29 +65,62 @@ def read_gpu(name: str, path: Path = GPUS) -> Gpu:
 
     Raises
     ------
-    DmixError: the file is missing, has another header, a line twice, a speed that is no number above 0 or
-        another basis, or there is no such GPU.
+    DmixError: the file is missing, has another header, a precision twice, two devices or memories for one
+        GPU, or a rate that is no number above 0; or there is no such GPU.
     """
-    speeds: dict[str, dict[str, float]] = {}
-    basis: dict[str, dict[str, str]] = {}
-    for where, row in read_csv(path, HEADER):
-        gpu, precision, speed, kind, _ = row.values()
-        if kind not in BASES:
-            raise DmixError(f"{where}: the basis {kind!r} is none of {', '.join(BASES)}")
-        if precision in speeds.get(gpu, {}):
+    peaks: dict[str, dict[str, float]] = {}
+    said: dict[str, tuple[str, float]] = {}
+    for where, row in read_csv(path, GPUS_HEADER):
+        gpu, precision = row["gpu"], row["precision"]
+        own = (row["device"], positive(where, "memory_gb", row["memory_gb"]))
+        if said.setdefault(gpu, own) != own:
+            raise DmixError(f"{where}: {gpu} has another device or memory in an earlier line")
+        if precision in peaks.setdefault(gpu, {}):
             raise DmixError(f"{where}: {gpu} in {precision} is given twice")
-        speeds.setdefault(gpu, {})[precision] = _positive(where, speed)
-        basis.setdefault(gpu, {})[precision] = kind
-    if name not in speeds:
-        raise DmixError(f"{path} has no GPU {name!r}", f"choose of {', '.join(speeds)}, or add its lines")
-    return Gpu(name, speeds[name], basis[name])
+        peaks[gpu][precision] = positive(where, "tflops", row["tflops"])
+    if name not in peaks:
+        raise DmixError(f"{path} has no GPU {name!r}", f"choose of {', '.join(peaks)}, or add its lines")
+    return Gpu(name, *said[name], peaks[name])
 
 
-def _positive(where: str, text: str) -> float:
+def read_utilisation(path: Path = UTILISATION) -> Mapping[tuple[str, str], float]:
+    """Return (kind of images, precision) -> share of the peak that training reaches, in 0..1.
+
+    Raises
+    ------
+    DmixError: the file is missing, has another header, a line twice, or a field that is not what it must be.
+    """
+    found: dict[tuple[str, str], float] = {}
+    for where, row in read_csv(path, UTILISATION_HEADER):
+        key = (row["images"], row["precision"])
+        if row["images"] not in KINDS:
+            raise DmixError(f"{where}: {row['images']!r} is none of {', '.join(KINDS)}")
+        if row["basis"] not in BASES:
+            raise DmixError(f"{where}: the basis {row['basis']!r} is none of {', '.join(BASES)}")
+        if key in found:
+            raise DmixError(f"{where}: {' '.join(key)} is given twice")
+        found[key] = positive(where, "utilisation", row["utilisation"])
+        if found[key] > 1:
+            raise DmixError(f"{where}: a utilisation of {found[key]:g} is above the peak")
+    return found
+
+
+def kind_of(side: int) -> str:
+    """Return whether images of `side` pixels are "small" or "large"."""
+    return "small" if side <= SMALL_SIDE else "large"
+
+
+def positive(where: str, what: str, text: str) -> float:
+    """Return a number above 0 from a field of a table; `where` begins the message.
+
+    Raises
+    ------
+    DmixError: it is none.
+    """
     try:
-        speed = float(text)
+        value = float(text)
     except ValueError:
-        speed = 0.0
-    if not 0 < speed < float("inf"):
-        raise DmixError(f"{where}: the speed {text!r} is no number above 0")
-    return speed
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise DmixError(f"{where}: {what} is {text!r}, which is no number above 0")
+    return value

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
-from dmix.grid.cost import computed_seconds
 from dmix.grid.expand import Grid
 from dmix.grid.spec import RunSpec
+from dmix.grid.work import tflop
 
 Key = tuple[int, float, int]
 
@@ -22,7 +22,7 @@ def ranks(grid: Grid) -> Mapping[str, int]:
     seeds: Counter[str] = Counter()
     own: dict[str, Key] = {}
     for place, (name, spec) in enumerate(grid.runs.items()):
-        own[name] = (seeds[spec.cell], computed_seconds(grid, spec), place)
+        own[name] = (seeds[spec.cell], tflop(grid, spec), place)
         seeds[spec.cell] += 1
     # By the first of those that wait for it, and of these chains, what waits for nothing comes first.
     keys = {name: (key, _depth(grid.runs[name])) for name, key in own.items()}

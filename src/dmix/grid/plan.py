@@ -1,28 +1,33 @@
-"""Plans what would train, table by table, and how long it would take."""
+"""Plans what would train, table by table: the time on a number of GPUs, and the disk that it needs."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from dmix.grid import cost
 from dmix.grid.code import accepted
+from dmix.grid.cost import Basis, Cost, Costs
+from dmix.grid.disk import Disk, disk_of
 from dmix.grid.expand import Grid
-from dmix.grid.gpus import Gpu
+from dmix.grid.order import ranks
+from dmix.grid.schedule import Schedule, list_schedule
 from dmix.grid.status import TO_TRAIN, RunStatus, State, why_stale
 from dmix.grid.survey import survey
 from dmix.overlap import overlapped
 
 UNIMPLEMENTED: State = "not yet implemented"
 BLOCKED: State = "blocked"
+OPEN: tuple[State, ...] = (*TO_TRAIN, BLOCKED)
+"""States of runs whose time is still to be spent."""
 
 
 @dataclass(frozen=True)
 class Line:
     """The runs of one table, or of all of them, each counted once.
 
-    `hours` are the expected hours of one device for the runs to train and the blocked ones.
+    `hours` are the expected hours of one device for the runs to train and the blocked ones, `days` those of
+    the plan's number of devices for these runs alone.
     """
 
     table: str
@@ -32,19 +37,40 @@ class Line:
     blocked: int
     unimplemented: int
     hours: float
+    days: float
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A line for each table, a last one for all runs, and the status of every run by name."""
+    """What would train.
+
+    Attributes
+    ----------
+    lines: one for each table with a chosen run, and a last one for all chosen runs.
+    statuses, costs: of each chosen run, by name.
+    schedule: of the runs to train and the blocked ones.
+    """
 
     lines: tuple[Line, ...]
     statuses: Mapping[str, RunStatus]
+    costs: Mapping[str, Cost]
+    schedule: Schedule
+    disk: Disk
 
     @property
     def blocked(self) -> Counter[str]:
         """Command that unblocks runs -> number of blocked runs."""
         return Counter(s.detail for s in self.statuses.values() if s.state == BLOCKED)
+
+    @property
+    def open(self) -> tuple[str, ...]:
+        """Names of the runs to train and of the blocked ones."""
+        return tuple(name for name, status in self.statuses.items() if status.state in OPEN)
+
+    @property
+    def bases(self) -> Counter[Basis]:
+        """Basis -> number of open runs whose hours have it."""
+        return Counter(self.costs[name].basis for name in self.open)
 
     def accepted(self, grid: Grid) -> Counter[str]:
         """Return reason in reference/equivalent.csv -> number of finished runs that it keeps current."""
@@ -60,20 +86,36 @@ class Plan:
         return {name: own.get(name, s.state) for name, s in found.items()}
 
 
-def hours_of(grid: Grid, gpu: Gpu | None = None) -> Mapping[str, float]:
-    """Return run -> expected hours: as similar finished ones, else estimated, for `gpu` if it is given."""
-    measured = cost.measured_seconds(grid)
-    seconds = cost.seconds if gpu is None else gpu.seconds
-    return {name: seconds(grid, name, measured) / 3600 for name in grid.runs}
+def make_plan(
+    grid: Grid,
+    costs: Costs | None = None,
+    names: Sequence[str] | None = None,
+    gpus: int = 1,
+    tables: Collection[str] = (),
+) -> Plan:
+    """Return the plan of the runs `names`, by default all of the grid, from files alone.
 
+    Parameters
+    ----------
+    costs: of the runs; by default those of `Costs(grid)`.
+    gpus: how many devices train one run each at a time.
+    tables: those that get a line; by default all with a chosen run.
+    """
+    chosen = tuple(grid.runs) if names is None else tuple(names)
+    costs = Costs(grid) if costs is None else costs
+    of_run = {name: costs[name] for name in chosen if not grid.missing(name)}
+    statuses = survey(grid, chosen).statuses
+    rank = ranks(grid)
+    order = sorted((name for name, s in statuses.items() if s.state in OPEN), key=rank.__getitem__)
+    sources = {name: (source.name,) for name in order if (source := grid.runs[name].source) is not None}
 
-def make_plan(grid: Grid, gpu: Gpu | None = None) -> Plan:
-    """Return the plan of `grid`, from files alone; estimated hours are those of `gpu`, if it is given."""
-    hours = hours_of(grid, gpu)
-    statuses = survey(grid, grid.runs).statuses
+    def schedule(those: Iterable[str]) -> Schedule:
+        wanted = set(those)
+        own = [name for name in order if name in wanted]
+        return list_schedule({name: of_run[name].hours for name in own}, own, sources, gpus)
 
-    def line(table: str, names: Iterable[str]) -> Line:
-        here = [statuses[name] for name in names]
+    def line(table: str, those: Sequence[str], makespan: float) -> Line:
+        here = [statuses[name] for name in those]
         counts = Counter(s.state for s in here)
         return Line(
             table=table,
@@ -82,8 +124,21 @@ def make_plan(grid: Grid, gpu: Gpu | None = None) -> Plan:
             to_train=sum(counts[state] for state in TO_TRAIN),
             blocked=counts[BLOCKED],
             unimplemented=counts[UNIMPLEMENTED],
-            hours=sum(hours[s.name] for s in here if s.state in (*TO_TRAIN, BLOCKED)),
+            hours=sum(of_run[s.name].hours for s in here if s.state in OPEN),
+            days=makespan / 24,
         )
 
-    tables = [line(table, grid.table_runs(definition)) for table, definition in grid.tables.items()]
-    return Plan((*tables, line("all", grid.runs)), statuses)
+    of_table = {
+        table: [name for name in grid.table_runs(definition) if name in statuses]
+        for table, definition in grid.tables.items()
+        if not tables or table in tables
+    }
+    lines = [line(table, those, schedule(those).makespan) for table, those in of_table.items() if those]
+    whole = schedule(order)
+    return Plan(
+        (*lines, line("all", chosen, whole.makespan)),
+        statuses,
+        of_run,
+        whole,
+        disk_of(grid, of_run, order, gpus),
+    )

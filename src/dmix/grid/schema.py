@@ -77,10 +77,12 @@ class BackboneEntry(PartEntry):
     """A network.
 
     `forward_gflop`, for `dmix plan` only, maps the side of an image in pixels to the operations of a forward
-    pass (multiply-adds x 2). Recipes with `init: pretrained` start from the file `weights` below data/real/.
+    pass (multiply-adds x 2), and `parameters_m` is its number of parameters in millions. Recipes with
+    `init: pretrained` start from the file `weights` below data/real/.
     """
 
     forward_gflop: Mapping[int, Annotated[float, Gt(0)]] = Field(min_length=1)
+    parameters_m: float | None = Field(None, gt=0, description="without it, plan does not know its disk")
     weights: str | None = Field(None, pattern=r"^weights/[\w.-]+\.pth$")
 
 

@@ -34,7 +34,7 @@ def select(grid: Grid, wanted: Iterable[str]) -> tuple[str, ...]:
         if not here:
             known = {*grid.runs, *(spec.cell for spec in grid.runs.values())}
             near = difflib.get_close_matches(text, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else "list the runs with: dmix status --json"
+            hint = f"did you mean {near[0]}?" if near else f"list them with: dmix runs --tier {grid.tier}"
             raise DmixError(f"no run of tier {grid.tier} is named by {text!r}", hint)
         found |= here
     return tuple(name for name in grid.runs if name in found)
@@ -63,7 +63,7 @@ def write_selection(tier: str, name: str, lines: Iterable[str]) -> Path:
 
 
 def selected(grid: Grid, name: str) -> tuple[str, ...]:
-    """Return the runs of a named selection, each once, in the order of the grids.
+    """Return the runs of a named selection and those that they start from, in the order of the grids.
 
     Raises
     ------
@@ -71,7 +71,16 @@ def selected(grid: Grid, name: str) -> tuple[str, ...]:
     """
     path = selection_path(grid.tier, name)
     there = sorted(other.stem for other in path.parent.glob("*.txt"))
-    known = f"choose of {', '.join(there)}" if there else "write one with: dmix plan --budget HOURS"
+    known = (
+        f"choose of {', '.join(there)}" if there else "write one with: dmix plan --tables TABLE --save NAME"
+    )
     text = read_text(path, known)
     lines = (line.partition("#")[0].strip() for line in text.splitlines())
-    return select(grid, [line for line in lines if line])
+    return with_sources(grid, select(grid, [line for line in lines if line]))
+
+
+def with_sources(grid: Grid, names: Iterable[str]) -> tuple[str, ...]:
+    """Return the runs and those from whose weights they start, in the order of the grids."""
+    wanted = set(names)
+    sources = {source.name for name in wanted if (source := grid.runs[name].source) is not None}
+    return tuple(name for name in grid.runs if name in wanted | sources)

@@ -1,88 +1,95 @@
-"""`dmix plan`: prints what would train, by table and by claim, or what a budget of hours decides."""
+"""`dmix plan`: prints what would train and what it costs, or what a budget of hours decides."""
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
 import json
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from typing import Any
 
 from dmix.errors import DmixError
+from dmix.grid.cost import Costs
 from dmix.grid.expand import Grid, load_grid
 from dmix.grid.gpus import Gpu, read_gpu
-from dmix.grid.plan import Plan, hours_of, make_plan
-from dmix.grid.status import TO_TRAIN
+from dmix.grid.plan import OPEN, Plan, make_plan
+from dmix.verbs.choosing import chosen_by, save, wanted_by
+from dmix.verbs.plan_text import Claims, print_plan
+
+MOST_GPUS = 100_000
 
 
 def run(options: argparse.Namespace) -> int:
     """Print what would train, by table and by claim; or choose what to run next."""
     grid = load_grid(options.tier)
     gpu = read_gpu(options.gpu) if options.gpu else None
+    if not 1 <= options.gpus <= MOST_GPUS:
+        raise DmixError(f"--gpus is {options.gpus}", f"give a number of GPUs in 1..{MOST_GPUS}")
+    names, costs = chosen_by(grid, options), Costs(grid, gpu)
     if options.budget is not None:
-        return _budget(grid, gpu, options)
-    if options.select:
-        raise DmixError("--select names the selection of a budget", "say --budget HOURS too")
-    found = make_plan(grid, gpu)
-    by_claim = list(_claim_lines(grid, gpu, found))
+        return _budget(grid, costs, names, options)
+    found = make_plan(grid, costs, names, options.gpus, options.tables or ())
+    claims = list(_claims(grid, found))
     if options.json:
-        listed = [dataclasses.asdict(line) for line in found.lines]
-        claims = [dict(zip(("claim", "runs", "to_train", "hours"), line, strict=True)) for line in by_claim]
-        print(json.dumps({"tier": grid.tier, "tables": listed, "claims": claims, "blocked": found.blocked}))
-        return 0
-    print(f"tier {grid.tier}: {grid.params.tiers[grid.tier].title}")
-    headings = ("runs", "done", "to train", "blocked", "hours")
-    print("table".ljust(10) + "".join(f"{heading:>10}" for heading in headings) + "   not yet implemented")
-    for line in found.lines:
-        counts = (line.runs, line.done, line.to_train, line.blocked, f"{line.hours:,.1f}")
-        unbuilt = f"{line.unimplemented} runs" if line.unimplemented else "none"
-        print(line.table.ljust(10) + "".join(f"{count:>10}" for count in counts) + f"   {unbuilt}")
-    print(
-        f"hours of one {options.gpu or 'device'}: measured on this tier where it has run, else {_basis(gpu)}"
-    )
-    print("a run that two tables share is counted in both, and once in all")
-    if by_claim:
-        print("claim".ljust(40) + "".join(f"{heading:>10}" for heading in ("runs", "to train", "hours")))
-        for claim, runs, to_train, hours in by_claim:
-            print(f"{claim:40}{runs:>10}{to_train:>10}{hours:>10,.1f}")
-    for way_out, runs in found.blocked.most_common():
-        print(f"{runs} blocked: {way_out}")
-    missing = sorted({part for name in grid.runs for part in grid.missing(name)})
-    if missing:
-        print(f"not yet implemented: {', '.join(missing)}")
-    reasons = found.reasons(grid)
-    if options.why:
-        for because, count in found.accepted(grid).items():
-            print(f"  {count} done by older code that dmix accept has shown to be equal: {because}")
-        for name, reason in reasons.items():
-            print(f"  {name}: {reason}")
+        print(json.dumps(_as_json(grid, gpu, found, claims, options.gpus)))
     else:
-        for reason, count in Counter(reasons.values()).most_common():
-            print(f"  {count} to train: {reason}")
+        print_plan(grid, gpu, found, claims, options)
+    if options.save:
+        remark = f"dmix plan --tier {grid.tier} {wanted_by(options)}".rstrip()
+        if options.select:
+            remark += f" --select {options.select}"
+        _, told = save(grid, options.save, [f"{remark}: {found.lines[-1].hours:.1f} hours"], names)
+        if not options.json:
+            print(told)
     return 0
 
 
-def _basis(gpu: Gpu | None) -> str:
-    """Return where estimated hours are from."""
-    if gpu is None:
-        return "estimated"
-    return "estimated at a speed that is " + " or ".join(sorted(set(gpu.basis.values())))
+def _claims(grid: Grid, found: Plan) -> Claims:
+    """Yield claim, runs, runs to train or blocked, and their hours, of claims that the chosen runs decide.
 
-
-def _claim_lines(grid: Grid, gpu: Gpu | None, found: Plan) -> Iterator[tuple[str, int, int, float]]:
-    """Yield claim, runs, runs to train or blocked, and their hours; nothing of tiers that decide no claim."""
+    Tiers of embedded data decide no claim.
+    """
     if grid.params.tiers[grid.tier].edition == "embedded":
         return
     from dmix.claims.load import load_claims
     from dmix.claims.plan import runs_by_claim
 
-    hours = hours_of(grid, gpu)
     for claim, names in runs_by_claim(load_claims(grid.params), grid).items():
-        left = [name for name in names if found.statuses[name].state in (*TO_TRAIN, "blocked")]
-        yield claim, len(names), len(left), sum(hours[name] for name in left)
+        if any(name not in found.statuses for name in names):
+            continue
+        left = [name for name in names if found.statuses[name].state in OPEN]
+        yield claim, len(names), len(left), sum(found.costs[name].hours for name in left)
 
 
-def _budget(grid: Grid, gpu: Gpu | None, options: argparse.Namespace) -> int:
+def _as_json(grid: Grid, gpu: Gpu | None, found: Plan, claims: list[Any], gpus: int) -> dict[str, Any]:
+    jobs, schedule = found.schedule.jobs, found.schedule
+    runs: dict[str, Any] = {}
+    for name, status in found.statuses.items():
+        runs[name] = {"state": status.state, "detail": status.detail}
+        if name in found.costs:
+            cost = found.costs[name]
+            runs[name] |= {**dataclasses.asdict(cost), "hours": cost.hours}
+            del runs[name]["seconds"]
+        if name in jobs:
+            runs[name] |= {"schedule": dataclasses.asdict(jobs[name])}
+    return {
+        "tier": grid.tier,
+        "gpu": None if gpu is None else dataclasses.asdict(gpu),
+        "gpus": gpus,
+        "tables": [dataclasses.asdict(line) for line in found.lines],
+        "claims": [dict(zip(("claim", "runs", "to_train", "hours"), line, strict=True)) for line in claims],
+        "blocked": found.blocked,
+        "hours": schedule.work,
+        "days": schedule.makespan / 24,
+        "days_at_least": schedule.bound(gpus) / 24,
+        "critical_path": {"hours": schedule.chain_hours, "runs": schedule.chain},
+        "bases": found.bases,
+        "disk": {**dataclasses.asdict(found.disk), "total_gb": found.disk.total_gb},
+        "runs": runs,
+    }
+
+
+def _budget(grid: Grid, costs: Costs, names: Collection[str], options: argparse.Namespace) -> int:
     """Choose the runs that decide the most claims, write them as a selection, and say what is left out."""
     if not 0 < options.budget < float("inf"):
         raise DmixError(f"a budget of {options.budget} hours buys nothing", "give a number above 0")
@@ -90,33 +97,35 @@ def _budget(grid: Grid, gpu: Gpu | None, options: argparse.Namespace) -> int:
     from dmix.claims.plan import open_claims
     from dmix.grid.budget import choose
     from dmix.grid.paths import runs_folder
-    from dmix.grid.select import write_selection
 
     unsettled = open_claims(verdicts_of(grid, runs_folder(grid.tier)), grid)
-    found = choose(unsettled.needs, hours_of(grid, gpu), options.budget)
-    name = options.select or f"budget-{options.budget:g}h".replace(".", "_")
-    text = [f"# dmix plan --tier {grid.tier} --budget {options.budget:g}: {found.hours:.1f} hours"]
-    for step in found.steps:
-        text += [f"# {step.claim}: {step.hours:.1f} hours", *step.runs]
+    inside = {claim: needs for claim, needs in unsettled.needs.items() if needs <= set(names)}
+    outside = [claim for claim in unsettled.needs if claim not in inside]
+    cannot = {**unsettled.cannot, **dict.fromkeys(outside, "needs runs that are not chosen")}
+    hours = {name: costs[name].hours for name in names if not grid.missing(name)}
+    found = choose(inside, hours, options.budget)
     if options.json:
         steps = [dataclasses.asdict(step) for step in found.steps]
-        print(json.dumps({"steps": steps, "left_out": found.left_out, "cannot": unsettled.cannot}))
+        print(json.dumps({"steps": steps, "left_out": found.left_out, "cannot": cannot}))
     else:
         counted = f"{len(found.steps)} claims, {len(found.runs)} runs"
         print(f"{counted}, {found.hours:.1f} of {options.budget:g} hours")
         for step in found.steps:
             print(f"  {step.claim:40}{len(step.runs):>6} more runs{step.hours:>10.1f} hours")
-        for claim, hours in sorted(found.left_out.items(), key=lambda item: item[1]):
-            print(f"  left out: {claim}: {hours:.1f} hours more")
-        for claim, why in unsettled.cannot.items():
+        for claim, left in sorted(found.left_out.items(), key=lambda item: item[1]):
+            print(f"  left out: {claim}: {left:.1f} hours more")
+        for claim, why in cannot.items():
             print(f"  left out: {claim}: {why}")
     if found.runs:
-        path = write_selection(grid.tier, name, text)
+
+        def lines() -> Iterator[str]:
+            for step in found.steps:
+                yield f"# {step.claim}: {step.hours:.1f} hours"
+                yield from step.runs
+
+        name = options.save or f"budget-{options.budget:g}h".replace(".", "_")
+        remark = f"dmix plan --tier {grid.tier} --budget {options.budget:g}: {found.hours:.1f} hours"
+        _, told = save(grid, name, [remark], lines())
         if not options.json:
-            print(f"written to {path}; train them with")
-            print(
-                "  snakemake selected --profile workflows/profiles/local "
-                f"--config tier={grid.tier} select={name}"
-            )
-            print(f"  dmix status --tier {grid.tier} --select {name}")
+            print(told)
     return 0

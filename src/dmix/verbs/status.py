@@ -12,9 +12,9 @@ from typing import Any
 from dmix.console.overview import Overview, overview
 from dmix.console.plain import lines
 from dmix.console.since import moment
+from dmix.grid.cost import Costs
 from dmix.grid.expand import Grid, folder, load_grid
 from dmix.grid.paths import ClassRelationPaths, RunPaths
-from dmix.grid.plan import hours_of
 from dmix.grid.select import selected
 from dmix.grid.status import RunStatus
 from dmix.grid.survey import Survey, survey
@@ -30,17 +30,24 @@ def run(options: argparse.Namespace) -> int:
     names = selected(grid, options.select) if options.select else None
     if names is not None:
         parts = {options.select: names}
-    hours = hours_of(grid)
+    hours: Mapping[str, float] = {}
     last: Survey | None = None
 
     def look() -> Overview:
-        nonlocal last
+        nonlocal hours, last
         last = survey(grid, names, last)
+        hours = hours or _hours(grid, last if names is None else None)
         failed_at = _failed_at(grid, last) if since is not None else {}
         return overview(grid.tier, parts, last, hours, since, failed_at)
 
     found = _as_json(look, parts) if options.json else _shown(look, options.once)
     return int(any(each.failure for each in found.of("failed")))
+
+
+def _hours(grid: Grid, found: Survey | None) -> Mapping[str, float]:
+    """Return run -> expected hours; `found` spares looking at the finished runs again."""
+    costs = Costs(grid, done=None if found is None else found.finished)
+    return {name: costs[name].hours for name in grid.runs}
 
 
 def _shown(look: Callable[[], Overview], once: bool) -> Overview:
