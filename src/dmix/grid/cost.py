@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from statistics import mean
 
 from dmix.grid.expand import Grid
-from dmix.grid.finished import finished_runs
+from dmix.grid.finished import Outcome, finished_runs
 from dmix.grid.spec import RunSpec
 
 # Sustained rate of ordinary training of small networks on one A100; see docs/reproduce.md.
@@ -17,10 +17,15 @@ ASSUMED_TFLOPS = 20.0
 Like = tuple[str, str, str, str, int]
 
 
-def measured_seconds(grid: Grid) -> Mapping[Like, float]:
-    """Return the mean seconds of finished runs by method, data set, backbone, policy and length."""
+def measured_seconds(grid: Grid, done: Mapping[str, Outcome] | None = None) -> Mapping[Like, float]:
+    """Return the mean seconds of finished runs by method, data set, backbone, policy and length.
+
+    Parameters
+    ----------
+    done: what is known of the finished runs, by default looked up.
+    """
     seen: dict[Like, list[float]] = defaultdict(list)
-    for name, said in finished_runs(grid.tier, grid.places).items():
+    for name, said in (finished_runs(grid.tier, grid.places) if done is None else done).items():
         if said.seconds is not None:  # else a damaged record, which `dmix plan` lists as such
             seen[_like(grid.runs[name])].append(said.seconds)
     return {like: mean(values) for like, values in seen.items()}

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from dmix.grid import cost
 from dmix.grid.code import accepted
 from dmix.grid.expand import Grid
+from dmix.grid.finished import Outcome
 from dmix.grid.gpus import Gpu
 from dmix.grid.status import TO_TRAIN, RunStatus, State, why_stale
 from dmix.grid.survey import survey
@@ -60,17 +61,24 @@ class Plan:
         return {name: own.get(name, s.state) for name, s in found.items()}
 
 
-def hours_of(grid: Grid, gpu: Gpu | None = None) -> Mapping[str, float]:
-    """Return run -> expected hours: as similar finished ones, else estimated, for `gpu` if it is given."""
-    measured = cost.measured_seconds(grid)
+def hours_of(
+    grid: Grid, gpu: Gpu | None = None, done: Mapping[str, Outcome] | None = None
+) -> Mapping[str, float]:
+    """Return run -> expected hours: as similar finished ones, else estimated, for `gpu` if it is given.
+
+    Parameters
+    ----------
+    done: what is known of the finished runs, by default looked up.
+    """
+    measured = cost.measured_seconds(grid, done)
     seconds = cost.seconds if gpu is None else gpu.seconds
     return {name: seconds(grid, name, measured) / 3600 for name in grid.runs}
 
 
 def make_plan(grid: Grid, gpu: Gpu | None = None) -> Plan:
     """Return the plan of `grid`, from files alone; estimated hours are those of `gpu`, if it is given."""
-    hours = hours_of(grid, gpu)
-    statuses = survey(grid, grid.runs).statuses
+    found = survey(grid, grid.runs)
+    hours, statuses = hours_of(grid, gpu, found.finished), found.statuses
 
     def line(table: str, names: Iterable[str]) -> Line:
         here = [statuses[name] for name in names]

@@ -24,18 +24,19 @@ from dmix.overlap import stats
 def run(options: argparse.Namespace) -> int:
     """Show the status of every run, by table, or of a selection; return 1 if a run or relation failed."""
     since = moment(options.since) if options.since else None
-    grid = load_grid(options.tier)
+    grid = load_grid(options.tier, every_tier=False)
     parts: Mapping[str, Sequence[str]]
     parts = {table: grid.table_runs(definition) for table, definition in grid.tables.items()}
     names = selected(grid, options.select) if options.select else None
     if names is not None:
         parts = {options.select: names}
-    hours = hours_of(grid)
+    hours: Mapping[str, float] = {}
     last: Survey | None = None
 
     def look() -> Overview:
-        nonlocal last
+        nonlocal hours, last
         last = survey(grid, names, last)
+        hours = hours or hours_of(grid, done=last.finished if names is None else None)
         failed_at = _failed_at(grid, last) if since is not None else {}
         return overview(grid.tier, parts, last, hours, since, failed_at)
 
