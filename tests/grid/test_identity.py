@@ -6,8 +6,8 @@ import pytest
 
 from dmix.grid.expand import load_grid
 from dmix.grid.identity import clash, recorded
-from dmix.grid.spec import SECTIONS
-from project import NO_RULES, Project, small_params
+from dmix.grid.spec import SECTIONS, canonical_json, digest_of
+from project import NO_RULES, Project, real_grid, small_params
 
 SETTINGS = {
     "recipe": {"lr": 0.1, "ema": 0.0},
@@ -132,3 +132,12 @@ def test_the_name_of_a_run_says_which_part_an_extra_axis_chooses(expanded):
         f"{start}/schedule=cosine_7_16/s0",
         f"{start}/schedule=cosine_7_16/momentum=0.5/s0",
     ]
+
+
+def test_the_canonical_text_is_the_json_of_the_identity():
+    specs = [*real_grid("smoke").runs.values(), *real_grid("smoke").class_relations.values()]
+    assert any(spec.source for spec in specs)
+    assert any(spec.relation for spec in specs)
+    for spec in specs:
+        assert spec.canonical() == canonical_json(spec.identity())
+        assert spec.digest() == digest_of(spec.identity())

@@ -19,6 +19,8 @@ from typing import Any
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 ACTING = ("ClassVar", "InitVar", "KW_ONLY")
 """Annotations of class fields that a dataclass interprets."""
+BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
+"""Fields of a statement that hold statements, or what holds statements."""
 READERS = ("get_type_hints", "get_annotations", "__annotations__")
 """Names by which a module shows that it reads annotations."""
 
@@ -190,10 +192,13 @@ def _drop_unused_imports(tree: ast.Module, *, keeps_all: bool) -> None:
     if keeps_all:
         return
     used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-    for parent in ast.walk(tree):
-        for field in ("body", "orelse", "finalbody"):
+    parents: list[ast.AST] = [tree]
+    while parents:
+        parent = parents.pop()
+        for field in BLOCKS:
             items = getattr(parent, field, None)
             if isinstance(items, list):
+                parents += items
                 setattr(parent, field, [item for item in items if _still_imports(item, used)])
 
 

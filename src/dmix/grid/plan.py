@@ -102,9 +102,11 @@ def make_plan(
     tables: those that get a line; by default all with a chosen run.
     """
     chosen = tuple(grid.runs) if names is None else tuple(names)
-    costs = Costs(grid) if costs is None else costs
+    found = survey(grid, chosen)
+    statuses = found.statuses
+    if costs is None:
+        costs = Costs(grid, done=found.finished if names is None else None)
     of_run = {name: costs[name] for name in chosen if not grid.missing(name)}
-    statuses = survey(grid, chosen).statuses
     rank = ranks(grid)
     order = sorted((name for name, s in statuses.items() if s.state in OPEN), key=rank.__getitem__)
     sources = {name: (source.name,) for name in order if (source := grid.runs[name].source) is not None}

@@ -74,12 +74,12 @@ class RunSpec:
 
     def canonical(self) -> str:
         """Return the canonical JSON of the identity; the text of each section is made once for all seeds."""
-        whole = {**self._recorded().texts, "seed": canonical_json(self.seed)}
+        members = {**self._recorded().members, "seed": f'"seed":{self.seed}'}
         if self.source is not None:
-            whole["source"] = self.source.canonical()
+            members["source"] = f'"source":{self.source.canonical()}'
         if self.relation is not None:
-            whole["relation"] = self.relation.canonical()
-        return "{" + ",".join(f"{canonical_json(key)}:{whole[key]}" for key in sorted(whole)) + "}"
+            members["relation"] = f'"relation":{self.relation.canonical()}'
+        return "{" + ",".join(members[key] for key in sorted(members)) + "}"
 
     def digest(self) -> str:
         """Return the spec digest: 8 hexadecimal digits of sha256 over the canonical identity."""
@@ -93,10 +93,10 @@ class RunSpec:
 
 @dataclass(frozen=True)
 class _Recorded:
-    """Settings in the recorded form, and the canonical JSON of each section."""
+    """Settings in the recorded form, and section -> the canonical JSON of its name and value."""
 
     sections: Mapping[str, Mapping[str, Any]]
-    texts: Mapping[str, str]
+    members: Mapping[str, str]
 
 
 @lru_cache(maxsize=KEPT)
@@ -106,7 +106,8 @@ def _record(
     """Return the recorded form, which all seeds of a cell share, but for the sections `apart`."""
     own = {section: values for section, values in settings.value.items() if section not in apart}
     found = recorded(own, neutral.value, known)
-    return _Recorded(found, {section: canonical_json(values) for section, values in found.items()})
+    members = {key: f"{canonical_json(key)}:{canonical_json(values)}" for key, values in found.items()}
+    return _Recorded(found, members)
 
 
 def canonical_json(value: object) -> str:
