@@ -29,6 +29,7 @@ from dmix.grid.expand import load_grid
 from dmix.grid.mixed import MIXED, can_be_evaluated, mixed_digest
 from dmix.grid.needs import cores, memory_mb, minutes
 from dmix.grid.order import ranks
+from dmix.grid.packing import read_server
 from dmix.grid.paths import WORK, class_relations_folder, runs_folder
 from dmix.grid.promise import promise
 from dmix.grid.select import selected
@@ -118,6 +119,7 @@ rule all:
 
 
 include: "workflows/rules/data.smk"
+include: "workflows/rules/devices.smk"
 include: "workflows/rules/train.smk"
 include: "workflows/rules/relate.smk"
 include: "workflows/rules/collect.smk"

@@ -22,6 +22,7 @@ from dmix.job import facts
 from dmix.job.given import weights_of
 from dmix.job.options import Options, read_options
 from dmix.job.patience import patiently
+from dmix.job.placed import placed
 from dmix.job.recorded import forget
 from dmix.job.say import say
 from dmix.lock import held
@@ -50,7 +51,8 @@ def relate(grid: Grid, name: str, options: Options) -> int:
         for place in (paths.work, paths.results):
             sweep(place)
         if not _finished(paths):
-            record = _learn(grid, spec, paths, options)
+            with placed(options, name) as here:
+                record = _learn(grid, spec, paths, here)
             say(f"{name}: {_told(record)} ({record.seconds:.1f} s)")
         forget(paths.failure)
     return 0

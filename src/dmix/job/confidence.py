@@ -28,6 +28,7 @@ from dmix.grid.spec import RunSpec
 from dmix.job import facts
 from dmix.job.mixed_accuracy import record_of, weights_of
 from dmix.job.options import Options, read_options
+from dmix.job.placed import placed
 from dmix.job.recorded import forget
 from dmix.job.say import say
 from dmix.lock import held
@@ -62,7 +63,9 @@ def evaluate_confidence(grid: Grid, name: str, options: Options) -> int:
         for place in (paths.work, paths.product.parent):
             sweep(place)
         if not paths.product.exists():
-            found = _evaluate(grid, name, record, weights_of(run, record, grid.tier), options)
+            weights = weights_of(run, record, grid.tier)
+            with placed(options, name) as here:
+                found = _evaluate(grid, name, record, weights, here)
             found.write(paths.product)
             say(f"{name}: {_told(found)} ({found.seconds:.1f} s)")
         elif read_confidence(paths.product).weights_sha256 != record.weights_sha256:

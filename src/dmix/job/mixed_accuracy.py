@@ -23,6 +23,7 @@ from dmix.grid.paths import DATA, RunPaths
 from dmix.grid.promise import refuse_edited_code
 from dmix.job import facts
 from dmix.job.options import Options, read_options
+from dmix.job.placed import placed
 from dmix.job.recorded import forget
 from dmix.job.say import say
 from dmix.lock import held
@@ -67,7 +68,8 @@ def evaluate_mixed(grid: Grid, name: str, options: Options) -> int:
             check_weights(read_mixed(paths.product), paths.product, record.weights_sha256)
         else:
             weights = weights_of(run, record, grid.tier)
-            found = _evaluate(grid, name, record, weights, options)
+            with placed(options, name) as here:
+                found = _evaluate(grid, name, record, weights, here)
             found.write(paths.product)
             say(f"{name}: {_told(found)} ({found.seconds:.1f} s)")
         forget(paths.failure)

@@ -21,4 +21,7 @@ def _run(options: argparse.Namespace) -> int:
     from dmix.job.options import Options
 
     evaluate = evaluate_mixed if options.mixed else evaluate_confidence
-    return evaluate(grid, options.name, Options(options.device, workers=options.workers))
+    how = Options(
+        options.device, workers=options.workers, devices=options.devices, per_device=options.per_device
+    )
+    return evaluate(grid, options.name, how)

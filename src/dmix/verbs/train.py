@@ -19,5 +19,12 @@ def _run(options: argparse.Namespace) -> int:
     from dmix.job.options import Options
     from dmix.job.train import train
 
-    how = Options(options.device, options.checkpoint_seconds, options.tensorboard, options.workers)
+    how = Options(
+        options.device,
+        options.checkpoint_seconds,
+        options.tensorboard,
+        options.workers,
+        options.devices,
+        options.per_device,
+    )
     return train(grid, options.name, how)
