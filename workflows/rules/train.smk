@@ -87,7 +87,10 @@ rule train:
         name=run_name,
         promise=lambda wc: promise(run_spec(wc)),
         trainer=trainer,
-        preload="--preload" if config.get("preload") else "",
+        # torchrun starts and watches processes of its own.
+        preload=lambda wc: (
+            "--preload" if config.get("preload") and processes(wc) == 1 else ""
+        ),
         lease=lease_and_workers,
         board=board(config.get("tensorboard")),
     message:
