@@ -179,7 +179,7 @@ def test_small_ones_leave_a_device_to_one_that_waits_for_a_whole_one():
 
 
 def test_processes_of_one_run_get_devices_at_one_time():
-    """Two runs of two processes each, on three devices: never one device for each of the two."""
+    """Two runs of two processes each, on three devices: neither keeps one and waits for a second."""
     seen: dict[str, tuple[str, ...]] = {}
     starts: list[str] = []
 
@@ -188,7 +188,8 @@ def test_processes_of_one_run_get_devices_at_one_time():
         with leased(ticket, lambda line: None) as devices:
             assert seen.setdefault(group, devices) == devices
             assert len({*devices}) == 2
-            assert {each.label for each in tickets() if each.device} == {group}
+            held = [each.device for each in tickets() if each.device]
+            assert len(held) == len({*held})
             starts.append(group)
             while starts.count(group) < 2:
                 time.sleep(0.01)

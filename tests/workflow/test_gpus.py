@@ -7,6 +7,7 @@ import re
 import signal
 import time
 from collections import defaultdict
+from contextlib import chdir
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from dmix.devices.leases import Ticket, tickets
+from dmix.grid.expand import load_grid
 from dmix.record import Record, read_record
 from job.conftest import lengthen
 from project import Project
@@ -49,9 +51,16 @@ def make(folder: Path, data: Path, **settings: str) -> Project:
     return project
 
 
+def folders(project: Project) -> dict[str, str]:
+    """Return the folders of the runs; the project has the source that is imported here."""
+    with chdir(project.path):
+        known = load_grid("smoke").folders
+        return {name: known[name] for name in NAMES}
+
+
 def command(project: Project, profile: str) -> tuple[str, ...]:
-    targets = (f"results/smoke/runs/{project.folder(name)}/record.json" for name in NAMES)
-    options = ("--profile", f"workflows/profiles/{profile}", "--cores", "4", "--quiet", "all")
+    targets = (f"results/smoke/runs/{folder}/record.json" for folder in folders(project).values())
+    options = ("--profile", f"workflows/profiles/{profile}", "--cores", "4", "--quiet", "rules")
     return ("snakemake", *targets, *options, "--config", "tier=smoke")
 
 
@@ -80,12 +89,12 @@ def watch(project: Project, *, kill: bool = False) -> Seen:
 
 def records(project: Project) -> dict[str, Record]:
     runs = project.path / "results/smoke/runs"
-    return {name: read_record(runs / project.folder(name) / "record.json") for name in NAMES}
+    return {name: read_record(runs / folder / "record.json") for name, folder in folders(project).items()}
 
 
 def histories(project: Project) -> dict[str, bytes]:
     runs = project.path / "results/smoke/runs"
-    return {name: (runs / project.folder(name) / "history.csv").read_bytes() for name in NAMES}
+    return {name: (runs / folder / "history.csv").read_bytes() for name, folder in folders(project).items()}
 
 
 def fullest(seen: Seen) -> dict[str, Fraction]:
@@ -124,9 +133,8 @@ def test_each_device_has_one_run_and_comes_back_from_a_killed_one(tmp_path, embe
     seen = watch(project, kill=True)
     assert fullest(seen) == {"cpu:0": 1, "cpu:1": 1}
     assert seen.training == 2
-    logs = {
-        name: (project.path / "work/smoke" / project.folder(name) / "log.txt").read_text() for name in NAMES
-    }
+    work = project.path / "work/smoke"
+    logs = {name: (work / folder / "log.txt").read_text() for name, folder in folders(project).items()}
     for name, log in logs.items():
         assert re.search(rf"^{name}: on cpu:[01]$", log, re.MULTILINE)
     # The device of the killed run had another run, or the same one again.

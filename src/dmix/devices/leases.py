@@ -170,7 +170,7 @@ def _living(folder: Path) -> dict[Path, Ticket]:
 def _read(path: Path) -> Ticket:
     values = read_json(path, WAY_OUT)
     try:
-        lists = {key: tuple(map(str, values.pop(key))) for key in ("wanted", "given")}
-        return Ticket(share=Fraction(values.pop("share")), **lists, **values)
+        wanted, given = (tuple(map(str, values.pop(key))) for key in ("wanted", "given"))
+        return Ticket(wanted=wanted, given=given, share=Fraction(values.pop("share")), **values)
     except (KeyError, TypeError, ValueError) as error:
         raise DmixError(f"{path} is no ticket of this version of dmix: {error}", WAY_OUT) from error
