@@ -35,6 +35,7 @@ from dmix.grid.finished import refuse_damaged
 from dmix.grid.kinds import kinds
 from dmix.grid.needs import cores, memory_mb, minutes
 from dmix.grid.order import ranks
+from dmix.grid.packing import read_server
 from dmix.grid.paths import WORK, class_relations_folder, runs_folder
 from dmix.grid.promise import promise
 from dmix.grid.select import selected
@@ -137,6 +138,7 @@ if MAIN:
             [f"paper_tables/{TIER}/{file}" for file in PAPER_FILES],
 
 
+include: "workflows/rules/devices.smk"
 include: "workflows/rules/train.smk"
 include: "workflows/rules/relate.smk"
 include: "workflows/rules/evaluate.smk"

@@ -32,6 +32,20 @@ def parser() -> argparse.ArgumentParser:
     def job(sub: argparse.ArgumentParser) -> None:
         """Add the options of everything that the workflow submits."""
         sub.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
+        sub.add_argument(
+            "--devices",
+            default="",
+            metavar="LIST",
+            help="lease one that no other job has, and wait for it: all, or numbers of GPUs, UUIDs, or "
+            "cpu:0,cpu:1 (docs/gpus.md)",
+        )
+        sub.add_argument(
+            "--per-device",
+            type=int,
+            default=1,
+            metavar="K",
+            help="with --devices: let K such jobs share one (default: 1)",
+        )
         sub.add_argument("--promise", help="what the workflow submitted this job for; refused if it changed")
         sub.add_argument(
             "--attempt",
@@ -191,6 +205,11 @@ def parser() -> argparse.ArgumentParser:
     verify = add_action("verify", "read everything and decode every image; damaged ones are named")
     verify.add_argument("names", nargs="+", metavar="NAME", help="a name that dmix doctor lists")
     verify.add_argument("--edition", choices=["real", "embedded"], default="real", help="(default: real)")
+
+    devices = add("devices", "show the devices of this machine, and which job has which", tier=False)
+    devices.add_argument(
+        "--devices", default="", metavar="LIST", help="as for dmix train (default: all, and what jobs have)"
+    )
 
     doctor = add("doctor", "show what is on this machine and the command for what is missing", tier=False)
     doctor.add_argument("--json", action="store_true", help="for scripts")

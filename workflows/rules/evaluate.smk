@@ -52,18 +52,20 @@ rule evaluate:
         kind="|".join(kinds()),
         folder=".+/s[0-9]+-[0-9a-f]{8}-[0-9a-f]{8}",
         evaluation="|".join(evaluation_digest(kind) for kind in kinds()),
-    threads: lambda wc: cores(run_spec(wc))
+    threads: lambda wc: cores_here(wc, run_spec(wc))
     resources:
         mem_mb=lambda wc: memory_mb(run_spec(wc)),
         runtime=LONGEST,
         gres="gpu:1",
+        device=device_units,
         attempt=lambda wc, attempt: attempt,
     params:
         name=run_name,
         promise=lambda wc: promise(run_spec(wc)),
         preload="--preload" if config.get("preload") else "",
+        lease=lease_and_workers,
     message:
         "Evaluate {params.name} ({wildcards.kind})"
     shell:
         "exec dmix evaluate {params.name} --{wildcards.kind} --tier {TIER} --attempt {resources.attempt}"
-        " --promise {params.promise:q} {params.preload} >>{log} 2>&1"
+        " --promise {params.promise:q} {params.preload} {params.lease} >>{log} 2>&1"

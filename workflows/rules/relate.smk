@@ -26,17 +26,19 @@ rule relate:
     wildcard_constraints:
         folder="relation/.+/s[0-9]+-[0-9a-f]{8}-[0-9a-f]{8}",
     priority: lambda wc: -RANKS[relation_name(wc)]
-    threads: lambda wc: cores(relation_spec(wc))
+    threads: lambda wc: cores_here(wc, relation_spec(wc))
     resources:
         mem_mb=lambda wc: memory_mb(relation_spec(wc)),
         runtime=60,  # the largest takes minutes, most of them on the host
         gres="gpu:1",
+        device=device_units,
         attempt=lambda wc, attempt: attempt,
     params:
         name=relation_name,
         promise=lambda wc: promise(relation_spec(wc)),
+        lease=lease,
     message:
         "Learn {params.name}"
     shell:
         "exec dmix relate {params.name} --tier {TIER} --attempt {resources.attempt}"
-        " --promise {params.promise:q} >>{log} 2>&1"
+        " --promise {params.promise:q} {params.lease} >>{log} 2>&1"

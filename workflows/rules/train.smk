@@ -82,18 +82,23 @@ rule train:
     wildcard_constraints:
         folder="[a-z]+/.+/s[0-9]+-[0-9a-f]{8}-[0-9a-f]{8}",
     priority: lambda wc: -RANKS[run_name(wc)]
-    threads: lambda wc: cores(run_spec(wc)) * processes(wc)
+    threads: lambda wc: cores_here(wc, run_spec(wc)) * processes(wc)
     resources:
         # A job that ran out of memory asks for more the next time.
         mem_mb=lambda wc, attempt: memory_mb(run_spec(wc)) * processes(wc) * attempt,
         runtime=lambda wc: minutes(GRID, run_name(wc), LONGEST),
         gres=lambda wc: f"gpu:{processes(wc)}",
+        device=lambda wc: device_units(wc, processes(wc)),
         attempt=lambda wc, attempt: attempt,
     params:
         name=run_name,
         promise=lambda wc: promise(run_spec(wc)),
         trainer=trainer,
-        preload="--preload" if config.get("preload") else "",
+        # torchrun starts and watches processes of its own.
+        preload=lambda wc: (
+            "--preload" if config.get("preload") and processes(wc) == 1 else ""
+        ),
+        lease=lease_and_workers,
         board=board(config.get("tensorboard")),
         stage=stage(config.get("stage")),
     message:
@@ -102,7 +107,7 @@ rule train:
     # before it has saved.
     shell:
         "exec {params.trainer} {params.name} --tier {TIER} --attempt {resources.attempt}"
-        " --promise {params.promise:q} {params.preload} {params.board} {params.stage}"
+        " --promise {params.promise:q} {params.preload} {params.lease} {params.board} {params.stage}"
         " >>{log} 2>&1"
 
 

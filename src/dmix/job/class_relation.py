@@ -22,6 +22,7 @@ from dmix.job.claim import claimed
 from dmix.job.given import weights_of
 from dmix.job.options import Options, read_options
 from dmix.job.patience import patiently
+from dmix.job.placed import placed
 from dmix.job.say import say
 from dmix.methods.transfer.co_tuning import MATRIX
 
@@ -43,7 +44,8 @@ def relate(grid: Grid, name: str, options: Options) -> int:
     paths = ClassRelationPaths(grid.tier, folder(spec))
     with claimed(spec, paths.work, paths.results, "learning this class relation"):
         if not _finished(paths):
-            record = _learn(grid, spec, paths, options)
+            with placed(options, name) as here:
+                record = _learn(grid, spec, paths, here)
             say(f"{name}: {_told(record)} ({record.seconds:.1f} s)")
     return 0
 

@@ -21,6 +21,7 @@ from dmix.job import facts
 from dmix.job.claim import claimed
 from dmix.job.evaluation import Evaluation, FinishedRun
 from dmix.job.options import Options, read_options
+from dmix.job.placed import placed
 from dmix.job.say import say
 from dmix.record import Record, read_record
 
@@ -46,7 +47,9 @@ def evaluate(grid: Grid, kind: str, name: str, options: Options) -> int:
         if paths.product.exists():
             evaluation.record.read(paths.product).check_weights(paths.product, record.weights_sha256)
         else:
-            found = _evaluate(grid, kind, evaluation, record, _weights_of(run, record), options)
+            weights = _weights_of(run, record)
+            with placed(options, name) as here:
+                found = _evaluate(grid, kind, evaluation, record, weights, here)
             found.write(paths.product)
             say(f"{name}: {evaluation.told(found)} ({found.seconds:.1f} s)")
     return 0

@@ -7,7 +7,7 @@ from contextlib import ExitStack, nullcontext
 
 from dmix.engine.assemble import Given, assemble
 from dmix.engine.device import choose_device
-from dmix.engine.distributed import World, joined, local_rank
+from dmix.engine.distributed import World, joined, launched, local_rank
 from dmix.engine.parts import load_dataset
 from dmix.errors import DmixError
 from dmix.files import sha256, sweep, write_text
@@ -20,6 +20,7 @@ from dmix.job import facts
 from dmix.job.given import check_relation, relation_of, weights_of
 from dmix.job.options import Options, read_options
 from dmix.job.patience import patiently
+from dmix.job.placed import placed
 from dmix.job.products import write_products
 from dmix.job.recorded import forget
 from dmix.job.say import say
@@ -49,9 +50,12 @@ def train(grid: Grid, name: str, options: Options) -> int:
     facts.note()
     spec = grid.runs[name]
     paths = RunPaths(grid.tier, grid.folders[name])
-    with ExitStack() as held, joined(options.device) as world:
+    # Processes of torchrun use CUDA when they join. One alone has the run's lock before a device.
+    early = placed(options, name) if launched() else nullcontext(options)
+    with ExitStack() as held, early as options, joined(options.device) as world:
         if not world.lead(lambda: _claim(spec, paths, held)):
             return 0
+        options = held.enter_context(placed(options, name))
         given = Given(weights_of(grid, spec), relation_of(grid, spec))
         return _train_claimed(spec, given, paths, options, world)
 

@@ -14,4 +14,7 @@ def run(options: argparse.Namespace) -> int:
     from dmix.job.evaluate import evaluate
     from dmix.job.options import Options
 
-    return evaluate(grid, options.kind, options.name, Options(options.device, workers=options.workers))
+    how = Options(
+        options.device, workers=options.workers, devices=options.devices, per_device=options.per_device
+    )
+    return evaluate(grid, options.kind, options.name, how)

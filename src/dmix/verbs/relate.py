@@ -32,4 +32,5 @@ def run(options: argparse.Namespace) -> int:
     from dmix.job.class_relation import relate
     from dmix.job.options import Options
 
-    return relate(grid, options.name, Options(options.device))
+    how = Options(options.device, devices=options.devices, per_device=options.per_device)
+    return relate(grid, options.name, how)

@@ -21,5 +21,7 @@ def run(options: argparse.Namespace) -> int:
         options.tensorboard,
         options.workers,
         stage_folder(options.stage),
+        options.devices,
+        options.per_device,
     )
     return train(grid, options.name, how)
