@@ -43,6 +43,7 @@ def test_the_form_of_a_whole_run(expanded):
                 "precision": "fp16", "schedule": "cosine", "lr_end": 1e-6, "warmup_epochs": 5,
                 "warmup_start": 1e-5, "score": "median_last10", "eval_every": 10,
                 "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225], "sync_batchnorm": True,
+                    "shards": 4,
             },
         ),
         (

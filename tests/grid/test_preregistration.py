@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 
 from dmix.grid.expand import load_grid
@@ -23,7 +24,7 @@ def test_only_eta_and_the_seed_differ():
     grid = load_grid("embedded", ROOT / "params.yaml", every_tier=False)
     kept = set()
     for name in grid.grids["dose"]:
-        identity = grid.runs[name].identity()
+        identity = copy.deepcopy(grid.runs[name].identity())  # seeds share their settings
         found = identity["objective"].pop("eta"), identity.pop("seed")
         kept.add((digest_of(identity), found))
     assert len({digest for digest, _ in kept}) == 1

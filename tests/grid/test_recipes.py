@@ -43,25 +43,25 @@ RECIPES = {
     "imagenet": {
         **SGD,
         **IMAGENET_PIXELS,
-        "epochs": 100, "batch_size": 256, "lr": 0.1, "weight_decay": 1e-4, "eval_every": 10,
+        "epochs": 100, "batch_size": 256, "shards": 4, "lr": 0.1, "weight_decay": 1e-4, "eval_every": 10,
     },
     "deit": {
         **ADAMW,
         **IMAGENET_PIXELS,
-        "epochs": 300, "batch_size": 1024, "warmup_epochs": 5, "eval_every": 10,
+        "epochs": 300, "batch_size": 1024, "shards": 8, "warmup_epochs": 5, "eval_every": 10,
     },
     "swin": {
         **ADAMW,
         **IMAGENET_PIXELS,
-        "epochs": 300, "batch_size": 1024, "warmup_epochs": 20, "warmup_start": 1e-6, "eval_every": 10,
-        "precision": "fp16",
+        "epochs": 300, "batch_size": 1024, "shards": 8, "warmup_epochs": 20, "warmup_start": 1e-6,
+        "eval_every": 10, "precision": "fp16",
     },
     "rsb_a3": {
         **IMAGENET_PIXELS,
         "optimizer": "lamb", "lr": 8e-3, "momentum": 0.9, "beta2": 0.999, "eps": 1e-6,
         "weight_decay": 0.02, "no_decay": "vectors", "clip_norm": 1.0, "precision": "fp16",
         "schedule": "cosine", "lr_end": 1e-6, "warmup_epochs": 5, "warmup_start": 1e-5,
-        "epochs": 100, "batch_size": 2048, "eval_every": 10, "score": "median_last10",
+        "epochs": 100, "batch_size": 2048, "shards": 4, "eval_every": 10, "score": "median_last10",
         "sync_batchnorm": True,
     },
     "finegrained": {

@@ -35,7 +35,10 @@ def paths(tmp_path, monkeypatch) -> RunPaths:
 
 def trainer(**more):
     course = SimpleNamespace(epoch=10)
-    return SimpleNamespace(step=1, total=100, label=NAME, history=[], last_loss=None, course=course, **more)
+    cpu = torch.device("cpu")
+    return SimpleNamespace(
+        step=1, total=100, label=NAME, history=[], last_loss=None, course=course, device=cpu, **more
+    )
 
 
 def test_a_checkpoint_that_cannot_be_written_is_tried_again_at_the_next_interval(paths, monkeypatch, capsys):

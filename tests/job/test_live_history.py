@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
+import torch
 
 from dmix.engine.distributed import World
 from dmix.grid.paths import RunPaths
@@ -92,7 +93,14 @@ def test_only_the_first_of_several_processes_writes(paths):
 def test_lines_and_progress_file_have_epoch_accuracy_and_time_left(paths, monkeypatch, capsys):
     clock = [1000.0]
     monkeypatch.setattr("time.monotonic", lambda: clock[0])
-    trainer = SimpleNamespace(step=0, total=8, history=[], last_loss=None, course=SimpleNamespace(epoch=2))
+    trainer = SimpleNamespace(
+        step=0,
+        total=8,
+        history=[],
+        last_loss=None,
+        device=torch.device("cpu"),
+        course=SimpleNamespace(epoch=2),
+    )
     with Watch(NAME, trainer, paths.progress) as watch:
         assert '"epoch":1,"epochs":4' in paths.progress.read_text()
         clock[0] += 10800.0
@@ -111,7 +119,14 @@ def test_lines_and_progress_file_have_epoch_accuracy_and_time_left(paths, monkey
 def test_a_recipe_that_counts_steps_has_no_epochs(paths, monkeypatch, capsys):
     clock = [1000.0]
     monkeypatch.setattr("time.monotonic", lambda: clock[0])
-    trainer = SimpleNamespace(step=0, total=8, history=[], last_loss=None, course=SimpleNamespace(epoch=0))
+    trainer = SimpleNamespace(
+        step=0,
+        total=8,
+        history=[],
+        last_loss=None,
+        device=torch.device("cpu"),
+        course=SimpleNamespace(epoch=0),
+    )
     with Watch(NAME, trainer, paths.progress) as watch:
         clock[0] += 60.0
         trainer.step = 2

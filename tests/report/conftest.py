@@ -101,7 +101,7 @@ class ToyGrid(Grid):
     def missing(self, name):
         return ("dmix/policies/puzzle.py",) if "/puzzle/" in name else ()
 
-    def blocked(self, name, looked=None):
+    def lacks(self, name, looked=None):
         return "dmix data fetch far" if "/far/" in name and not self.missing(name) else None
 
 
@@ -112,7 +112,7 @@ def spec_of(
     settings = {
         "dataset": {"use": "toy_data", "edition": edition, "mean": [0.5, 0.25]},
         "backbone": {"use": f"toy_{backbone}"},
-        "recipe": {"epochs": 5, "lr": 0.1, "score": "median_last10", "nesterov": False},
+        "recipe": {"epochs": 5, "init": "random", "lr": 0.1, "score": "median_last10", "nesterov": False},
         "policy": {"use": f"toy_{policy}", "alpha": 0.2},
         "objective": {
             "use": f"toy_{objective}",

@@ -152,7 +152,7 @@ def finished(
     """
     seen: dict[Like, list[Finished]] = defaultdict(list)
     for name, said in (finished_runs(grid.tier, grid.places) if done is None else done).items():
-        if said.seconds is None:
+        if said.seconds is None or not said.parameters:
             continue  # a damaged record, which `dmix plan` lists as such
         if gpu is None or gpu.is_device(said.device):
             found = Finished(said.seconds, said.memory_mb, said.parameters)
