@@ -13,6 +13,8 @@ from dmix.engine.assemble import assemble
 from dmix.grid.expand import load_grid
 from project import ROOT
 
+pytestmark = pytest.mark.slow
+
 torch.set_num_threads(1)
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 NETWORKS = {

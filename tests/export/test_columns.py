@@ -16,6 +16,8 @@ from project import ROOT, real_grid
 from rendered import rendered
 from small_sets import dataset_of
 
+pytestmark = pytest.mark.slow
+
 HEAD = "| column | type | unit | range | meaning |"
 
 

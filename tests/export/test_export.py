@@ -18,6 +18,8 @@ from dmix.report.frame import load_frame, to_csv
 from project import ROOT, real_grid
 from rendered import narrowed, rendered
 
+pytestmark = pytest.mark.slow
+
 TIER = "embedded"
 COPIED = (
     "params.yaml",

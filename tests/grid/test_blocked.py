@@ -120,6 +120,7 @@ def test_what_is_not_implemented_is_not_blocked(here):
     assert GHOST not in grid.folders
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("dataset", "place", "command"),
     [

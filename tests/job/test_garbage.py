@@ -19,6 +19,8 @@ from dmix.lock import held
 from job.conftest import NAME
 from project import ROOT, Project, small_params
 
+pytestmark = pytest.mark.slow
+
 GONE = "supervised/cifar10/resnet18/gone/mce/s0-00000000-11111111"
 KNOWN = "supervised/cifar10/resnet18/mixup/mce/s0"
 

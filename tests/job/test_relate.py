@@ -32,6 +32,8 @@ from dmix.record import read_record
 from project import ROOT, Project
 from streamed import SMOKE, SOURCE, rule, streamed
 
+pytestmark = pytest.mark.slow
+
 RUN = "supervised/taught/cub/resnet18/vanilla/ce/percent={}/s{}"
 NAME = "relation/cub/resnet18/percent={}/s0"
 HALF, FEW = NAME.format(50), NAME.format(5)
@@ -389,7 +391,6 @@ def elsewhere(tmp_path, embedded_data):
     return Project.create(tmp_path / "project", embedded_data, params())
 
 
-@pytest.mark.slow
 def test_the_workflow_learns_each_once_between_the_source_and_the_runs(elsewhere):
     def rules(*arguments):
         done = elsewhere.snakemake("-n", *arguments)
@@ -415,7 +416,6 @@ def test_the_workflow_learns_each_once_between_the_source_and_the_runs(elsewhere
     assert rules("runs") == [1, 1]
 
 
-@pytest.mark.slow
 def test_a_killed_process_is_followed_by_one_that_starts_anew(elsewhere):
     done = elsewhere.dmix("train", SOURCE, "--tier", "smoke", "--device", "cpu")
     assert done.returncode == 0, done.stderr

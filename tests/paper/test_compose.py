@@ -11,6 +11,8 @@ from dmix.report.build import load_table
 from dmix.report.frame import load_frame
 from rendered import REFERENCE, rendered
 
+pytestmark = pytest.mark.slow
+
 
 def by_objective(spec):
     """Every gain of an objective is one point, without any spread."""

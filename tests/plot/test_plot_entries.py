@@ -103,6 +103,7 @@ def test_no_two_series_of_one_axes_differ_in_colour_alone(drawn):
         assert told_by_color_alone(axes) == []
 
 
+@pytest.mark.slow
 def test_it_draws_with_gaps_and_says_so(name, smoke, half, embedded_data, in_root):
     names = smoke.figure_runs(smoke.figures[name])
     if not names:
