@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
-# Imports no module of dmix: each fork takes those of its own project.
+# Each fork takes the modules of its own project: with the executor for SLURM, Snakemake has imported some of dmix.
 SERVER = """
 import json, os, sys
 import snakemake.cli
@@ -26,6 +26,8 @@ for line in sys.stdin:
         for number, name in ((1, "out"), (2, "err")):
             os.dup2(os.open(asked[name], os.O_WRONLY | os.O_CREAT, 0o600), number)
         sys.path[:0] = asked["environment"]["PYTHONPATH"].split(os.pathsep)
+        for name in [name for name in sys.modules if name.partition(".")[0] == "dmix"]:
+            del sys.modules[name]
         sys.argv = ["snakemake", *asked["arguments"]]
         code = 1
         try:
