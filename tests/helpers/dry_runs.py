@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
-# Each fork takes the modules of its own project: with the executor for SLURM, Snakemake has imported some of dmix.
+# Each fork takes dmix from its own project: with its executor for SLURM, Snakemake has imported ours.
 SERVER = """
 import json, os, sys
 import snakemake.cli
