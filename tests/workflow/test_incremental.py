@@ -63,11 +63,11 @@ def test_a_comment_and_a_docstring(finished: Project):
 
 
 def test_a_constant_in_one_policy(finished: Project):
-    finished.edit(CUTMIX, "rng.integers(width, size", "rng.integers(width - 1, size")
+    finished.edit(CUTMIX, "rng.integers(side, size", "rng.integers(side - 1, size")
     assert finished.planned() == cells("cutmix", "mce", "dm_ce")
     plan = finished.dmix("plan", "--tier", "smoke").stdout
     assert "6 to train: code of dmix.policies.cutmix changed" in plan
-    finished.edit(CUTMIX, "rng.integers(width - 1, size", "rng.integers(width, size")
+    finished.edit(CUTMIX, "rng.integers(side - 1, size", "rng.integers(side, size")
     assert finished.planned() == set()
 
 

@@ -84,5 +84,5 @@ def test_a_setting_of_the_source_is_one_of_what_starts_from_it(trained: Project,
     change(project, {"dataset": "cub"}, {"recipe.lr": 0.2})
     assert project.planned() == DEPENDANTS
     undo(project, trained)
-    project.edit(CUTMIX, "rng.integers(width, size", "rng.integers(width - 1, size")
+    project.edit(CUTMIX, "rng.integers(side, size", "rng.integers(side - 1, size")
     assert project.planned() == {name for name in EVERYTHING if "/cutmix/" in name}
