@@ -14,6 +14,7 @@ from project import ROOT, Project
 
 pytestmark = pytest.mark.slow
 TRAINER = "src/dmix/engine/trainer.py"
+SHARDS = "src/dmix/engine/shards.py"
 SUM = "torch.stack(tuple(losses.values())).sum()"
 SAME_SUM = "torch.stack(list(losses.values())).sum()"
 RATE = 'group["lr"] = self._rate(self.step, own.settings)'
@@ -56,7 +57,7 @@ def test_equal_edits_are_accepted_and_chain(checkout, tmp_path):
     assert finished > 0
 
     # The trainer, on which every run depends: all are stale until it is accepted.
-    checkout.edit(TRAINER, SUM, SAME_SUM)
+    checkout.edit(SHARDS, SUM, SAME_SUM)
     assert done(checkout) == 0
     accepted = checkout.dmix("accept", "--because", "a list does as well")
     assert accepted.returncode == 0, accepted.stdout + accepted.stderr
@@ -128,7 +129,7 @@ def test_an_edit_that_changes_a_number_is_refused(checkout, new, step):
 
 def test_a_state_that_is_not_saved_is_found_by_the_resumed_run(checkout):
     """Every step and product is the same, unless the run is stopped in between."""
-    checkout.edit(TRAINER, '        self._restore_generators(state["generators"][self.world.rank])\n', "")
+    checkout.edit(TRAINER, "stream.load_state_dict(generator)", "pass")
     refused = checkout.dmix("accept", "--because", "it should not matter")
     assert refused.returncode == 1
     assert "and resumed: the " in refused.stderr
