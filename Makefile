@@ -50,6 +50,8 @@ lock: .venv/ready ## compile requirements.lock and constraints-cuda.txt from pyp
 	grep -E '^(nvidia|cuda|triton)' .venv/pins.txt > constraints-cuda.txt
 
 reproduce: .venv/ready ## run a tier (TIER=embedded, PROFILE=local) or a selection of it (SELECT=NAME), and say where all is
+	@test -d workflows/profiles/$(PROFILE) || { echo "PROFILE=$(PROFILE): there is no such profile; choose one of" \
+	    $$(ls workflows/profiles) >&2; exit 2; }
 	@display=$$(test -t 1 && echo "--logger rich" || echo "--quiet rules"); \
 	snakemake --profile workflows/profiles/$(PROFILE) $$display --config tier=$(TIER) $(if $(SELECT),select=$(SELECT)) \
 	    || { echo "The failed runs again: dmix status --tier $(TIER)" >&2; exit 1; }

@@ -57,7 +57,7 @@ class Trained:
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory, embedded_data) -> Trained:
     params = streamed()
-    longer = {"recipe.batch_size": 10, "recipe.epochs": 2}
+    longer = {"recipe.batch_size": 12, "recipe.epochs": 2}
     params["tiers"]["smoke"]["overrides"].append(rule({"dataset": "imagenet"}, longer))
     project = create(tmp_path_factory.mktemp("workers") / "project", embedded_data, params)
     for name in FOLDERS:
