@@ -6,6 +6,7 @@ import pytest
 
 from claimed import GAIN, SIX, frame_of, noise
 from dmix.claims.judge import judge
+from dmix.grid.history import history_csv
 
 MAIN = {"grids": ["main"], "where": {"policy": {"kind": "static"}}}
 
@@ -233,3 +234,49 @@ def test_a_gain_of_alpha_is_told_from_one_of_the_loss(claims, loss, word):
 def test_where_alpha_is_the_same_there_is_one_verdict(claims):
     where = {"grids": ["main"], "where": {"policy": ["cutmix", "fmix"]}}  # alpha 0.2 with either loss
     assert claims.judge({"rel": "greater", **GAIN}, scores(1.0), cells=where).one_alpha is None
+
+
+@pytest.mark.parametrize(
+    ("last", "word", "effect"),
+    [(72.0, "supported", 0.5), (68.0, "contradicted", 21 / 20), (70.0, "contradicted", 1.0)],
+)
+def test_epochs_to_the_accuracy_of_the_other(claims, grids, last, word, effect):
+    """MCE rises by a point an epoch from 51 to 70; DM ten epochs ahead of it, but for its last accuracies."""
+    grid = grids["full"]
+
+    def curve(spec):
+        top1 = [50.0 + epoch for epoch in range(1, 21)]
+        if spec.axes["objective"] == "dm_ce":
+            ahead = {
+                72.0: [min(value + 10.0, last) for value in top1],
+                68.0: [min(value, last) for value in top1],
+            }
+            top1 = ahead.get(last, top1)
+        return top1
+
+    write_histories(claims.folder, grid, lambda spec: enumerate(curve(spec), start=1))
+    comparison = {"rel": "ratio_at_most", "bound": 0.99, "measure": "epochs_to_same", **GAIN}
+    cells = {"grids": ["main"], "where": {"policy": "mixup"}}
+    found = claims.judge(comparison, lambda spec: curve(spec)[-1], cells=cells, kind="mechanism")
+    assert (found.word, found.n, found.unit) == (word, 3, "times")
+    assert found.effect == pytest.approx(effect)
+    assert found.one_alpha is not None  # unlike time, epochs may depend on alpha
+
+
+def test_epochs_need_a_reading_of_each(claims, grids):
+    write_histories(claims.folder, grids["full"], lambda spec: ((epoch, 60.0) for epoch in (5, 10, 20)))
+    comparison = {"rel": "ratio_at_most", "bound": 1.0, "measure": "epochs_to_same", **GAIN}
+    found = claims.judge(
+        comparison, lambda spec: 60.0, cells={"grids": ["main"], "where": {"policy": "mixup"}}
+    )
+    assert found.word == "not run"
+    assert found.reason.endswith("; 6 of 40 runs lack the first epoch at the accuracy of the other")
+
+
+def write_histories(root, grid, curve):
+    for name, spec in grid.runs.items():
+        if spec.seed < 3 and spec.axes["policy"] == "mixup":
+            folder = root / grid.folders[name]
+            folder.mkdir(parents=True, exist_ok=True)
+            rows = [{"epoch": epoch, "top1_clean": value} for epoch, value in curve(spec)]
+            (folder / "history.csv").write_text(history_csv(rows))

@@ -47,7 +47,7 @@ def test_the_form_of_a_whole_run(expanded):
             },
         ),
         (
-            "supervised/cifar100/resnet18/mixup/mce/s0",
+            "supervised/cifar100/resnet18/cutmix/mce/s0",
             {
                 "epochs": 800, "batch_size": 100, "optimizer": "sgd", "lr": 0.1, "momentum": 0.9,
                 "weight_decay": 1e-4, "schedule": "cosine", "score": "median_last10", "eval_every": 20,

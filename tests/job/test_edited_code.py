@@ -15,7 +15,7 @@ from project import Project
 pytestmark = pytest.mark.slow
 NAME = "supervised/cifar10/resnet18/cutmix/mce/s0"
 DRAW = "src/dmix/policies/draw.py"
-OLD, NEW = "rng.beta(alpha, alpha, size=groups)", "rng.beta(alpha + 1, alpha, size=groups)"
+OLD, NEW = "rng.beta(alpha, alpha, size=count)", "rng.beta(alpha + 1, alpha, size=count)"
 MOMENTS = 10
 
 

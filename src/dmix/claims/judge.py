@@ -13,7 +13,7 @@ import pandas as pd
 
 from dmix.claims.cells import Cell, Contrast, cells_of
 from dmix.claims.load import CLAIMS, load_claims
-from dmix.claims.measures import MEASURES, Results
+from dmix.claims.measures import MEASURES, SECONDS, Results
 from dmix.claims.rules import Evidence, bounds, evidence, is_multiple, of_cell, seeds_to_decide
 from dmix.claims.schema import Claim, Comparison, Ratio, Tested
 from dmix.claims.statistics import Estimate, estimate, holm, moderated
@@ -57,7 +57,7 @@ def _judged(claim: Claim, results: Results) -> Verdict:
         return Verdict(claim, "not run", f"needs {claim.needs}")
     cells = cells_of(claim, results.grid)
     verdict = _verdict(claim, cells, results)
-    timed = isinstance(claim.comparison, Ratio)  # alpha takes no time
+    timed = MEASURES[claim.comparison.measure].unit == SECONDS  # alpha takes no time
     if not timed and not claim.cells.one_alpha and _alpha_changes(cells, results.grid):
         matched = cells_of(claim, results.grid, one_alpha=True)
         verdict = replace(verdict, one_alpha=_verdict(claim, matched, results))
@@ -78,7 +78,7 @@ def _verdict(claim: Claim, cells: Sequence[Cell], results: Results) -> Verdict:
     judged = [_mean(cells, comparison, results)] if _is_mean(comparison) else estimates
     found = evidence(judged, comparison)
     names = list(dict.fromkeys(name for cell in cells for name in cell.names))
-    missing = tuple(name for name in names if results.value(name, comparison.measure) is None)
+    missing = _missing(cells, comparison, results)
     shown = _shown(judged if is_multiple(comparison) else [_mean(cells, comparison, results)], comparison)
     n = min((each.n for cell in judged for each in cell if each is not None), default=0)
     verdict = Verdict(
@@ -138,16 +138,34 @@ def _is_mean(comparison: Comparison) -> bool:
     return getattr(comparison, "across", "all") == "mean"
 
 
+def _values(contrast: Contrast, seed: int, comparison: Comparison, results: Results) -> list[float | None]:
+    """Return what was measured of the contrast's runs at a seed, each beside the last, which `over` names."""
+    assert not isinstance(comparison, Tested)
+    names = contrast.runs[seed]
+    return [results.value(name, comparison.measure, names[-1]) for name in names]
+
+
+def _missing(cells: Sequence[Cell], comparison: Comparison, results: Results) -> tuple[str, ...]:
+    """Return the runs without the measure, each once, in the order of the cells."""
+    found: dict[str, None] = {}
+    for contrast in (contrast for cell in cells for contrast in cell.contrasts):
+        for seed, names in contrast.runs.items():
+            values = _values(contrast, seed, comparison, results)
+            found |= {name: None for name, value in zip(names, values, strict=True) if value is None}
+    return tuple(found)
+
+
 def _difference(contrast: Contrast, seed: int, comparison: Comparison, results: Results) -> float | None:
     """Return the contrast at one seed, more being better; of a ratio, its logarithm. None without a run."""
     assert not isinstance(comparison, Tested)
     names = contrast.runs[seed]
-    values = [results.value(name, comparison.measure) for name in names]
-    if any(value is None for value in values):
-        return None
+    values = _values(contrast, seed, comparison, results)
     numbers = [value for value in values if value is not None]
+    if len(numbers) < len(values):
+        return None
     if isinstance(comparison, Ratio):
-        if len({results.rows[name]["device"] for name in names}) > 1 or min(numbers) <= 0:
+        timed = MEASURES[comparison.measure].unit == SECONDS
+        if (timed and len({results.rows[name]["device"] for name in names}) > 1) or min(numbers) <= 0:
             return None  # times of two kinds of device are no ratio of two losses
         numbers = [math.log(value) for value in numbers]
         return math.fsum(sign * value for sign, value in zip(contrast.signs, numbers, strict=True))

@@ -14,6 +14,8 @@ from dmix.confidence.record import RunConfidence
 from dmix.evaluation_record import EvaluationRecord
 from dmix.grid.evaluation import product_of
 from dmix.grid.expand import Grid
+from dmix.grid.history import accuracies, read_rows
+from dmix.grid.paths import HISTORY
 from dmix.mixed.linearity import share_error
 from dmix.mixed.record import OWN, MixedAccuracy, Mixing
 from dmix.report.frame import DONE
@@ -24,6 +26,8 @@ MINOR_SHARE = 0.2
 """Weight of the minor class at which the preregistered demonstration looks."""
 HALF = 4
 """Place of the most confident five tenths in `dmix.confidence.record.Confidence.most_confident`."""
+SECONDS = "s"
+"""Unit of measures that depend on the device."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,8 @@ class Measure:
     Attributes
     ----------
     title: as in a sentence. unit: of a difference. sign: 1 where more is better, else -1.
-    read: returns the number, None where the run has none.
+    read: returns the number, None where the run has none. Its row has that of the run it is compared with as
+        "beside", None where that one is not finished.
     step: points by which one test image moves it, in units of 100 / number of test images.
     """
 
@@ -51,6 +56,23 @@ def _score(row: Row, _: Path) -> float | None:
 def _seconds_per_image(row: Row, _: Path) -> float | None:
     rate = float(row["images_per_second"])
     return 1 / rate if rate > 0 else None
+
+
+def _epochs_to_same(row: Row, root: Path) -> float | None:
+    """Return the first epoch with the score of the run beside, or one more than there are if none has it.
+
+    None unless the test images were read after every epoch.
+    """
+    if row["beside"] is None:
+        return None
+    history = read_rows(root / row["folder"] / HISTORY)
+    primary = next(iter(accuracies(history)), "")
+    top1 = [each.get(primary) for each in history]
+    if [each.get("epoch") for each in history] != list(range(1, len(history) + 1)) or None in top1:
+        return None
+    score = float(row["beside"]["score"])
+    reached = (epoch for epoch, value in enumerate(top1, start=1) if value is not None and value >= score)
+    return float(next(reached, len(top1) + 1))
 
 
 def _evaluated(kind: type[Kept], row: Row, root: Path) -> Kept | None:
@@ -110,7 +132,8 @@ def _pseudo_labels(row: Row, root: Path) -> float | None:
 
 MEASURES: Mapping[str, Measure] = {
     "top1": Measure("top-1 accuracy", "points", 1, _score, step=1.0),
-    "seconds_per_image": Measure("training time of an image", "s", -1, _seconds_per_image),
+    "seconds_per_image": Measure("training time of an image", SECONDS, -1, _seconds_per_image),
+    "epochs_to_same": Measure("first epoch at the accuracy of the other", "epochs", -1, _epochs_to_same),
     "mixed_top1": Measure("top-1 accuracy on its own mixes", "points", 1, _mixed("top1_percent"), step=1.0),
     "mixed_top1_common": Measure("top-1 accuracy on mixes that all runs share", "points", 1, _common),
     "minor_top2": Measure("top-2 accuracy at a minor share of 0.2", "points", 1, _minor_top2),
@@ -137,10 +160,16 @@ class Results:
         rows = (dict(zip(columns, row, strict=True)) for row in done.itertuples(index=False, name=None))
         return cls(grid, {row["name"]: row for row in rows}, root)
 
-    def value(self, name: str, measure: str) -> float | None:
-        """Return the measure of a run; None where it is not finished or has no such number."""
+    def value(self, name: str, measure: str, beside: str) -> float | None:
+        """Return the measure of a run; None where it is not finished or has no such number.
+
+        Parameters
+        ----------
+        beside: the run that it is compared with, or itself.
+        """
         row = self.rows.get(name)
-        found = None if row is None else MEASURES[measure].read(row, self.root)
+        read = MEASURES[measure].read
+        found = None if row is None else read({**row, "beside": self.rows.get(beside)}, self.root)
         return found if found is not None and math.isfinite(found) else None
 
     def hours(self, names: Iterable[str]) -> float:
