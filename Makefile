@@ -22,7 +22,7 @@ export HOME := $(CURDIR)/work/home
 $(shell mkdir -p $(HOME))
 endif
 
-.PHONY: help setup lock reproduce smoke test test-slow test-kills lint docs bench cluster-test clean
+.PHONY: help setup lock reproduce smoke test test-slow test-kills lint docs bench gpu cluster-test clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -98,6 +98,9 @@ bench: .venv/ready ## speed and scale, printed with hardware and versions (20 mi
 	python benchmarks/strong_augmentation.py
 	python benchmarks/grid_scale.py
 	python benchmarks/scale.py
+
+gpu: .venv/ready ## tests, step times and rates of this machine's GPU, into benchmarks/measured (9 minutes)
+	python benchmarks/gpu.py
 
 cluster-test: .venv/ready ## kill nodes, jobs, controller and driver of a private SLURM (root, Debian's SLURM; 8 minutes)
 	bash tests/cluster/run.sh

@@ -425,6 +425,8 @@ def test_an_augmentation_without_the_form_is_an_error(on_disk, in_memory):
         loader(on_disk, augments={"augment": WEAK, "strong": RAND})
 
 
+@pytest.mark.gpu
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode")
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_a_gpu_has_the_same_pixels_and_is_not_waited_for(in_memory):
     held = Resident.of(in_memory, torch.device("cuda"))

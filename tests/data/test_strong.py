@@ -257,6 +257,8 @@ def test_a_device_without_a_host_to_ask_gets_the_same(monkeypatch):
     assert torch.equal(augment.apply(images, draws), expected)
 
 
+@pytest.mark.gpu
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode")
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_a_gpu_gives_the_bits_of_the_cpu_and_is_never_waited_for():
     images, augment = torch.from_numpy(pictures(1000)), augmentation()
