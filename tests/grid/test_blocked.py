@@ -64,7 +64,7 @@ def bring(here: Path, name: str) -> None:
 
 
 def finish(here: Path, grid: Grid, name: str) -> None:
-    place = here / "results" / grid.tier / "runs" / folder(grid.runs[name])
+    place = here / "results" / grid.tier / "records" / folder(grid.runs[name])
     place.mkdir(parents=True)
     (place / "record.json").write_text("{}")
 
@@ -217,7 +217,7 @@ def test_train_refuses_with_one_message(here, capsys):
 
 def test_resolve_says_it_in_place_of_the_folder(here, capsys):
     assert cli.main(["resolve", HERE, "--tier", "full"]) == 0
-    assert "folder: results/full/runs/(blocked: run dmix data fetch cifar10)" in capsys.readouterr().out
+    assert "folder: results/full/records/(blocked: run dmix data fetch cifar10)" in capsys.readouterr().out
 
 
 def test_tables_and_frame_follow_when_data_arrive(here):

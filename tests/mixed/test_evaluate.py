@@ -13,7 +13,7 @@ from dmix.figures.mixed_sweep import placed
 from dmix.grid.artefact import figure_digest
 from dmix.grid.evaluation import product_of, refusal, shown_evaluations
 from dmix.grid.expand import load_grid
-from dmix.grid.paths import runs_folder
+from dmix.grid.paths import records_folder
 from dmix.job.evaluate import evaluate
 from dmix.job.options import Options
 from dmix.job.train import train
@@ -45,7 +45,7 @@ def grid(home, monkeypatch):
 
 
 def product(grid, name=CUTMIX):
-    return product_of(runs_folder("smoke"), "mixed", grid.folders[name])
+    return product_of(records_folder("smoke"), "mixed", grid.folders[name])
 
 
 @pytest.fixture
@@ -107,7 +107,7 @@ def test_a_figure_is_drawn_again_after_an_edit_of_the_evaluation(grid, monkeypat
 
 def drawn(grid, name):
     with styled():
-        return draw(grid, name, runs_folder("smoke"))
+        return draw(grid, name, records_folder("smoke"))
 
 
 def points(axis, markers):

@@ -71,7 +71,7 @@ def files(project: Project, folder: str) -> dict[str, bytes]:
 
 
 def ages(project: Project) -> dict[Path, int]:
-    runs = project.path / "results/smoke/runs"
+    runs = project.path / "results/smoke/records"
     return {path: path.stat().st_mtime_ns for path in runs.rglob("*") if path.is_file()}
 
 
@@ -94,7 +94,7 @@ def test_a_second_checkout_pulls_the_records_and_renders_the_same_tables(private
     dvc(first, "push")
 
     # What is kept is every file of the runs and nothing else, least of all resume state.
-    records = files(first, "results/smoke/runs")
+    records = files(first, "results/smoke/records")
     store = files(first, "../dmix-store")
     listings = {name for name in store if name.endswith(".dir")}
     assert len(listings) == 1
@@ -106,7 +106,7 @@ def test_a_second_checkout_pulls_the_records_and_renders_the_same_tables(private
     second = Project(private / "second")
     assert not (second.path / "results/smoke").exists()
     dvc(second, "pull")
-    assert files(second, "results/smoke/runs") == records
+    assert files(second, "results/smoke/records") == records
     assert not (second.path / "data").exists()
     assert second.planned() == set()
     before = ages(second)

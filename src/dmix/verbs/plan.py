@@ -96,9 +96,9 @@ def _budget(grid: Grid, costs: Costs, names: Collection[str], options: argparse.
     from dmix.claims.build import verdicts_of
     from dmix.claims.plan import open_claims
     from dmix.grid.budget import choose
-    from dmix.grid.paths import runs_folder
+    from dmix.grid.paths import records_folder
 
-    unsettled = open_claims(verdicts_of(grid, runs_folder(grid.tier)), grid)
+    unsettled = open_claims(verdicts_of(grid, records_folder(grid.tier)), grid)
     inside = {claim: needs for claim, needs in unsettled.needs.items() if needs <= set(names)}
     outside = [claim for claim in unsettled.needs if claim not in inside]
     cannot = {**unsettled.cannot, **dict.fromkeys(outside, "needs runs that are not chosen")}

@@ -6,7 +6,7 @@ import argparse
 
 from dmix.grid.damage import remembered
 from dmix.grid.expand import load_grid
-from dmix.grid.paths import runs_folder
+from dmix.grid.paths import records_folder
 from dmix.grid.status import run_status
 from dmix.verbs.choosing import chosen_by
 
@@ -16,7 +16,7 @@ def run(options: argparse.Namespace) -> int:
     grid = load_grid(options.tier)
     names = chosen_by(grid, options)
     if options.state:
-        with remembered(runs_folder(grid.tier)) as digest:
+        with remembered(records_folder(grid.tier)) as digest:
             names = tuple(name for name in names if run_status(grid, name, digest).state in options.state)
     for name in names:
         print(name)
