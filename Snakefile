@@ -21,6 +21,7 @@ from dmix.grid.artefact import (
     frame_digest,
     ledger_digest,
     settings_digest,
+    summary_digest,
     table_digest,
 )
 from dmix.grid.evaluation import (
@@ -110,6 +111,7 @@ if MAIN:
     NUMBERS = digest_of(TABLES)
     LEDGER = ledger_digest(GRID)
     CLAIMS = claims_digest(GRID)
+    SUMMARY = summary_digest(GRID)
     PAGE = page_digest(GRID)
     LATEX = latex_is_here()
     PAPER = paper_digest(GRID, LATEX)

@@ -44,7 +44,7 @@ def readme(grid: Grid, frame: pd.DataFrame, there: Contents, weights: bool) -> s
         "Left out:\n\n" + "\n".join(left_out) if left_out else "",
         "## Is it whole?\n\n    sha256sum -c --quiet SHA256SUMS     # macOS: shasum -a 256 -c SHA256SUMS",
         "## Go on from here\n\nIn a clone of dmix at the commit that `frame.csv` names: `dmix join BUNDLE "
-        f"--tier {grid.tier}`, which checks every file, then `make reproduce TIER={grid.tier}`: a run with a record "
-        "is not trained again.",
+        f"--tier {grid.tier}`, which checks every file, then `make reproduce TIER={grid.tier}`: a run with "
+        "a record is not trained again.",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
