@@ -139,7 +139,7 @@ def parser() -> argparse.ArgumentParser:
     runs = add("runs", "list the names of runs")
     choice(runs)
     runs.add_argument(
-        "--weights", action="store_true", help="list the folders of their weights instead, for dvc pull"
+        "--weights", action="store_true", help="list the folders of finished ones' weights, for dvc pull"
     )
     runs.add_argument("--state", nargs="+", metavar="STATE", help="only those that are missing, failed, ...")
 

@@ -33,13 +33,12 @@ def take_relation(grid: Grid, source: Source, spec: RunSpec, options: Options) -
         raise DmixError(f"{matrix.name} is missing, or was cut or edited")
     if (known := read_relation(ours.record)) is not None:
         if known.matrix_sha256 != record.matrix_sha256:
-            raise Differs(
-                f"another matrix: {known.matrix_sha256[:12]} here, {record.matrix_sha256[:12]} there"
-            )
+            sides = f"{known.matrix_sha256[:12]} here, {record.matrix_sha256[:12]} there"
+            raise Differs(f"another matrix: {sides}")
         return THERE
     if not options.dry_run:
         copy(matrix, ours.matrix, record.matrix_sha256)
-        write_text(ours.record, (there / ours.record.name).read_text(encoding="utf-8"))
+        write_text(ours.record, (there / ours.record.name).read_bytes().decode())
     return TAKEN
 
 
@@ -58,5 +57,5 @@ def take_evaluation(grid: Grid, source: Source, kind: str, run: str, options: Op
     if ours.exists():
         return THERE
     if not options.dry_run:
-        write_text(ours, theirs.read_text(encoding="utf-8"))
+        write_text(ours, theirs.read_bytes().decode())
     return TAKEN

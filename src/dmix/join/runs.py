@@ -43,7 +43,7 @@ def take_run(grid: Grid, source: Source, name: str, options: Options) -> Outcome
             _take_weights(large, ours, record)
             for file in (LABELLED, HISTORY, RECORD):
                 if (theirs / file).exists():
-                    write_text(ours.results / file, (theirs / file).read_text(encoding="utf-8"))
+                    write_text(ours.results / file, (theirs / file).read_bytes().decode())
         elif large is not None and sha256(large) != record.weights_sha256:
             raise DmixError(f"{large.name} was cut or edited: its sha256 is not the one in {RECORD}")
     return TAKEN

@@ -14,8 +14,8 @@ from dmix.errors import DmixError
 from dmix.grid.paths import RECORD, RESULTS, WEIGHTS, WORK, records_folder, weights_folder
 
 WAY_OUT = (
-    "name a checkout with results, a bundle of dmix export or its archive, or a git repository whose dvc.lock "
-    "has the tier and whose store this machine may read"
+    "name a checkout with results, a bundle of dmix export or its archive, or a git repository whose "
+    "dvc.lock has the tier and whose store this machine may read"
 )
 
 

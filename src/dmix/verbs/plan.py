@@ -62,7 +62,7 @@ def _check(grid: Grid, names: Collection[str]) -> int:
     open_runs = [name for name, status in statuses.items() if status.state in TO_TRAIN]
     if open_runs:
         raise DmixError(
-            f"{len(open_runs)} runs that tier {grid.tier} asks for now are not finished: {open_runs[0]}, ...",
+            f"{len(open_runs)} runs that tier {grid.tier} asks for now are not done: {open_runs[0]}, ...",
             "if parameters or code were edited while others were trained, start again: what is finished is "
             "kept; dmix plan --why says what would train",
             exit_code=1,
@@ -71,7 +71,7 @@ def _check(grid: Grid, names: Collection[str]) -> int:
     lacking = [name for name in done if absent(RunPaths(grid.tier, grid.places[name]).weights)]
     if lacking:
         raise DmixError(
-            f"the weights of {len(lacking)} finished runs of tier {grid.tier} are not here: {lacking[0]}, ...",
+            f"the weights of {len(lacking)} runs of tier {grid.tier} are not here: {lacking[0]}, ...",
             f"run dvc pull {weights_folder(grid.tier)}; or, to render alone, dvc repro --allow-missing",
             exit_code=1,
         )

@@ -6,7 +6,7 @@ import argparse
 
 from dmix.grid.damage import remembered
 from dmix.grid.expand import load_grid
-from dmix.grid.paths import records_folder, weights_folder
+from dmix.grid.paths import RunPaths, records_folder, weights_folder
 from dmix.grid.status import run_status
 from dmix.verbs.choosing import chosen_by
 
@@ -21,6 +21,6 @@ def run(options: argparse.Namespace) -> int:
     for name in names:
         if not options.weights:
             print(name)
-        elif (place := grid.places.get(name)) is not None:
+        elif (place := grid.places.get(name)) and RunPaths(grid.tier, place).record.exists():
             print(weights_folder(grid.tier) / place)
     return 0
