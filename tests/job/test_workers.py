@@ -164,6 +164,11 @@ def test_damaged_weights_to_start_from_are_named(trained, tmp_path):
     assert refused(project, DEPENDANT).splitlines()[0].startswith(f"{bad}was cut or edited")
     weights.unlink()
     assert refused(project, DEPENDANT).splitlines()[0].startswith(f"{bad}cannot be read")
+    weights.parent.rmdir()  # as after pulling records alone
+    said = refused(project, DEPENDANT)
+    assert said.startswith(f"dmix: {DEPENDANT} is blocked: ")
+    assert f"dvc pull {weights.parent.relative_to(project.path)}" in said
+    weights.parent.mkdir()
     weights.write_bytes(whole)
     train(project, DEPENDANT, "2")
     trained.assert_same(project, DEPENDANT)

@@ -125,8 +125,14 @@ FAULTS: dict[str, tuple[Callable[[Path, Path], object], str]] = {
         "history.csv was cut or edited",
     ),
     "no history": (lambda record, weights: (record / "history.csv").unlink(), "history.csv cannot be read"),
-    "a cut record": (lambda record, weights: os.truncate(record / "record.json", 99), "record.json"),
-    "an edited score": (lambda record, weights: edit_record(record, score=99.0), "record.json"),
+    "a cut record": (
+        lambda record, weights: os.truncate(record / "record.json", 99),
+        "the record record.json is not valid",
+    ),
+    "an edited score": (
+        lambda record, weights: edit_record(record, score=99.0),
+        "the record record.json is not valid",
+    ),
     "a sealed record of other settings": (
         lambda record, weights: edit_record(record, True, spec={"policy": {}}),
         "spec.",
