@@ -10,7 +10,9 @@ import pytest
 
 from dmix import cli
 from dmix.grid.artefact import frame_digest, table_digest
+from dmix.grid.damage import way_to_weights
 from dmix.grid.expand import Grid, folder, load_grid
+from dmix.grid.paths import RunPaths
 from obtaining import table
 from project import NO_RULES, ROOT, copy_params, small_params
 
@@ -169,6 +171,12 @@ def test_what_blocks_a_source_blocks_its_dependants(here):
     assert grid.blocked(LATER) == grid.blocked(source) == "run dmix data fetch cifar100"
     assert LATER not in grid.folders
     finish(here, grid, source)
+    # Of a finished run whose weights were not pulled, these are what its dependants wait for.
+    paths = RunPaths(grid.tier, grid.places[source])
+    assert grid.blocked(source) is None
+    assert grid.blocked(LATER) == way_to_weights(paths)
+    assert f"dvc pull {paths.weights.parent}" in way_to_weights(paths)
+    paths.weights.parent.mkdir(parents=True)
     assert grid.blocked(LATER) is None
 
 

@@ -57,9 +57,9 @@ def _curve(cell: str, runs: pd.DataFrame, root: Path) -> Iterator[tuple[str, str
             if (top1 := row.get(f"{ACCURACY}{primary}")) is not None:
                 found.setdefault(row["step"], []).append(top1)
     place = "/".join(str(runs.iloc[0][axis]) for axis in ("method", "dataset", "backbone"))
-    for step, top1 in sorted(found.items()):
-        if len(top1) == len(runs):
-            yield place, cell, step, fmean(top1)
+    for step, accuracies in sorted(found.items()):
+        if len(accuracies) == len(runs):
+            yield place, cell, step, fmean(accuracies)
 
 
 def _csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
