@@ -21,6 +21,7 @@ from dmix.grid.artefact import (
     frame_digest,
     ledger_digest,
     settings_digest,
+    summary_digest,
     table_digest,
 )
 from dmix.grid.evaluation import (
@@ -29,6 +30,7 @@ from dmix.grid.evaluation import (
     runs_of,
     shown_evaluations,
 )
+from dmix.grid.earlier import move_earlier
 from dmix.grid.expand import folder as folder_of
 from dmix.grid.expand import load_grid
 from dmix.grid.finished import refuse_damaged
@@ -36,7 +38,7 @@ from dmix.grid.kinds import kinds
 from dmix.grid.needs import cores, memory_mb, minutes
 from dmix.grid.order import ranks
 from dmix.grid.packing import read_server
-from dmix.grid.paths import WORK, class_relations_folder, runs_folder
+from dmix.grid.paths import WORK, records_folder
 from dmix.grid.promise import promise
 from dmix.grid.select import selected
 from dmix.grid.shards import at_most
@@ -72,6 +74,7 @@ SELECTION = config.get("select", "")
 try:
     if MAIN:
         announce(tell)
+        move_earlier(TIER, tell)
     GRID = load_grid(TIER, every_tier=MAIN)
     if SELECTION:
         GRID = GRID.restricted(selected(GRID, SELECTION))
@@ -87,8 +90,7 @@ try:
 except DmixError as error:
     raise WorkflowError(str(error)) from None
 
-RUNS = runs_folder(TIER)
-RELATIONS = class_relations_folder(TIER)
+RUNS = records_folder(TIER)
 BUILD = f"results/{TIER}/build"
 PUBLISHED = f"{BUILD}/published"
 
@@ -109,6 +111,7 @@ if MAIN:
     NUMBERS = digest_of(TABLES)
     LEDGER = ledger_digest(GRID)
     CLAIMS = claims_digest(GRID)
+    SUMMARY = summary_digest(GRID)
     PAGE = page_digest(GRID)
     LATEX = latex_is_here()
     PAPER = paper_digest(GRID, LATEX)

@@ -24,7 +24,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dmix.grid.expand import Grid, load_grid
-from dmix.grid.paths import HISTORY, RECORD, WEIGHTS, runs_folder
+from dmix.grid.paths import HISTORY, RECORD, WEIGHTS, records_folder, weights_folder
 from dmix.reading import seal
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -90,10 +90,12 @@ def enlarge(folder: Path, seeds: int) -> None:
 def finish_all(grid: Grid, folder: Path) -> None:
     """Lay a sealed record, a history and weights for every run of the grid."""
     for name, place in grid.places.items():
-        results = folder / runs_folder(grid.tier) / place
-        results.mkdir(parents=True)
+        results = folder / records_folder(grid.tier) / place
+        large = folder / weights_folder(grid.tier) / place
+        for made in (results, large):
+            made.mkdir(parents=True)
         weights, history = f"weights of {name}".encode(), b"step\n1\n"
-        (results / WEIGHTS).write_bytes(weights)
+        (large / WEIGHTS).write_bytes(weights)
         (results / HISTORY).write_bytes(history)
         record = {
             "schema_version": 2,

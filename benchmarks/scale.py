@@ -106,10 +106,11 @@ def by_interval() -> None:
 
 def count_files(folder: Path, tier: str) -> None:
     """Print files and folders per finished run of a tier."""
-    runs = sum(1 for _ in (folder / "results" / tier / "runs").rglob("record.json"))
+    runs = sum(1 for _ in (folder / "results" / tier / "records").rglob("record.json"))
     print(f"{runs} finished runs of tier {tier}; each has")
     for label, place in (
-        ("results", f"results/{tier}/runs"),
+        ("records", f"results/{tier}/records"),
+        ("weights", f"results/{tier}/weights"),
         ("work", f"work/{tier}"),
         ("Snakemake's own", ".snakemake"),
     ):

@@ -28,7 +28,7 @@ from dmix.files import atomic_write
 from dmix.grid.artefact import figure_digest
 from dmix.grid.code import module_digest
 from dmix.grid.expand import Grid, load_grid
-from dmix.grid.paths import DATA, PAPER, RESULTS, runs_folder
+from dmix.grid.paths import DATA, PAPER, RESULTS, records_folder
 from dmix.grid.spec import digest_of
 from dmix.page.digest import page_digest
 from dmix.paper.digest import paper_digest
@@ -178,7 +178,7 @@ def main() -> int:
         path, digest = FOLDER / name, picture.digest(grid)
         if stated(path) == digest:
             continue
-        runs_root = runs_folder(TIER)
+        runs_root = records_folder(TIER)
         folders = list(_folders(grid, picture.runs(grid)))
         missing = sum(not (runs_root / folder / "record.json").exists() for folder in folders)
         if missing:

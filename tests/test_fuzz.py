@@ -262,7 +262,7 @@ def test_a_record_with_other_bytes(finished, data):
     (folder / "record.json").write_bytes(data.draw(edits(content)))
     found = refused(read_record, folder / "record.json")
     assert found is None or found == record
-    problem = damage(folder)
+    problem = damage(folder, folder / "weights.safetensors")
     assert problem.isprintable()
     assert (found is None) <= bool(problem)
 

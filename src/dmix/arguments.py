@@ -113,6 +113,11 @@ def parser() -> argparse.ArgumentParser:
     plan = add("plan", "show what would train, why, and its estimated hours, before anything starts")
     plan.add_argument("--why", action="store_true", help="list every run that would train, with its reason")
     plan.add_argument("--json", action="store_true", help="for scripts")
+    plan.add_argument(
+        "--check",
+        action="store_true",
+        help="only say whether all runs that can be trained are finished and here: exit 1 if not",
+    )
     plan.add_argument("--runs", action="store_true", help="list the hours and memory of every run")
     plan.add_argument(
         "--gpu", metavar="NAME", help="of reference/gpus.csv: hours of this one, as measured on it or assumed"
@@ -133,6 +138,9 @@ def parser() -> argparse.ArgumentParser:
 
     runs = add("runs", "list the names of runs")
     choice(runs)
+    runs.add_argument(
+        "--weights", action="store_true", help="list the folders of finished ones' weights, for dvc pull"
+    )
     runs.add_argument("--state", nargs="+", metavar="STATE", help="only those that are missing, failed, ...")
 
     measure = add("measure", "measure images/s, memory and cold start of training steps: results/speed.csv")
@@ -247,6 +255,17 @@ def parser() -> argparse.ArgumentParser:
         help="where the bundle goes, and FOLDER.tar.gz (default: results/<tier>/export/dmix-<tier>)",
     )
 
+    join = add("join", "bring finished runs of other checkouts, bundles or DVC repositories here, verified")
+    join.add_argument(
+        "sources",
+        nargs="+",
+        metavar="SOURCE",
+        help="a checkout, a bundle of dmix export or its archive, or a git repository with a DVC store",
+    )
+    join.add_argument("--rev", metavar="COMMIT", help="what the repository's dvc.lock has at this commit")
+    join.add_argument("--no-weights", action="store_true", help="take records alone")
+    join.add_argument("--dry-run", action="store_true", help="verify and compare, and write nothing")
+
     show = add("show", "draw the same pairs of images mixed by every policy")
     show.add_argument("what", choices=["mixups"], help="mixups: a grid of pictures, a column for each policy")
     show.add_argument("--dataset", required=True, metavar="NAME", help="a data set of params.yaml")
@@ -262,6 +281,9 @@ def parser() -> argparse.ArgumentParser:
 
     collect = add("collect", "write one line per run to a CSV")
     collect.add_argument("--out", type=Path, help="file to write (default: results/<tier>/frame.csv)")
+
+    summary = add("summary", "write mean scores, verdicts and learning curves for dvc metrics and dvc plots")
+    summary.add_argument("--out", type=Path, metavar="FOLDER", help="(default: results/<tier>/summary)")
 
     publish = add("publish", "copy rendered files that differ to their plain names", tier=False)
     publish.add_argument("sources", nargs="+", type=Path)

@@ -30,6 +30,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if done is not None:
                 return done
         # Imported late: a client of the preloaded helper needs none of it.
+        if tier := getattr(options, "tier", None):
+            from dmix.grid.earlier import move_earlier
+
+            move_earlier(tier, lambda line: say(f"dmix: {line}", sys.stderr))
         verb = importlib.import_module(f"dmix.verbs.{options.verb}")
         status: int = getattr(verb, options.action)(options)
     except DmixError as error:

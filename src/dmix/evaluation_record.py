@@ -29,7 +29,7 @@ class EvaluationRecord(Frozen):
 
     schema_version: int
     name: str
-    folder: str = Field(description="of the run below results/<tier>/runs")
+    folder: str = Field(description="of the run below results/<tier>/records")
     evaluation: str = Field(description="digest of the code of this evaluation")
     weights_sha256: str
     data_edition: Literal["real", "embedded"]

@@ -38,7 +38,7 @@ def claims(place, monkeypatch, capsys, *arguments):
 def test_all_claims_are_printed(place, monkeypatch, capsys, records):
     tier, folder = place
     if records:
-        fabricate(everything_present(real_grid(tier)), folder / f"results/{tier}/runs")
+        fabricate(everything_present(real_grid(tier)), folder / f"results/{tier}/records")
     shown = claims(place, monkeypatch, capsys)
     found = json.loads(claims(place, monkeypatch, capsys, "--json"))["claims"]
     assert len(found) > 50

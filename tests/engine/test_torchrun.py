@@ -32,7 +32,7 @@ def work_of(project):
 
 
 def products(project):
-    folder = project.path / "results/smoke/runs" / project.folder(NAME)
+    folder = project.path / "results/smoke/records" / project.folder(NAME)
     return read_record(folder / "record.json"), (folder / "history.csv").read_text()
 
 

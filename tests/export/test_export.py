@@ -65,7 +65,7 @@ def there(finished, tmp_path, monkeypatch):
     """A copy of the repository that a test may change, without LaTeX on the machine."""
     root = tmp_path / "repository"
     shutil.copytree(finished.folder.parents[1], root, symlinks=True)
-    copy = type(finished)(finished.grid, root / f"results/{TIER}/runs", root / f"paper_tables/{TIER}")
+    copy = type(finished)(finished.grid, root / f"results/{TIER}/records", root / f"paper_tables/{TIER}")
     monkeypatch.chdir(root)
     monkeypatch.setattr("dmix.verbs.export.load_grid", lambda tier: finished.grid)
     monkeypatch.setattr(state, "latex_is_here", lambda: False)
@@ -100,7 +100,7 @@ def test_a_bundle_is_whole_by_the_standard_tool(there, capsys):
     assert {path.rpartition("/")[0] + "/history.csv" for path in records} <= set(listed)
     assert {"frame.csv", "README.md", "CITATION.cff", "columns.md", "tables/table1_beside.tex"} <= set(listed)
     assert {"tables/main.tex", "tables/figure2_right.pdf", "parameters/params/grids.yaml"} <= set(listed)
-    assert not any("weights" in path for path in listed)
+    assert not any(path.startswith("weights/") for path in listed)
     said = capsys.readouterr().out
     assert "left out: paper.pdf: " in said
     assert "40 runs" in said
@@ -109,7 +109,7 @@ def test_a_bundle_is_whole_by_the_standard_tool(there, capsys):
 
 def test_weights_by_choice(there):
     assert export("--weights") == 0
-    assert len(list((bundle(there) / "runs").rglob("weights.safetensors"))) == 40
+    assert len(list((bundle(there) / "weights").rglob("weights.safetensors"))) == 40
 
 
 def test_the_archive_has_the_folder_and_equal_bytes(there):
@@ -180,8 +180,8 @@ def test_damaged_runs_are_left_out_and_named(there, capsys):
     (there.folder / "main.tex").write_text(there.main(), encoding="utf-8")
     assert export() == 0
     assert f"left out: {name}: damaged: history.csv was cut or edited" in capsys.readouterr().out
-    assert not (bundle(there) / "runs" / there.grid.places[name]).exists()
-    assert len(list((bundle(there) / "runs").rglob("record.json"))) == 39
+    assert not (bundle(there) / "records" / there.grid.places[name]).exists()
+    assert len(list((bundle(there) / "records").rglob("record.json"))) == 39
     assert name in (bundle(there) / "README.md").read_text()
 
 

@@ -16,7 +16,7 @@ from dmix.plot.source import Source
 from dmix.plot.style import styled
 from dmix.show.mixups import gallery
 
-RUNS, DATA = Path("results/smoke/runs"), Path("data")
+RUNS, DATA = Path("results/smoke/records"), Path("data")
 
 
 @pytest.fixture

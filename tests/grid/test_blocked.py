@@ -10,7 +10,9 @@ import pytest
 
 from dmix import cli
 from dmix.grid.artefact import frame_digest, table_digest
+from dmix.grid.damage import way_to_weights
 from dmix.grid.expand import Grid, folder, load_grid
+from dmix.grid.paths import RunPaths
 from obtaining import table
 from project import NO_RULES, ROOT, copy_params, small_params
 
@@ -64,7 +66,7 @@ def bring(here: Path, name: str) -> None:
 
 
 def finish(here: Path, grid: Grid, name: str) -> None:
-    place = here / "results" / grid.tier / "runs" / folder(grid.runs[name])
+    place = here / "results" / grid.tier / "records" / folder(grid.runs[name])
     place.mkdir(parents=True)
     (place / "record.json").write_text("{}")
 
@@ -169,6 +171,12 @@ def test_what_blocks_a_source_blocks_its_dependants(here):
     assert grid.blocked(LATER) == grid.blocked(source) == "run dmix data fetch cifar100"
     assert LATER not in grid.folders
     finish(here, grid, source)
+    # Of a finished run whose weights were not pulled, these are what its dependants wait for.
+    paths = RunPaths(grid.tier, grid.places[source])
+    assert grid.blocked(source) is None
+    assert grid.blocked(LATER) == way_to_weights(paths)
+    assert f"dvc pull {paths.weights.parent}" in way_to_weights(paths)
+    paths.weights.parent.mkdir(parents=True)
     assert grid.blocked(LATER) is None
 
 
@@ -217,7 +225,7 @@ def test_train_refuses_with_one_message(here, capsys):
 
 def test_resolve_says_it_in_place_of_the_folder(here, capsys):
     assert cli.main(["resolve", HERE, "--tier", "full"]) == 0
-    assert "folder: results/full/runs/(blocked: run dmix data fetch cifar10)" in capsys.readouterr().out
+    assert "folder: results/full/records/(blocked: run dmix data fetch cifar10)" in capsys.readouterr().out
 
 
 def test_tables_and_frame_follow_when_data_arrive(here):

@@ -110,7 +110,7 @@ def test_finished_runs_go_before_all_and_only_those_of_the_gpu_count(here, monke
     grid = replace(real_grid("day"))  # its folders are not known yet
     for item in read_sources().values():  # as if all data were here
         (here / "data/real" / item.path).mkdir(parents=True, exist_ok=True)
-    place = here / "results/day/runs" / grid.folders[MIXUP]
+    place = here / "results/day/records" / grid.folders[MIXUP]
     place.mkdir(parents=True)
     record = {
         "seconds": 720.0,

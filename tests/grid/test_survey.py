@@ -39,11 +39,13 @@ def grid_of(seeds: int) -> Grid:
 
 
 def finish(grid: Grid, name: str, **said: object) -> Path:
-    """Lay a finished run whose files have settled; return its folder."""
-    folder = RunPaths(grid.tier, grid.places[name]).results
-    folder.mkdir(parents=True)
+    """Lay a finished run whose files have settled; return the folder of its record."""
+    paths = RunPaths(grid.tier, grid.places[name])
+    folder = paths.results
+    for made in (folder, paths.weights.parent):
+        made.mkdir(parents=True)
     weights, history = b"weights of " + name.encode(), b"step\n1\n"
-    (folder / "weights.safetensors").write_bytes(weights)
+    paths.weights.write_bytes(weights)
     (folder / "history.csv").write_bytes(history)
     values = {
         "schema_version": 2,
@@ -65,7 +67,8 @@ def every_state(grid: Grid) -> dict[str, str]:
     names = [name for name in grid.runs if name in grid.places]
     paths = [RunPaths(grid.tier, grid.places[name]) for name in names]
     finish(grid, names[0])
-    (finish(grid, names[1]) / "weights.safetensors").write_bytes(b"cut")
+    finish(grid, names[1])
+    paths[1].weights.write_bytes(b"cut")
     lay(paths[2].lock, me().text)
     lay(paths[2].progress, json.dumps({"step": 3, "total": 9, "host": "n1", "pid": 1}))
     lay(paths[3].lock, me().text)
@@ -124,7 +127,7 @@ def test_what_is_remembered_of_a_run_is_dropped_with_any_change_of_its_files(her
     (folders[0] / "history.csv").write_bytes(b"step\n2\n")  # of the same length
     stat = (folders[0] / "history.csv").stat()
     os.utime(folders[0] / "history.csv", ns=(stat.st_atime_ns, stat.st_mtime_ns))
-    (folders[1] / "weights.safetensors").unlink()
+    RunPaths(grid.tier, grid.places[names[1]]).weights.unlink()
     shutil.rmtree(folders[2])
     found = survey(grid)
     assert [found.statuses[name].state for name in names] == ["damaged", "damaged", "missing", "done"]

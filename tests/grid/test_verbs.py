@@ -32,10 +32,11 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def finish(here: Path, name: str, **content: object) -> Path:
     """Lay what a finished run of dmix before version 2 of the record leaves; return the folder."""
-    place = run_folder(here, "results", name)
+    place, weights = run_folder(here, "results", name), run_folder(here, "weights", name)
     digest = hashlib.sha256(b"weights").hexdigest()
     lay(place, "record.json", schema_version=1, weights_sha256=digest, **content)
-    (place / "weights.safetensors").write_bytes(b"weights")
+    weights.mkdir(parents=True, exist_ok=True)
+    (weights / "weights.safetensors").write_bytes(b"weights")
     (place / "history.csv").write_bytes(b"step\n")
     return place
 
@@ -48,8 +49,8 @@ def lay(place: Path, name: str, **content: object) -> Path:
 
 
 def run_folder(here: Path, root: str, name: str) -> Path:
-    tier_root = "results/embedded/runs" if root == "results" else "work/embedded"
-    return here / tier_root / load_grid("embedded").folders[name]
+    roots = {"results": "results/embedded/records", "weights": "results/embedded/weights"}
+    return here / roots.get(root, "work/embedded") / load_grid("embedded").folders[name]
 
 
 def status_of(capsys: pytest.CaptureFixture[str], code: int = 0) -> dict[str, dict[str, str]]:
@@ -95,11 +96,11 @@ def test_plan_says_why_and_how_long(here, capsys):
     spec = grid.runs[name]
     identity = json.loads(json.dumps(spec.identity()))
     identity["objective"]["eta"] = 0.5
-    old = here / "results/embedded/runs" / f"{name}-00000000-00000000"
+    old = here / "results/embedded/records" / f"{name}-00000000-00000000"
     lay(old, "record.json", spec=identity, code_modules=dict(code_modules(spec)))
     name_code = f"{ROW}/mixup/mce/s0"
     modules = {**code_modules(grid.runs[name_code]), "dmix.policies.mixup": "00000000"}
-    older = here / "results/embedded/runs" / f"{name_code}-00000000-00000000"
+    older = here / "results/embedded/records" / f"{name_code}-00000000-00000000"
     lay(older, "record.json", spec=grid.runs[name_code].identity(), code_modules=modules)
     capsys.readouterr()
     assert cli.main(["plan", "--why"]) == 0
@@ -143,7 +144,7 @@ def test_a_finished_run_with_other_files_than_its_record_says_is_damaged(here, c
     name, (file, content, problem) = f"{ROW}/mixup/mce/s0", FAULTS[fault]
     place = finish(here, name)
     assert status_of(capsys)[name] == {"state": "done", "detail": ""}
-    path = place / file
+    path = (run_folder(here, "weights", name) if file.startswith("weights") else place) / file
     path.unlink() if content is None else path.write_bytes(content)
     found = status_of(capsys)[name]
     assert (found["state"], found["detail"].partition(";")[0][: len(problem)]) == ("damaged", problem)
@@ -190,7 +191,7 @@ def test_resolve_names_the_line_of_every_value(here, capsys):
 
 def test_gc_lists_what_no_grid_names_and_deletes_only_when_told(here, capsys):
     kept = lay(run_folder(here, "results", f"{ROW}/mixup/mce/s0"), "record.json")
-    old = lay(here / f"results/embedded/runs/{ROW}/mixup/mce/s0-00000000-11111111", "record.json")
+    old = lay(here / f"results/embedded/records/{ROW}/mixup/mce/s0-00000000-11111111", "record.json")
     left = lay(here / f"work/embedded/{ROW}/gone/mce/s0-00000000-11111111", "log.txt")
     assert cli.main(["gc"]) == 0
     assert capsys.readouterr().out.count("unused ") == 2

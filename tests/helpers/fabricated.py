@@ -1,7 +1,7 @@
 """Fabricates finished runs, with invented scores and nothing trained, for a whole tier in seconds.
 
     grid = everything_present(load_grid("full", ROOT / "params.yaml", every_tier=False))
-    fabricate(grid, tmp_path / "results/full/runs")
+    fabricate(grid, tmp_path / "results/full/records")
 
 Commands that run in `tmp_path` then find every run done: a run with a record needs no data.
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from dmix.grid.code import code_digest
 from dmix.grid.expand import Grid
-from dmix.grid.paths import HISTORY, RECORD, WEIGHTS
+from dmix.grid.paths import HISTORY, RECORD, WEIGHTS, weights_beside
 from dmix.grid.spec import RunSpec
 from dmix.record import Hardware, Record, Scores
 
@@ -60,18 +60,20 @@ def fabricate(
 
     Parameters
     ----------
-    runs_root: results/<tier>/runs. rows: of each history, the last of which has the score.
+    runs_root: results/<tier>/records. rows: of each history, the last of which has the score.
     """
     for name in grid.places if names is None else names:
-        write_run(grid.runs[name], runs_root / grid.places[name], score(grid.runs[name]), rows)
+        write_run(grid.runs[name], runs_root, grid.places[name], score(grid.runs[name]), rows)
 
 
-def write_run(spec: RunSpec, folder: Path, score: float, rows: int = 4) -> None:
+def write_run(spec: RunSpec, runs_root: Path, place: str, score: float, rows: int = 4) -> None:
     """Write the products of one run; its primary predictor is called "model"."""
-    folder.mkdir(parents=True, exist_ok=True)
+    folder, weights = runs_root / place, weights_beside(runs_root) / place
+    for made in (folder, weights):
+        made.mkdir(parents=True, exist_ok=True)
     history = history_text(spec, score, rows)
     (folder / HISTORY).write_text(history)
-    (folder / WEIGHTS).write_bytes(WEIGHT_BYTES)
+    (weights / WEIGHTS).write_bytes(WEIGHT_BYTES)
     record(spec, score, history).write(folder / RECORD)
 
 

@@ -118,7 +118,7 @@ class Project:
         path.write_text(text.replace(old, new))
 
     def folder(self, name: str, tier: str = "smoke") -> str:
-        """Return the folder of a run below results/<tier>/runs."""
+        """Return the folder of a run below results/<tier>/records."""
         script = (
             f"from dmix.grid.expand import load_grid; print(load_grid({tier!r}).folders[{name!r}], end='')"
         )

@@ -75,7 +75,7 @@ def rendered(
     names: runs with a record; None: all. grid: of the tier; None: the whole one.
     """
     grid = everything_present(real_grid(tier) if grid is None else grid)
-    made = Rendered(grid, root / f"results/{tier}/runs", root / f"paper_tables/{tier}")
+    made = Rendered(grid, root / f"results/{tier}/records", root / f"paper_tables/{tier}")
     fabricate(made.grid, made.runs, names, score=score)
     made.tables()
     for name in made.grid.figures:

@@ -36,7 +36,7 @@ def test_another_policy_is_trained_as_an_add_on(folder):
     assert main(["train", SOURCE, "--tier", "smoke", "--device", "cpu"]) == 0
     for name in NAMES:
         assert main(["train", name, "--tier", "smoke", "--device", "cpu"]) == 0
-        path = folder / "results/smoke/runs" / grid.folders[name]
+        path = folder / "results/smoke/records" / grid.folders[name]
         record = read_record(path / "record.json")
         assert record.spec["policy"]["use"] == "cutmix"
         assert record.spec["pairing"]["rule"] == "free"

@@ -83,7 +83,7 @@ def test_locks_of_which_nothing_is_known_stay(snakemake):
 
 @pytest.mark.slow
 def test_the_same_command_goes_on_after_a_kill(project: Project):
-    record = f"results/smoke/runs/{project.folder(NAME)}/record.json"
+    record = f"results/smoke/records/{project.folder(NAME)}/record.json"
     # The environment is not activated: jobs find dmix all the same.
     snakemake = ("env", "PATH=/usr/bin:/bin", str(BIN / "snakemake"), "--profile", "workflows/profiles/local")
     command = (*snakemake, record, "--config", "tier=smoke")

@@ -53,18 +53,18 @@ def gc(capsys: pytest.CaptureFixture[str], *options: str) -> list[str]:
 
 
 def test_a_live_run_is_never_deleted(here, capsys):
-    results = lay(here / f"results/embedded/runs/{GONE}/history.csv").parent
+    results = lay(here / f"results/embedded/records/{GONE}/history.csv").parent
     work = here / "work/embedded" / GONE
     with held(work / "lock", print):
         said = gc(capsys, "--delete", "--stopped")
         assert said == [
-            f"in use results/embedded/runs/{GONE}: {me()} holds it",
+            f"in use results/embedded/records/{GONE}: {me()} holds it",
             f"in use work/embedded/{GONE}: {me()} holds it",
         ]
         assert results.exists()
         assert (work / "lock").exists()
     assert gc(capsys, "--delete") == [
-        f"deleted results/embedded/runs/{GONE}",
+        f"deleted results/embedded/records/{GONE}",
         f"deleted work/embedded/{GONE}",
     ]
     assert not results.exists()
@@ -90,7 +90,7 @@ def test_a_stopped_run_is_deleted_only_when_told(here, capsys):
 
 def test_debris_is_listed_and_deleted_and_nothing_else(here, capsys):
     folder = load_grid("embedded").folders[KNOWN]
-    work, results = here / "work/embedded" / folder, here / "results/embedded/runs" / folder
+    work, results = here / "work/embedded" / folder, here / "results/embedded/records" / folder
     debris = [
         lay(results / ".record.json.0123abcd.part"),
         lay(work / ".checkpoint.pt.0123abcd.part"),
@@ -158,7 +158,7 @@ def test_the_next_start_sweeps(project: Project):
     folder = project.folder(NAME)
     left = [
         lay(project.path / place / folder / ".x.0123abcd.part")
-        for place in ("work/smoke", "results/smoke/runs", "work/smoke/")
+        for place in ("work/smoke", "results/smoke/records", "work/smoke/")
     ]
     left.append(lay(project.path / "work/smoke" / folder / "finished/.y.0123abcd.part"))
     lay(project.path / "work/smoke" / folder / "lock")  # a kill of the whole machine leaves it empty
@@ -173,7 +173,7 @@ def test_dvc_ignores_files_in_the_making(tmp_path):
     shutil.copy(ROOT / ".dvcignore", tmp_path)
     project = Project(tmp_path)
     assert project.run("dvc", "init", "--no-scm", "-q").returncode == 0
-    part = "results/embedded/runs/x/.record.json.0123abcd.part"
+    part = "results/embedded/records/x/.record.json.0123abcd.part"
     lay(tmp_path / part)
     assert project.run("dvc", "check-ignore", part).stdout.strip() == part
-    assert project.run("dvc", "check-ignore", "results/embedded/runs/x/record.json").stdout == ""
+    assert project.run("dvc", "check-ignore", "results/embedded/records/x/record.json").stdout == ""

@@ -17,10 +17,13 @@ def test_a_class_folder_set_is_trained_with_the_stem_of_its_recipe(tmp_path):
     write(project.path / "data/real/pets")
     done = project.dmix("train", NAME, "--tier", "embedded")
     assert done.returncode == 0, done.stdout + done.stderr
-    products = project.path / "results/embedded/runs" / project.folder(NAME, "embedded")
+    records = project.path / "results/embedded/records"
+    products = records / project.folder(NAME, "embedded")
     record = json.loads((products / "record.json").read_text())
     assert (record["data_edition"], record["evaluations"]) == ("real", [1, 2])
-    weights = safetensors.numpy.load_file(products / "weights.safetensors")
+    weights = safetensors.numpy.load_file(
+        project.path / "results/embedded/weights" / products.relative_to(records) / "weights.safetensors"
+    )
     assert {name: value.shape for name, value in weights.items() if ".stem." in name and value.ndim == 4} == {
         "model.stem.0.weight": (8, 3, 7, 7)
     }

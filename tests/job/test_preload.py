@@ -16,7 +16,7 @@ TRAIN = ("dmix", "train", NAME, "--tier", "smoke", "--device", "cpu")
 
 @pytest.mark.slow
 def test_the_record_is_that_of_an_unpacked_run(project: Project):
-    path = project.path / "results/smoke/runs" / project.folder(NAME) / "record.json"
+    path = project.path / "results/smoke/records" / project.folder(NAME) / "record.json"
     records = []
     for extra in ((), ("--preload",)):
         done = project.run(*TRAIN, *extra)

@@ -401,7 +401,7 @@ def test_the_workflow_learns_each_once_between_the_source_and_the_runs(elsewhere
     assert rules() == [5, 2]
     done = elsewhere.snakemake("--quiet", "all")
     assert done.returncode == 0, done.stdout + done.stderr
-    home = elsewhere.path / "results/smoke/relations/relation/cub/resnet18"
+    home = elsewhere.path / "results/smoke/records/relation/cub/resnet18"
     found = sorted(path.parent.parent.name for path in home.rglob("relation.json"))
     assert found == ["percent=5", "percent=50"]
     (log,) = (elsewhere.path / "work/smoke/relation/cub/resnet18/percent=5").rglob("log.txt")
@@ -412,7 +412,7 @@ def test_the_workflow_learns_each_once_between_the_source_and_the_runs(elsewhere
     for path in home.rglob("relation.json"):
         path.unlink()
     assert rules("runs") == [0, 0]
-    (elsewhere.path / "results/smoke/runs" / elsewhere.folder(RUN.format(5, 1)) / "record.json").unlink()
+    (elsewhere.path / "results/smoke/records" / elsewhere.folder(RUN.format(5, 1)) / "record.json").unlink()
     assert rules("runs") == [1, 1]
 
 
@@ -428,10 +428,10 @@ def test_a_killed_process_is_followed_by_one_that_starts_anew(elsewhere):
     first.kill()
     first.communicate()
     assert len(list(work.glob(f"{HALF}-*/lock"))) == 1
-    assert not list(results.glob("relations/**/relation.json"))
+    assert not list(results.glob("records/**/relation.json"))
     done = elsewhere.dmix(*arguments)
     assert done.returncode == 0, done.stderr
-    (record,) = results.glob("relations/**/relation.json")
+    (record,) = results.glob("records/**/relation.json")
     content = record.with_name("relationship.safetensors").read_bytes()
     assert read_relation(record).matrix_sha256 == hashlib.sha256(content).hexdigest()
     assert not list(work.glob(f"{HALF}-*/lock"))

@@ -26,11 +26,11 @@ EVERY_STEP = ("--checkpoint-seconds", "0")
 
 
 def record_of(project: Project) -> Record:
-    return read_record(project.path / "results/smoke/runs" / project.folder(NAME) / "record.json")
+    return read_record(project.path / "results/smoke/records" / project.folder(NAME) / "record.json")
 
 
 def history_of(project: Project) -> str:
-    return (project.path / "results/smoke/runs" / project.folder(NAME) / "history.csv").read_text()
+    return (project.path / "results/smoke/records" / project.folder(NAME) / "history.csv").read_text()
 
 
 def wait_for_step(project: Project, process: subprocess.Popen[str], step: int) -> int:
@@ -128,7 +128,7 @@ def test_asked_to_stop_it_saves_and_says_again(long_project: Project, reference,
 
 def test_a_finished_run_exits_at_once_and_gives_back_a_deleted_record(reference):
     project = reference.project
-    path = project.path / "results/smoke/runs" / project.folder(NAME)
+    path = project.path / "results/smoke/records" / project.folder(NAME)
     before = path.joinpath("record.json").stat().st_mtime_ns
     assert project.run(*TRAIN).returncode == 0
     assert path.joinpath("record.json").stat().st_mtime_ns == before
@@ -168,6 +168,6 @@ def test_the_record_says_how(reference):
 
 def test_weights_are_those_of_the_record(reference):
     project = reference.project
-    folder = project.path / "results/smoke/runs" / project.folder(NAME)
+    folder = project.path / "results/smoke/weights" / project.folder(NAME)
     found = hashlib.sha256((folder / "weights.safetensors").read_bytes()).hexdigest()
     assert found == reference.record.weights_sha256

@@ -32,7 +32,7 @@ def points(project: Project) -> dict[str, list[list[float]]]:
 
 def assert_points_of_history(project: Project) -> None:
     found = points(project)
-    history = project.path / "results/smoke/runs" / project.folder(NAME) / "history.csv"
+    history = project.path / "results/smoke/records" / project.folder(NAME) / "history.csv"
     rows = list(csv.DictReader(history.read_text().splitlines()))
     assert set(found) == set(rows[0]) - {"epoch", "step"}
     for column, scalars in found.items():

@@ -39,11 +39,12 @@ class Trained:
         shutil.copytree(self.project.path, path, symlinks=True, ignore=ignored)
         (path / "src").symlink_to(self.project.path / "src")
         for name in untrained:
-            shutil.rmtree(path / "results/smoke/runs" / self.folders[name])
+            shutil.rmtree(path / "results/smoke/records" / self.folders[name])
         return Project(path)
 
     def file(self, project: Project, name: str, product: str) -> Path:
-        return project.path / "results/smoke/runs" / self.folders[name] / product
+        kind = "weights" if product.startswith("weights") else "records"
+        return project.path / "results/smoke" / kind / self.folders[name] / product
 
     def assert_same(self, project: Project, name: str) -> None:
         """The numbers of a run are those of the first time."""
@@ -63,7 +64,7 @@ def trained(tmp_path_factory, embedded_data) -> Trained:
     for name in FOLDERS:
         train(project, name, "0")
     folders = {name: project.folder(name) for name in FOLDERS}
-    files = {name: project.path / "results/smoke/runs" / folders[name] / "record.json" for name in FOLDERS}
+    files = {name: project.path / "results/smoke/records" / folders[name] / "record.json" for name in FOLDERS}
     return Trained(project, folders, {name: read_record(file) for name, file in files.items()})
 
 
@@ -86,7 +87,7 @@ def refused(project: Project, name: str) -> str:
     assert "Traceback" not in done.stderr
     (failure,) = project.path.glob("work/**/failure.txt")
     assert failure.read_text().startswith(done.stderr.removeprefix("dmix: ").rstrip())
-    assert not list(project.path.glob(f"results/smoke/runs/{name}-*/*"))
+    assert not list(project.path.glob(f"results/smoke/records/{name}-*/*"))
     assert not list(project.path.rglob("*.part"))
     assert not list(project.path.glob("work/**/lock"))
     assert kept_images(project) == before
@@ -163,6 +164,11 @@ def test_damaged_weights_to_start_from_are_named(trained, tmp_path):
     assert refused(project, DEPENDANT).splitlines()[0].startswith(f"{bad}was cut or edited")
     weights.unlink()
     assert refused(project, DEPENDANT).splitlines()[0].startswith(f"{bad}cannot be read")
+    weights.parent.rmdir()  # as after pulling records alone
+    said = refused(project, DEPENDANT)
+    assert said.startswith(f"dmix: {DEPENDANT} is blocked: ")
+    assert f"dvc pull {weights.parent.relative_to(project.path)}" in said
+    weights.parent.mkdir()
     weights.write_bytes(whole)
     train(project, DEPENDANT, "2")
     trained.assert_same(project, DEPENDANT)

@@ -15,7 +15,7 @@ from dmix.confidence.record import RunConfidence
 from dmix.data.views.unchanged import Unchanged
 from dmix.grid.evaluation import product_of, runs_of
 from dmix.grid.expand import load_grid
-from dmix.grid.paths import runs_folder
+from dmix.grid.paths import records_folder
 from dmix.job.options import Options
 from dmix.job.train import train
 from mixed_project import CUTMIX, params
@@ -130,7 +130,9 @@ def test_a_run_is_as_accurate_as_it_was_scored(home, monkeypatch, capfd):
     assert CUTMIX in runs_of(grid, "confidence")
     assert cli.main(["evaluate", CUTMIX, *MEASURE]) == 0
     assert f"{CUTMIX}: top-1 " in capfd.readouterr().out
-    found = RunConfidence.read(product_of(runs_folder("smoke"), "confidence", grid.folders[CUTMIX]))
-    record = json.loads((home.path / "results/smoke/runs" / grid.folders[CUTMIX] / "record.json").read_text())
+    found = RunConfidence.read(product_of(records_folder("smoke"), "confidence", grid.folders[CUTMIX]))
+    record = json.loads(
+        (home.path / "results/smoke/records" / grid.folders[CUTMIX] / "record.json").read_text()
+    )
     assert found.test.accuracy == pytest.approx(record["scores"][record["primary"]]["last"])
     assert found.unlabelled is None

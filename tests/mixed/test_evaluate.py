@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -13,7 +14,7 @@ from dmix.figures.mixed_sweep import placed
 from dmix.grid.artefact import figure_digest
 from dmix.grid.evaluation import product_of, refusal, shown_evaluations
 from dmix.grid.expand import load_grid
-from dmix.grid.paths import runs_folder
+from dmix.grid.paths import RunPaths, records_folder
 from dmix.job.evaluate import evaluate
 from dmix.job.options import Options
 from dmix.job.train import train
@@ -45,7 +46,7 @@ def grid(home, monkeypatch):
 
 
 def product(grid, name=CUTMIX):
-    return product_of(runs_folder("smoke"), "mixed", grid.folders[name])
+    return product_of(records_folder("smoke"), "mixed", grid.folders[name])
 
 
 @pytest.fixture
@@ -102,12 +103,28 @@ def test_a_figure_is_drawn_again_after_an_edit_of_the_evaluation(grid, monkeypat
     assert figure_digest(grid, "figure6") != before
 
 
+def test_absent_weights_are_told_with_the_command_that_gets_them(grid):
+    """A checkout that pulled records alone has the evaluations, and makes none."""
+    weights = RunPaths("smoke", grid.folders[CUTMIX]).weights
+    assert evaluate(grid, "mixed", CUTMIX, CPU) == 0
+    product(grid).rename("kept")
+    weights.parent.rename("away")
+    try:
+        with pytest.raises(DmixError, match=f"the weights of {CUTMIX} are not here") as caught:
+            evaluate(grid, "mixed", CUTMIX, CPU)
+        assert f"run dvc pull {weights.parent}" in caught.value.way_out
+        Path("kept").rename(product(grid))
+        assert evaluate(grid, "mixed", CUTMIX, CPU) == 0
+    finally:
+        Path("away").rename(weights.parent)
+
+
 # The figures
 
 
 def drawn(grid, name):
     with styled():
-        return draw(grid, name, runs_folder("smoke"))
+        return draw(grid, name, records_folder("smoke"))
 
 
 def points(axis, markers):

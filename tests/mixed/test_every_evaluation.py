@@ -19,7 +19,7 @@ from dmix.export.contents import contents
 from dmix.grid.evaluation import EvaluationPaths, evaluation_digest, refusal, runs_of
 from dmix.grid.expand import load_grid
 from dmix.grid.kinds import ROOM, kinds, read_kind
-from dmix.grid.paths import RunPaths, runs_folder
+from dmix.grid.paths import RunPaths, records_folder
 from dmix.job import evaluate as job
 from dmix.job.evaluation import Evaluation
 from dmix.job.garbage import garbage
@@ -271,7 +271,7 @@ def test_gc_lists_evaluations_that_nothing_names(grid, done):
 
 
 def test_a_bundle_has_the_evaluations_that_are_there(grid, kind, name, done):
-    frame = load_frame(grid, tuple(grid.runs), runs_folder("smoke"))
+    frame = load_frame(grid, tuple(grid.runs), records_folder("smoke"))
     place = str(done.product.relative_to("results/smoke"))
     assert contents(grid, frame, weights=False, absent={}).files[place] == done.product
     done.product.unlink()

@@ -34,7 +34,7 @@ def test_evaluations_are_jobs_between_records_and_figures(tmp_path, embedded_dat
 
     # A clone's files have any time stamps.
     folder = project.folder(CUTMIX)
-    (product,) = (project.path / "results/smoke/mixed").glob(f"{folder}-*/mixed.json")
+    (product,) = (project.path / "results/smoke/records/mixed").glob(f"{folder}-*/mixed.json")
     os.utime(product, (time.time() - 3600,) * 2)  # older than the record
     assert jobs(project.snakemake(target, "-n")) == set()
 

@@ -65,7 +65,9 @@ class Site:
         # Not by `Record.write`, which waits for the disk: there are thousands of them.
         (folder / "record.json").write_text(json.dumps(stored))
         (folder / "history.csv").write_text(history)
-        (folder / "weights.safetensors").write_bytes(WEIGHT_BYTES)
+        weights = self.path / self.paths(name).weights
+        weights.parent.mkdir(parents=True, exist_ok=True)
+        weights.write_bytes(WEIGHT_BYTES)
 
     def work(self, name: str, file: str, text: str) -> None:
         """Write a file of a run in progress."""

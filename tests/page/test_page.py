@@ -122,7 +122,7 @@ def test_a_cell_has_its_mean_spread_and_published_number(new_site):
         f"{cell.replace('mixup', 'cutmix')}/mce/s1", 70.0, invented_history(np.random.default_rng(0), 3)
     )
     with inside(site.path):
-        shown = view(site.grid, "table1", site.path / "results/full/runs", site.path / "reference")
+        shown = view(site.grid, "table1", site.path / "results/full/records", site.path / "reference")
     first = shown.heads[0][0]
     assert (first.parts, first.width) == (("CIFAR-100", "ResNet-18"), 2)
     assert [head.parts for head in shown.heads[1][:2]] == [("MCE",), ("DM(CE)",)]

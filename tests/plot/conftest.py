@@ -42,7 +42,7 @@ def half(smoke: Grid, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def invented(grid: Grid, folder: Path, names: list[str]) -> Path:
-    root = folder / "runs"
+    root = folder / "records"
     fabricate(grid, root, names, rows=2)
     for name in mixed_of(grid, names):
         mixed_accuracy(grid, name).write(product_of(root, "mixed", grid.places[name]))

@@ -35,7 +35,7 @@ from pathlib import Path
 sys.path.append(sys.argv[1])
 from fabricated import fabricate
 from small_figures import figure_grid
-fabricate(figure_grid(Path(), "smoke"), Path("results/smoke/runs"), rows=2)
+fabricate(figure_grid(Path(), "smoke"), Path("results/smoke/records"), rows=2)
 """
 PAGE = (ROOT / "docs/figures.md").read_text()
 

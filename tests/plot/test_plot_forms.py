@@ -38,7 +38,7 @@ def grid(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def runs(grid, tmp_path_factory):
-    root = tmp_path_factory.mktemp("runs")
+    root = tmp_path_factory.mktemp("forms") / "records"
     fabricate(grid, root, score=invented, rows=ROWS)
     return root
 

@@ -10,6 +10,7 @@ import pytest
 from dmix.grid.cell import Cell
 from dmix.grid.code import code_digest
 from dmix.grid.expand import Grid
+from dmix.grid.paths import weights_beside
 from dmix.grid.schema import Params
 from dmix.grid.spec import RunSpec
 from dmix.grid.yaml_lines import Document
@@ -191,12 +192,14 @@ def make_record(spec, score, /, **changes):
 @pytest.fixture
 def toy(tmp_path):
     """The toy grid with its records, and the means to make others."""
-    root = tmp_path / "runs"
+    root = tmp_path / "records"
 
     def write(grid, spec, score, /, **changes):
         path = root / grid.folders[spec.name] / "record.json"
         make_record(spec, score, **changes).write(path)
-        path.with_name("weights.safetensors").write_bytes(WEIGHTS)
+        weights = weights_beside(root) / grid.folders[spec.name] / "weights.safetensors"
+        weights.parent.mkdir(parents=True, exist_ok=True)
+        weights.write_bytes(WEIGHTS)
         path.with_name("history.csv").write_bytes(HISTORY)
         return path
 

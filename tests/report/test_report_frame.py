@@ -11,6 +11,7 @@ import pytest
 from dmix.errors import DmixError
 from dmix.files import sha256
 from dmix.grid.damage import damage
+from dmix.grid.paths import WEIGHTS, weights_beside
 from dmix.record import read_record
 from dmix.report.frame import LEADING, NUMBERS, TRAILING, load_frame, to_csv
 
@@ -122,15 +123,20 @@ def test_a_record_that_was_edited_is_never_a_number(toy, old, new):
     bad = row(toy.frame(toy.grid), spec.name)
     assert (bad["state"], bad["folder"]) == ("invalid", toy.grid.folders[spec.name])
     assert bad[list(NUMBERS)].isna().all()
-    assert damage(path.parent)
+    assert damage(path.parent, weights_of(toy, path))
+
+
+def weights_of(toy, record):
+    return weights_beside(toy.root) / record.parent.relative_to(toy.root) / WEIGHTS
 
 
 @pytest.mark.parametrize("name", ["weights.safetensors", "history.csv"])
 @pytest.mark.parametrize("fault", ["missing", "cut", "edited", "edited with its time kept"])
 def test_a_run_whose_files_are_not_those_of_its_record_is_never_a_number(toy, name, fault):
     spec = toy.spec_of("mix", "r18", "mce", 0)
-    path = toy.write(toy.grid, spec, 50.0).with_name(name)
-    for every in path.parent.iterdir():
+    record = toy.write(toy.grid, spec, 50.0)
+    path = weights_of(toy, record) if name.startswith("weights") else record.with_name(name)
+    for every in (path, record):
         os.utime(every, (1e9, 1e9))
     content, before = path.read_bytes(), path.stat()
     assert row(toy.frame(toy.grid), spec.name)["state"] == "done"

@@ -51,7 +51,7 @@ def test_a_stale_picture_without_results_is_left_and_said(tmp_path, monkeypatch,
     monkeypatch.chdir(ROOT)
     scope = main.__globals__
     monkeypatch.setitem(scope, "FOLDER", tmp_path)
-    monkeypatch.setitem(scope, "runs_folder", lambda tier: tmp_path)
+    monkeypatch.setitem(scope, "records_folder", lambda tier: tmp_path)
     monkeypatch.setitem(scope, "load_grid", real_grid)
     assert main() == 1
     lines = capsys.readouterr().err.splitlines()

@@ -18,6 +18,7 @@ from dmix.data.sets.dataset import Dataset
 from dmix.data.views.unchanged import Unchanged
 from dmix.errors import DmixError
 from dmix.grid.expand import load_grid
+from dmix.grid.paths import weights_beside
 from dmix.objectives.mce import mce
 from dmix.policies.policy import Context, Draws, Mixed, Policy
 from dmix.show import figure
@@ -28,7 +29,7 @@ from dmix.show.policies import Built, build, choose_run
 from dmix.show.rows import Rows
 from project import POLICIES, Project, real_grid
 
-RUNS, DATA = Path("results/smoke/runs"), Path("data")
+RUNS, DATA = Path("results/smoke/records"), Path("data")
 PLAIN = {"mean": [0.0, 0.0, 0.0], "std": [1.0, 1.0, 1.0]}
 CUTMIX = "supervised/cifar100/resnet18/cutmix/mce/s0"
 
@@ -455,7 +456,7 @@ from dmix.job.train import train
 from dmix.show.mixups import gallery
 
 def lams():
-    found = gallery(grid, "cifar10", 0.6, Path("results/smoke/runs"), Path("data"))
+    found = gallery(grid, "cifar10", 0.6, Path("results/smoke/records"), Path("data"))
     lams = {column.title: [picture.lam for picture in column.pictures] for column in found.columns}
     return lams, found.left_out
 
@@ -463,7 +464,7 @@ grid = load_grid("smoke")
 before = lams()
 train(grid, "supervised/cifar10/resnet18/learner/dm_ce/s0", Options("cpu"))
 after = lams()
-(weights,) = Path("results/smoke/runs").rglob("weights.safetensors")
+(weights,) = Path("results/smoke/weights").rglob("weights.safetensors")
 whole = weights.read_bytes()
 weights.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
 damaged = lams()
@@ -474,7 +475,7 @@ print(json.dumps([before, after, damaged]))
 
 def weights_of(project: Project) -> Path:
     (path,) = project.path.glob(
-        "results/smoke/runs/supervised/cifar10/resnet18/learner/dm_ce/*/weights.safetensors"
+        "results/smoke/weights/supervised/cifar10/resnet18/learner/dm_ce/*/weights.safetensors"
     )
     return path
 
@@ -496,8 +497,8 @@ def test_a_finished_run_is_preferred_for_a_dynamic_policy_alone(here):
     grid = load_grid("smoke")
     assert choose_run(grid, "cifar100", "cutmix", RUNS) == CUTMIX
     other = CUTMIX.replace("resnet18", "resnext50").replace("mce", "dm_ce")
-    for name in ("record.json", "weights.safetensors"):
-        path = RUNS / grid.folders[other] / name
+    for root, name in ((RUNS, "record.json"), (weights_beside(RUNS), "weights.safetensors")):
+        path = root / grid.folders[other] / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     assert choose_run(grid, "cifar100", "cutmix", RUNS) == CUTMIX
@@ -506,11 +507,12 @@ def test_a_finished_run_is_preferred_for_a_dynamic_policy_alone(here):
     params.write_text(params.read_text().replace("CutMix, kind: static", "CutMix, kind: dynamic"))
     grid = load_grid("smoke")
     assert choose_run(grid, "cifar100", "cutmix", RUNS) == CUTMIX  # dynamic has other settings: not that run
-    finish = RUNS / grid.folders[other]
-    finish.mkdir(parents=True, exist_ok=True)
+    finish, weights = (root / grid.folders[other] for root in (RUNS, weights_beside(RUNS)))
+    for made in (finish, weights):
+        made.mkdir(parents=True, exist_ok=True)
     (finish / "record.json").touch()
     assert choose_run(grid, "cifar100", "cutmix", RUNS) == CUTMIX  # a record without weights
-    (finish / "weights.safetensors").touch()
+    (weights / "weights.safetensors").touch()
     assert choose_run(grid, "cifar100", "cutmix", RUNS) == other
     assert choose_run(grid, "cifar100", "vanilla", RUNS).endswith("/vanilla/ce/s0")
     assert choose_run(grid, "cifar10", "resizemix", RUNS) is None

@@ -97,7 +97,7 @@ def test_equal_edits_are_accepted_and_chain(checkout, tmp_path):
 
     # What is trained from now on stands beside the old records, and says by which code.
     name = "supervised/cifar10/resnet18/cutmix/dm_ce/s0"
-    folder = checkout.path / "results/smoke/runs" / checkout.folder(name)
+    folder = checkout.path / "results/smoke/records" / checkout.folder(name)
     before = json.loads((folder / "record.json").read_text())
     shutil.rmtree(folder)
     shutil.rmtree(checkout.path / "work")

@@ -177,7 +177,7 @@ def step(request: pytest.FixtureRequest) -> Step:
 
 def trained(project: Project, step: Step, name: str) -> dict[str, Any]:
     """Return the record of a run."""
-    return json.loads((project.path / "results/smoke/runs" / step.after[name] / "record.json").read_text())
+    return json.loads((project.path / "results/smoke/records" / step.after[name] / "record.json").read_text())
 
 
 def row(table: str, title: str) -> str:
@@ -382,7 +382,7 @@ def test_the_examples_keep_the_house_style(layout, project):
 def test_the_optimiser_and_the_schedule_train_a_run(optimizer, project):
     name = "supervised/cifar100/resnet18/cutmix/dm_ce/optimizer=signum/schedule=linear/lr=0.001/s0"
     assert optimizer.new == {name}
-    folder = project.path / "results/smoke/runs" / optimizer.after[name]
+    folder = project.path / "results/smoke/records" / optimizer.after[name]
     with (folder / "history.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     total = int(rows[-1]["step"])

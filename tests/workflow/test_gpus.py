@@ -59,7 +59,7 @@ def folders(project: Project) -> dict[str, str]:
 
 
 def command(project: Project, profile: str) -> tuple[str, ...]:
-    targets = (f"results/smoke/runs/{folder}/record.json" for folder in folders(project).values())
+    targets = (f"results/smoke/records/{folder}/record.json" for folder in folders(project).values())
     options = ("--profile", f"workflows/profiles/{profile}", "--cores", "4", "--quiet", "rules")
     return ("snakemake", *targets, *options, "--config", "tier=smoke")
 
@@ -88,12 +88,12 @@ def watch(project: Project, *, kill: bool = False) -> Seen:
 
 
 def records(project: Project) -> dict[str, Record]:
-    runs = project.path / "results/smoke/runs"
+    runs = project.path / "results/smoke/records"
     return {name: read_record(runs / folder / "record.json") for name, folder in folders(project).items()}
 
 
 def histories(project: Project) -> dict[str, bytes]:
-    runs = project.path / "results/smoke/runs"
+    runs = project.path / "results/smoke/records"
     return {name: (runs / folder / "history.csv").read_bytes() for name, folder in folders(project).items()}
 
 
@@ -159,4 +159,4 @@ def test_a_device_that_is_not_there_starts_nothing(tmp_path, embedded_data):
     done = project.run(*command(project, "gpus"))
     assert done.returncode != 0
     assert "the list of devices has cpu:0 twice" in done.stdout + done.stderr
-    assert not (project.path / "results/smoke/runs").exists()
+    assert not (project.path / "results/smoke/records").exists()

@@ -118,7 +118,7 @@ def test_a_queued_job_whose_digest_is_gone_names_it(trained, tmp_path):
     shutil.copytree(trained.path, tmp_path / "project", symlinks=True)
     project = Project(tmp_path / "project")
     name = "supervised/cifar10/resnet18/cutmix/dm_ce/s0"
-    target = f"results/smoke/runs/{project.folder(name)}/record.json"
+    target = f"results/smoke/records/{project.folder(name)}/record.json"
     project.edit("params.yaml", DM_CE, DM_CE.replace("0.1", "0.99"))
     done = project.snakemake("--forcerun", "train", target)
     assert done.returncode != 0

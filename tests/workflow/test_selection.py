@@ -51,7 +51,7 @@ def test_a_selection_is_trained_shown_and_completed(project):
         *("snakemake", *PROFILE, "--quiet", "rules", "--config", "tier=smoke", "select=mine"), timeout=1200
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    records = Path(project.path / "results/smoke/runs").rglob("record.json")
+    records = Path(project.path / "results/smoke/records").rglob("record.json")
     trained = {re.sub(r"-\w{8}-\w{8}$", "", str(path.parent)).partition("runs/")[2] for path in records}
     assert trained == chosen
     assert planned(project, "smoke") == set()

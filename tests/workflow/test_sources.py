@@ -16,7 +16,7 @@ from project import Project
 from streamed import DEPENDANTS, EVERYTHING, NO_RULES, SOURCE, rule, streamed
 
 CUTMIX = "src/dmix/policies/cutmix.py"
-RUNS = "results/smoke/runs"
+RUNS = "results/smoke/records"
 pytestmark = pytest.mark.slow
 
 

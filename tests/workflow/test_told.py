@@ -34,7 +34,7 @@ def failing(tmp_path_factory, embedded_data) -> Project:
 
 
 def targets(project: Project) -> list[str]:
-    return [f"results/smoke/runs/{project.folder(name)}/record.json" for name in (BROKEN, REFUSED)]
+    return [f"results/smoke/records/{project.folder(name)}/record.json" for name in (BROKEN, REFUSED)]
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from project import Project
 from two_streams import transfer
 
 pytestmark = pytest.mark.slow
-RUNS = "results/smoke/runs"
+RUNS = "results/smoke/records"
 CELL, ON_18 = "cub/resnet50/{}/percent=15/s0", "cub/resnet18/{}/percent=15{}/s0"
 TABLE_6 = {
     f"transfer/{method}/{CELL.format(objective)}"
@@ -68,7 +68,7 @@ def relations(project: Project) -> set[str]:
 
 
 def test_the_relationship_is_learned_once_for_all_runs_on_the_same_labels(trained: Project):
-    [path] = (trained.path / "results/smoke/relations").rglob("relation.json")
+    [path] = (trained.path / "results/smoke/records").rglob("relation.json")
     relation = json.loads(path.read_bytes())
     assert relation["name"] == RELATION
     digests = set()
@@ -149,7 +149,7 @@ def test_a_supervised_run_does_not_depend_on_two_streams(finished: Project):
 def test_a_relationship_that_is_gone_is_learned_again_only_for_a_run(trained: Project, tmp_path: Path):
     shutil.copytree(trained.path, tmp_path / "project", symlinks=True)
     project = Project(tmp_path / "project")
-    shutil.rmtree(project.path / "results/smoke/relations")
+    shutil.rmtree(project.path / "results/smoke/records/relation")
     assert relations(project) == set()
     folder = project.path / RUNS / project.folder(f"transfer/co_tuning/{CELL.format('vanilla/ce')}")
     shutil.rmtree(folder)

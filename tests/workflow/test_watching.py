@@ -57,7 +57,7 @@ def test_runs_start_by_seed_and_are_told_by_name_and_score(project: Project, mon
 
 def test_on_a_terminal_too_and_only_what_is_left(project: Project):
     name = "supervised/cifar10/resnet18/cutmix/mce/s1"
-    (project.path / "results/smoke/runs" / project.folder(name) / "record.json").unlink()
+    (project.path / "results/smoke/records" / project.folder(name) / "record.json").unlink()
     done = project.run("snakemake", "runs", *QUIET[1:3], "--logger", "rich", *SMOKE)
     assert done.returncode == 0, done.stdout + done.stderr
     shown = " ".join((done.stderr + done.stdout).split())  # rich wraps lines

@@ -11,7 +11,7 @@ rule claims:
         [
             path
             for kind in kinds()
-            if (RUNS.parent / kind).exists()  # a look for 10,000 runs takes time
+            if (RUNS / kind).exists()  # a look for 10,000 runs takes time
             for run in runs_of(GRID, kind)
             for path in (evaluation_of(run, kind),)
             if Path(path).exists()

@@ -41,11 +41,21 @@ for kind in kinds():
             every_evaluation(kind),
 
 
+# All that figures show beside records: what `runs` leaves to be made by devices.
+if MAIN:
+
+    rule evaluations:
+        input:
+            lambda wildcards: [
+                path for figure in FIGURES for path in evaluations_of(figure)
+            ],
+
+
 rule evaluate:
     input:
         record_to_evaluate,
     output:
-        f"results/{TIER}/{{kind}}/{{folder}}-{{evaluation}}/{{kind}}.json",
+        f"{RUNS}/{{kind}}/{{folder}}-{{evaluation}}/{{kind}}.json",
     log:
         f"work/{TIER}/{{kind}}/{{folder}}-{{evaluation}}/log.txt",
     wildcard_constraints:

@@ -17,10 +17,10 @@ def relation_spec(wildcards):
 rule relate:
     input:
         lambda wc: record_of_source(
-            relation_spec(wc), f"{RELATIONS}/{wc.folder}/relation.json"
+            relation_spec(wc), f"{RUNS}/{wc.folder}/relation.json"
         ),
     output:
-        f"{RELATIONS}/{{folder}}/relation.json",
+        f"{RUNS}/{{folder}}/relation.json",
     log:
         f"work/{TIER}/{{folder}}/log.txt",
     wildcard_constraints:

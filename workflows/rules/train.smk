@@ -30,7 +30,7 @@ def relation_record(wildcards):
     relation = run_spec(wildcards).relation
     if relation is None or Path(f"{RUNS}/{wildcards.folder}/record.json").exists():
         return []
-    return f"{RELATIONS}/{folder_of(relation)}/relation.json"
+    return f"{RUNS}/{folder_of(relation)}/relation.json"
 
 
 # How many GPUs share one run, at most, by recipe: a setting of the profile (docs/cluster.md).

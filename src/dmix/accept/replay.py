@@ -106,12 +106,17 @@ def _replayed(tree: Tree, commands: Sequence[Command], datasets: Sequence[str]) 
     return Outcome(steps, {command.name: _products(tree, command) for command in commands})
 
 
+def _in_any(results: Path, folders: Sequence[str], pattern: str) -> list[Path]:
+    """Return the files that match in any of the folders: an older tree may have other ones than today's."""
+    return [path for folder in folders for path in (results / folder).glob(pattern)]
+
+
 def _products(tree: Tree, command: Command) -> Mapping[str, Any]:
     results = tree.path / RESULTS / command.tier
     if command.verb == RELATE:
-        (record,) = (results / "relations").glob(f"{command.name}-*/relation.json")
+        (record,) = _in_any(results, ("relations", "records"), f"{command.name}-*/relation.json")
         return {"class relation": read_json(record)["matrix_sha256"]}
-    (record,) = (results / "runs").glob(f"{command.name}-*/record.json")
+    (record,) = _in_any(results, ("runs", "records"), f"{command.name}-*/record.json")
     said = read_json(record)
     with record.with_name("history.csv").open(encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))

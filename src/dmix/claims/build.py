@@ -16,7 +16,7 @@ NAME = "claims"
 
 
 def verdicts_of(grid: Grid, runs_root: Path, path: Path = CLAIMS) -> tuple[Verdict, ...]:
-    """Return the verdict of every claim in `path` by the records below `runs_root`, results/<tier>/runs.
+    """Return the verdict of every claim in `path` by the records below `runs_root`, results/<tier>/records.
 
     Raises
     ------

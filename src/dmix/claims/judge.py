@@ -20,7 +20,7 @@ from dmix.claims.statistics import Estimate, estimate, holm, moderated
 from dmix.claims.tested import verdict_of_tests
 from dmix.claims.verdict import NOT_AT_THIS_SCALE, CellVerdict, Verdict
 from dmix.grid.expand import Grid
-from dmix.grid.paths import runs_folder
+from dmix.grid.paths import records_folder
 
 MOST_SEEDS = 50
 """Advice beyond is "more than 50"."""
@@ -33,10 +33,10 @@ def judge_all(
 
     Parameters
     ----------
-    frame: of all runs (`dmix.report.frame.load_frame`). runs_root: results/<tier>/runs, by default of the
+    frame: of all runs (`dmix.report.frame.load_frame`). runs_root: results/<tier>/records, by default of the
         working directory.
     """
-    results = Results.of(grid, frame, runs_root or runs_folder(grid.tier))
+    results = Results.of(grid, frame, runs_root or records_folder(grid.tier))
     found = [_judged(claim, results) for claim in load_claims(grid.params, path)]
     headline = [i for i, each in enumerate(found) if each.claim.role == "headline"]
     family = [i for i in headline if found[i].claim.kind != "proposition"]
@@ -47,7 +47,7 @@ def judge_all(
 
 def judge(claim: Claim, grid: Grid, frame: pd.DataFrame, runs_root: Path | None = None) -> Verdict:
     """Return the verdict of one claim; `survives`, which needs all headline claims, is left false."""
-    return _judged(claim, Results.of(grid, frame, runs_root or runs_folder(grid.tier)))
+    return _judged(claim, Results.of(grid, frame, runs_root or records_folder(grid.tier)))
 
 
 def _judged(claim: Claim, results: Results) -> Verdict:

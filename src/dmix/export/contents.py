@@ -8,18 +8,16 @@ from pathlib import Path
 
 import pandas as pd
 
+from dmix.grid.damage import absent
 from dmix.grid.evaluation import product_of
 from dmix.grid.expand import Grid, folder
 from dmix.grid.kinds import kinds
 from dmix.grid.paths import (
-    HISTORY,
-    LABELLED,
     PAPER,
-    RECORD,
     RESULTS,
-    WEIGHTS,
     ClassRelationPaths,
-    runs_folder,
+    RunPaths,
+    records_folder,
 )
 from dmix.paper.compose import CLAIMS, LEDGER
 from dmix.report.frame import DAMAGED, DONE, INVALID
@@ -51,13 +49,13 @@ class Contents:
     left_out: Mapping[str, str]
 
 
-def contents(grid: Grid, frame: pd.DataFrame, weights: bool, absent: Mapping[str, str]) -> Contents:
+def contents(grid: Grid, frame: pd.DataFrame, weights: bool, unmade: Mapping[str, str]) -> Contents:
     """Return what the bundle of a tier has.
 
     Parameters
     ----------
     frame: of all runs (`dmix.report.frame.load_frame`). weights: whether it has those of every run.
-    absent: product in paper_tables/<tier> that is not to be in it -> why.
+    unmade: product in paper_tables/<tier> that is not to be in it -> why.
     """
     files = {place: Path(name) for name, place in REPOSITORY.items()}
     files |= {f"parameters/{path}": path for path in (PARAMETERS, *sorted(Path("params").rglob("*.yaml")))}
@@ -65,18 +63,22 @@ def contents(grid: Grid, frame: pd.DataFrame, weights: bool, absent: Mapping[str
     files["reference/claims.yaml"] = Path("reference/claims.yaml")
     files["frame.csv"] = RESULTS / grid.tier / "frame.csv"
     products = PAPER / grid.tier
-    files |= {f"tables/{path.name}": path for path in _products(grid, products) if path.name not in absent}
+    files |= {f"tables/{path.name}": path for path in _products(grid, products) if path.name not in unmade}
     files["page/index.html"] = RESULTS / grid.tier / "report" / "index.html"
     done = frame[frame["state"] == DONE]["folder"]
     for place in done:
-        files |= {f"runs/{place}/{path.name}": path for path in _of_run(grid, str(place), weights)}
-        files |= {str(path.relative_to(RESULTS / grid.tier)): path for path in _evaluations(grid, str(place))}
+        found = (*_of_run(grid, str(place), weights), *_evaluations(grid, str(place)))
+        files |= {str(path.relative_to(RESULTS / grid.tier)): path for path in found}
     for spec in grid.class_relations.values():
-        files |= {f"relations/{folder(spec)}/{path.name}": path for path in _of_relation(grid, folder(spec))}
+        found = tuple(_of_relation(grid, folder(spec)))
+        files |= {str(path.relative_to(RESULTS / grid.tier)): path for path in found}
     unusable = frame[frame["state"].isin([DAMAGED, INVALID])]
     states = zip(unusable["name"], unusable["state"], unusable["problem"], strict=True)
     left_out = {str(name): f"{state}: {problem}" for name, state, problem in states}
-    return Contents(files, len(done), {**absent, **left_out})
+    if weights:
+        here = (RunPaths(grid.tier, str(place)) for place in done)
+        left_out |= {str(paths.weights): "they are not here" for paths in here if absent(paths.weights)}
+    return Contents(files, len(done), {**unmade, **left_out})
 
 
 def _products(grid: Grid, folder: Path) -> Iterator[Path]:
@@ -88,17 +90,17 @@ def _products(grid: Grid, folder: Path) -> Iterator[Path]:
 
 
 def _of_run(grid: Grid, place: str, weights: bool) -> Iterator[Path]:
-    here = runs_folder(grid.tier) / place
-    yield from (here / RECORD, here / HISTORY)
-    if (here / LABELLED).exists():
-        yield here / LABELLED
-    if weights:
-        yield here / WEIGHTS
+    here = RunPaths(grid.tier, place)
+    yield from (here.record, here.history)
+    if here.labelled.exists():
+        yield here.labelled
+    if weights and not absent(here.weights):
+        yield here.weights
 
 
 def _evaluations(grid: Grid, place: str) -> Iterator[Path]:
     """Yield the evaluations of a run that are there, of every kind."""
-    products = (product_of(runs_folder(grid.tier), kind, place) for kind in kinds())
+    products = (product_of(records_folder(grid.tier), kind, place) for kind in kinds())
     yield from (path for path in products if path.exists())
 
 

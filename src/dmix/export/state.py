@@ -14,7 +14,7 @@ from dmix.errors import DmixError
 from dmix.files import write_text
 from dmix.grid.artefact import figure_digest
 from dmix.grid.expand import Grid
-from dmix.grid.paths import PAPER, RECORD, RESULTS, runs_folder
+from dmix.grid.paths import PAPER, RECORD, RESULTS, records_folder
 from dmix.page.digest import page_digest
 from dmix.paper.compose import LEDGER, compose, fragments
 from dmix.paper.typeset import latex_is_here, made_of
@@ -80,12 +80,12 @@ def _stale(grid: Grid, frame: pd.DataFrame) -> Iterator[str]:
 def _main_is_current(grid: Grid, folder: Path) -> bool:
     if not all((folder / name).is_file() for name in (*fragments(grid), MAIN)):
         return False
-    return (folder / MAIN).read_text(encoding="utf-8") == compose(grid, runs_folder(grid.tier), folder)
+    return (folder / MAIN).read_text(encoding="utf-8") == compose(grid, records_folder(grid.tier), folder)
 
 
 def _stale_tables(grid: Grid, folder: Path) -> Iterator[Path]:
     """Yield the first product of each table whose bytes are others than those that the records give."""
-    runs = runs_folder(grid.tier)
+    runs = records_folder(grid.tier)
     for name in grid.tables:
         yield from _first_other(folder, partial(render, grid, name, runs))
     for name in grid.settings_tables:
@@ -132,7 +132,7 @@ def newest(grid: Grid, names: Iterable[str]) -> float:
     times = [0.0]
     for name in names:
         if name in grid.folders:
-            path = runs_folder(grid.tier) / grid.folders[name] / RECORD
+            path = records_folder(grid.tier) / grid.folders[name] / RECORD
             while not path.exists():
                 path = path.parent
             times.append(path.stat().st_mtime)

@@ -95,6 +95,11 @@ def claims_digest(grid: Grid) -> str:
     )
 
 
+def summary_digest(grid: Grid) -> str:
+    """Return 8 hexadecimal digits over all that the summary for DVC depends on; verdicts are in it."""
+    return digest_of([claims_digest(grid), module_digest(PACKAGE / "export" / "summary.py", "summary")[0]])
+
+
 def frame_digest(grid: Grid) -> str:
     """Return 8 hexadecimal digits over all that the tier's data frame depends on."""
     return digest_of([[_whereabouts(grid, name) for name in grid.runs], _report_code()])

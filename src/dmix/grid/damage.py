@@ -1,5 +1,8 @@
 """Checks that the files of a finished run are those that its record names.
 
+Weights may be absent: whoever pulls records alone has no folder with the weights of a run. That is no damage,
+and only what needs them says that they are not here.
+
 A disk, an editor or a cache of DVC can deliver another byte in silence, so the SHA-256 of the files are
 compared, not their sizes. Hashing all weights of a tier takes minutes. What was hashed is therefore kept, in
 results/<tier>/digests.json, and hashed again only where a file's size or one of its times is another: `touch`
@@ -19,7 +22,7 @@ from typing import Any
 
 from dmix.errors import DmixError
 from dmix.files import sha256, write_text
-from dmix.grid.paths import HISTORY, LABELLED, RECORD, WEIGHTS
+from dmix.grid.paths import HISTORY, LABELLED, RECORD, RunPaths
 from dmix.overlap import stats
 from dmix.reading import SEAL, read_json, read_text, seal
 
@@ -34,7 +37,7 @@ def remembered(runs_root: Path) -> Iterator[Digest]:
 
     Parameters
     ----------
-    runs_root: the folder that holds the run folders, results/<tier>/runs.
+    runs_root: the folder that holds the run folders, results/<tier>/records.
     """
     path = runs_root.parent / "digests.json"
     try:
@@ -66,13 +69,14 @@ def remembered(runs_root: Path) -> Iterator[Digest]:
             return  # a folder of somebody else's: files are hashed again next time
 
 
-def damage(folder: Path, digest: Digest = sha256, beside: Path | None = None) -> str:
+def damage(folder: Path, weights: Path, digest: Digest = sha256, beside: Path | None = None) -> str:
     """Return what is wrong with the files of a finished run, or "" if all are as its record says.
 
     Parameters
     ----------
-    folder: has the record and the history. digest: returns the SHA-256 of a file. beside: has the weights and
-        the list of labels, if that is another folder (for the copies that a job keeps).
+    folder: has the record and the history. weights: the file of the weights; they are absent, which is no
+        damage, if its folder is. digest: returns the SHA-256 of a file. beside: has the list of labels, if
+        that is another folder (for the copies that a job keeps).
     """
     try:
         record = read_json(folder / RECORD)
@@ -81,9 +85,8 @@ def damage(folder: Path, digest: Digest = sha256, beside: Path | None = None) ->
     old = record.get("schema_version") == 1  # has neither its own digest nor the history's
     if record.get(SEAL) != (None if old and SEAL not in record else seal(record)):
         return f"{RECORD} was edited: its {SEAL} is another"
-    large = beside or folder
     files = (
-        (large / WEIGHTS, record.get("weights_sha256")),
+        (weights, record.get("weights_sha256")),
         (folder / HISTORY, record.get("history_sha256")),
     )
     for path, stated in files:
@@ -91,23 +94,35 @@ def damage(folder: Path, digest: Digest = sha256, beside: Path | None = None) ->
         try:
             found = digest(path)
         except OSError as error:
+            if path == weights and absent(weights):
+                continue
             return f"{name} cannot be read: {error.strerror}"
         if found != stated and not (old and name == HISTORY and not stated):
             return f"{name} was cut or edited: its sha256 is not the one in {RECORD}"
     if labels := record.get("labels"):
         try:
-            listed = read_text(large / LABELLED).removesuffix("\n")
+            listed = read_text((beside or folder) / LABELLED).removesuffix("\n")
         except DmixError as error:
-            return error.message.replace(f"{large}/", "")
+            return error.message.replace(f"{beside or folder}/", "")
         digest_of_list = hashlib.sha256(listed.encode()).hexdigest()
         if not isinstance(labels, dict) or labels.get("sha256") != digest_of_list:
             return f"{LABELLED} was cut or edited: its sha256 is not the one in {RECORD}"
     return ""
 
 
-def way_out(folder: Path, name: str, tier: str) -> str:
+def absent(weights: Path) -> bool:
+    """Return whether the weights of a run are not in this checkout: the folder of the file is missing."""
+    return not weights.parent.exists()
+
+
+def way_out(paths: RunPaths, name: str) -> str:
     """Return how to get a damaged run whole: from where it is, or by training."""
     return (
-        f"get {folder} again from where it is whole (dvc pull), or train it again: "
-        f"rm {folder / RECORD}, then dmix train {name} --tier {tier}"
+        f"get {paths.results} and {paths.weights.parent} again from where they are whole (dvc pull), or "
+        f"train it again: rm {paths.record}, then dmix train {name} --tier {paths.tier}"
     )
+
+
+def way_to_weights(paths: RunPaths) -> str:
+    """Return how to get the weights of a finished run that are absent."""
+    return f"run dvc pull {paths.weights.parent}, or rm {paths.record} to train it again"

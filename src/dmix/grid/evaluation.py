@@ -11,7 +11,7 @@ from dmix.grid.code import NUMERIC_ROOMS, closure_in
 from dmix.grid.expand import Grid
 from dmix.grid.figure import RECORDS, FigureEntry
 from dmix.grid.kinds import ROOM, kinds
-from dmix.grid.paths import FAILURE, WORK, runs_folder
+from dmix.grid.paths import FAILURE, WORK, records_folder
 from dmix.grid.spec import RunSpec, digest_of
 
 
@@ -26,7 +26,7 @@ class EvaluationPaths:
     @property
     def product(self) -> Path:
         """The result (`dmix.evaluation_record`), the declared output."""
-        return product_of(runs_folder(self.tier), self.kind, self.run)
+        return product_of(records_folder(self.tier), self.kind, self.run)
 
     @property
     def work(self) -> Path:
@@ -40,13 +40,13 @@ class EvaluationPaths:
 
 
 def leaf_of(kind: str, run: str) -> str:
-    """Return the folder of an evaluation below results/<tier> and work/<tier>, from that of its run."""
+    """Return the folder of an evaluation, below that of the records and work/<tier>, from its run's."""
     return f"{kind}/{run}-{evaluation_digest(kind)}"
 
 
 def product_of(runs_root: Path, kind: str, run: str) -> Path:
-    """Return the result of the evaluation of the run in folder `run` of `runs_root`, results/<tier>/runs."""
-    return runs_root.parent / leaf_of(kind, run) / f"{kind}.json"
+    """Return the result of the evaluation of the run in folder `run` of results/<tier>/records."""
+    return runs_root / leaf_of(kind, run) / f"{kind}.json"
 
 
 @cache

@@ -13,6 +13,7 @@ from dmix.errors import DmixError
 from dmix.grid.cell import Cell, Setting, as_list
 from dmix.grid.cells import cells_of
 from dmix.grid.code import code_digest
+from dmix.grid.damage import absent, way_to_weights
 from dmix.grid.figure import FigureEntry
 from dmix.grid.images import check_images
 from dmix.grid.includes import read_params
@@ -57,7 +58,7 @@ class Grid:
 
     @cached_property
     def folders(self) -> Mapping[str, str]:
-        """Name -> folder below results/<tier>/runs, of each run that is trained or not blocked."""
+        """Name -> folder below results/<tier>/records, of each run that is trained or not blocked."""
         return Lazy(self.runs, self._folder, self._find_records)
 
     @cached_property
@@ -186,7 +187,15 @@ class Grid:
             return way_out
         if spec.source is None and (source := source_name(spec)):
             return f"tier {self.tier} leaves out {source}, from whose weights it starts: add that to a grid"
-        return self.blocked(spec.source.name, looked) if spec.source else None
+        return self._lacks_start(spec.source.name, looked) if spec.source else None
+
+    def _lacks_start(self, source: str, looked: dict[Needs, str | None]) -> str | None:
+        """Return how to get the weights of a run that others start from, or its data."""
+        place = self.places.get(source)
+        paths = None if place is None else RunPaths(self.tier, place)
+        if paths is not None and paths.record.exists():
+            return way_to_weights(paths) if absent(paths.weights) else None
+        return self.blocked(source, looked)
 
     def table_runs(self, table: Table) -> tuple[str, ...]:
         """Return the names of all runs that a table reads, each once."""

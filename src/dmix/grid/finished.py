@@ -19,7 +19,7 @@ from dmix.errors import DmixError
 from dmix.files import write_text
 from dmix.grid.damage import SETTLED_SECONDS, Digest, damage, remembered, way_out
 from dmix.grid.expand import Grid
-from dmix.grid.paths import HISTORY, LABELLED, RECORD, WEIGHTS, runs_folder
+from dmix.grid.paths import HISTORY, LABELLED, RECORD, WEIGHTS, RunPaths, records_folder, weights_beside
 from dmix.overlap import overlapped, stats
 from dmix.reading import read_json
 
@@ -27,6 +27,8 @@ FILES = (RECORD, HISTORY, WEIGHTS)
 SHOWN = 3
 
 State = tuple[int, int, int, int]
+ABSENT: State = (0, 0, 0, 0)
+"""State of weights whose whole folder is absent, as after pulling records alone."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class Outcome:
 
 def finished_runs(tier: str, folders: Mapping[str, str]) -> dict[str, Outcome]:
     """Return name -> what is known of each run of `folders` (name -> folder of the run) that has a record."""
-    root = runs_folder(tier)
+    root = records_folder(tier)
     file = root.parent / "finished.json"
     here = stats([f"{root}/{folder}/{RECORD}" for folder in folders.values()])
     records = {name: found for name, found in zip(folders, here, strict=True) if found is not None}
@@ -68,10 +70,10 @@ def finished_runs(tier: str, folders: Mapping[str, str]) -> dict[str, Outcome]:
     changed = [name for name in done if name not in found]
     if changed:
         with remembered(root) as digest:
-            looked = overlapped(lambda name: _look(root / done[name], digest), changed)
+            looked = overlapped(lambda name: _look(root, done[name], digest), changed)
         found |= dict(zip(changed, looked, strict=True))
         again = _states(root, {name: done[name] for name in changed}, records, _labelled(root, done, changed))
-        _keep(file, memory, {done[name]: (again[name], found[name]) for name in changed})
+        _keep(root, file, memory, {done[name]: (again[name], found[name]) for name in changed})
     return {name: found[name] for name in done}
 
 
@@ -91,13 +93,14 @@ def refuse_damaged(grid: Grid) -> None:
         first = next(iter(found))
         raise DmixError(
             f"{len(found)} finished runs of tier {grid.tier} are damaged: {'; '.join(lines)}{more}",
-            way_out(runs_folder(grid.tier) / places[first], first, grid.tier),
+            way_out(RunPaths(grid.tier, places[first]), first),
             exit_code=1,
         )
 
 
-def _look(folder: Path, digest: Digest) -> Outcome:
-    problem = damage(folder, digest)
+def _look(root: Path, place: str, digest: Digest) -> Outcome:
+    folder = root / place
+    problem = damage(folder, weights_beside(root) / place / WEIGHTS, digest)
     try:
         record = read_json(folder / RECORD)
     except DmixError:
@@ -125,9 +128,14 @@ def _states(
 ) -> dict[str, tuple[State | None, ...]]:
     """Return name -> the state of each file of the run; `with_list` have a list of labels too."""
     files = {name: (*FILES[1:], LABELLED) if name in with_list else FILES[1:] for name in folders}
-    paths = [f"{root}/{folder}/{file}" for name, folder in folders.items() for file in files[name]]
-    looked = iter(stats(paths))
-    return {name: (_state(records[name]), *(_state(next(looked)) for _ in files[name])) for name in folders}
+    homes = {file: weights_beside(root) if file == WEIGHTS else root for file in (*FILES, LABELLED)}
+    paths = [f"{homes[file]}/{folder}/{file}" for name, folder in folders.items() for file in files[name]]
+    found = dict(zip(paths, map(_state, stats(paths)), strict=True))
+    lost = [path for path in paths if path.endswith(WEIGHTS) and found[path] is None]
+    there = stats([path.removesuffix(f"/{WEIGHTS}") for path in lost])
+    found |= {path: ABSENT for path, folder in zip(lost, there, strict=True) if folder is None}
+    looked = iter(found[path] for path in paths)
+    return {name: (_state(records[name]), *(next(looked) for _ in files[name])) for name in folders}
 
 
 def _labelled(root: Path, folders: Mapping[str, str], names: Sequence[str]) -> set[str]:
@@ -158,7 +166,7 @@ def _read(file: Path) -> dict[str, Known]:
     return found
 
 
-def _keep(file: Path, memory: Mapping[str, Known], news: Mapping[str, Known]) -> None:
+def _keep(root: Path, file: Path, memory: Mapping[str, Known], news: Mapping[str, Known]) -> None:
     """Keep what was found of whole runs whose files have settled, and of others that still exist."""
     settled = {
         folder: (states, said)
@@ -166,7 +174,7 @@ def _keep(file: Path, memory: Mapping[str, Known], news: Mapping[str, Known]) ->
         if not said.problem and all(state is not None and _has_settled(state) for state in states)
     }
     others = [folder for folder in memory if folder not in news]
-    there = stats([str(file.parent / "runs" / folder / RECORD) for folder in others])
+    there = stats([f"{root}/{folder}/{RECORD}" for folder in others])
     kept = {folder: memory[folder] for folder, record in zip(others, there, strict=True) if record}
     if (after := kept | settled) == memory:
         return

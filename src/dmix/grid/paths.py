@@ -20,14 +20,19 @@ WEIGHTS = "weights.safetensors"
 LABELLED = "labelled.txt"
 
 
-def runs_folder(tier: str) -> Path:
-    """Return the folder of the results of a tier's runs."""
-    return RESULTS / tier / "runs"
+def records_folder(tier: str) -> Path:
+    """Return the folder of a tier's records: of runs, class relations and evaluations, kilobytes each."""
+    return RESULTS / tier / "records"
 
 
-def class_relations_folder(tier: str) -> Path:
-    """Return the folder of a tier's class relations."""
-    return RESULTS / tier / "relations"
+def weights_folder(tier: str) -> Path:
+    """Return the folder of the weights of a tier's runs."""
+    return weights_beside(records_folder(tier))
+
+
+def weights_beside(runs_root: Path) -> Path:
+    """Return the folder of the weights of the runs below `runs_root`, results/<tier>/records."""
+    return runs_root.with_name("weights")
 
 
 @dataclass(frozen=True)
@@ -39,8 +44,8 @@ class RunPaths:
 
     @property
     def results(self) -> Path:
-        """Folder of the run's results."""
-        return runs_folder(self.tier) / self.folder
+        """Folder of the run's results but its weights."""
+        return records_folder(self.tier) / self.folder
 
     @property
     def record(self) -> Path:
@@ -54,8 +59,8 @@ class RunPaths:
 
     @property
     def weights(self) -> Path:
-        """Final weights, safetensors."""
-        return self.results / WEIGHTS
+        """Final weights, safetensors, in a folder of their own that a checkout may lack."""
+        return weights_folder(self.tier) / self.folder / WEIGHTS
 
     @property
     def labelled(self) -> Path:
@@ -113,7 +118,7 @@ class ClassRelationPaths:
     @property
     def results(self) -> Path:
         """Folder of the class relation's results."""
-        return class_relations_folder(self.tier) / self.folder
+        return records_folder(self.tier) / self.folder
 
     @property
     def work(self) -> Path:

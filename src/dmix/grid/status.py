@@ -14,7 +14,7 @@ from dmix.grid.code import code_modules
 from dmix.grid.damage import Digest, damage, way_out
 from dmix.grid.expand import Grid, folder
 from dmix.grid.failure import Failure, read_failure
-from dmix.grid.paths import RECORD, ClassRelationPaths, RunPaths, runs_folder
+from dmix.grid.paths import RECORD, ClassRelationPaths, RunPaths, records_folder
 from dmix.grid.presence import Needs
 from dmix.grid.progress import Progress, read_progress
 from dmix.grid.promise import differences
@@ -60,8 +60,8 @@ def run_status(grid: Grid, name: str, digest: Digest = sha256) -> RunStatus:
         return RunStatus(name, "blocked", to_get)
     paths = RunPaths(grid.tier, grid.folders[name])
     if paths.record.exists():
-        if problem := damage(paths.results, digest):
-            return RunStatus(name, "damaged", f"{problem}; {way_out(paths.results, name, grid.tier)}")
+        if problem := damage(paths.results, paths.weights, digest):
+            return RunStatus(name, "damaged", f"{problem}; {way_out(paths, name)}")
         return RunStatus(name, "done")
     return unfinished_status(grid, name)
 
@@ -101,7 +101,7 @@ def why_stale(grid: Grid, name: str) -> str:
     """Return why a run without a current record would train: new, or what changed since an older record."""
     spec = grid.runs[name]
     old = []
-    for path in (runs_folder(grid.tier) / spec.cell).glob(f"s{spec.seed}-*/{RECORD}"):
+    for path in (records_folder(grid.tier) / spec.cell).glob(f"s{spec.seed}-*/{RECORD}"):
         try:
             record = read_json(path)
         except DmixError:

@@ -72,8 +72,8 @@ def _still_done(before: Survey, wanted: Iterable[str]) -> dict[str, Outcome]:
 def _finished_status(grid: Grid, name: str, said: Outcome) -> RunStatus:
     if not said.problem:
         return RunStatus(name, "done")
-    results = RunPaths(grid.tier, grid.places[name]).results
-    return RunStatus(name, "damaged", f"{said.problem}; {way_out(results, name, grid.tier)}")
+    paths = RunPaths(grid.tier, grid.places[name])
+    return RunStatus(name, "damaged", f"{said.problem}; {way_out(paths, name)}")
 
 
 def _unfinished(grid: Grid, names: list[str]) -> dict[str, RunStatus]:

@@ -11,7 +11,7 @@ from dmix.engine.device import choose_device
 from dmix.engine.parts import load_dataset
 from dmix.errors import DmixError
 from dmix.evaluation_record import EvaluationRecord
-from dmix.grid.damage import way_out
+from dmix.grid.damage import absent, way_out, way_to_weights
 from dmix.grid.evaluation import EvaluationPaths, evaluation_digest, refusal
 from dmix.grid.expand import Grid
 from dmix.grid.kinds import ROOM
@@ -68,18 +68,22 @@ def _record_of(run: RunPaths, name: str) -> Record:
 
 def _weights_of(run: RunPaths, record: Record) -> bytes:
     """Return the content of the run's file of weights; refuse what is not as the record says."""
+    if absent(run.weights):
+        raise DmixError(
+            f"the weights of {record.name} are not here: {run.weights}", way_to_weights(run), exit_code=1
+        )
     try:
         content = run.weights.read_bytes()
     except OSError as error:
         raise DmixError(
             f"cannot read {run.weights}: {error.strerror}",
-            way_out(run.results, record.name, run.tier),
+            way_out(run, record.name),
             exit_code=1,
         ) from error
     if hashlib.sha256(content).hexdigest() != record.weights_sha256:
         raise DmixError(
             f"{run.weights} was cut or edited: its sha256 is not the one in record.json",
-            way_out(run.results, record.name, run.tier),
+            way_out(run, record.name),
             exit_code=1,
         )
     return content

@@ -12,7 +12,7 @@ from dmix.files import ABANDONED_SECONDS, leftovers, unfinished_folders
 from dmix.grid.evaluation import leaf_of
 from dmix.grid.expand import Grid, folder
 from dmix.grid.kinds import kinds
-from dmix.grid.paths import DATA, RECORD, RESULTS, WORK, class_relations_folder, runs_folder
+from dmix.grid.paths import DATA, RECORD, RESULTS, WORK, records_folder, weights_folder
 from dmix.holder import holder_of
 from dmix.lock import attempt
 
@@ -70,37 +70,32 @@ def _delete(found: Found) -> bool:
 def _unused(grid: Grid, known: Set[str]) -> Iterator[Found]:
     """Yield folders of runs, class relations and evaluations that are not `known`."""
     work = WORK / grid.tier
-    for root, base in _roots(grid.tier):
+    for root in _roots(grid.tier):
         for leaf in sorted(root.glob(LEAF)):
-            name = leaf.relative_to(base)
+            name = leaf.relative_to(root)
             if str(name) in known:
                 continue
-            finished = (runs_folder(grid.tier) / name / RECORD).exists() or (
+            finished = (records_folder(grid.tier) / name / RECORD).exists() or (
                 work / name / "finished"
             ).exists()
             stopped = (work / name / "checkpoint.pt").exists() and not finished
             yield Found(leaf, "stopped" if stopped else "unused", work / name / "lock")
 
 
-def _roots(tier: str) -> tuple[tuple[Path, Path], ...]:
-    """Return where folders are, each with the folder below which they have the name of their resume state.
+def _roots(tier: str) -> tuple[Path, ...]:
+    """Return where folders are, below which each has the name of its resume state.
 
     Resume state comes last: it shows whether the run of a folder of results was stopped.
     """
-    named = (runs_folder(tier), class_relations_folder(tier))
-    return (
-        *((root, root) for root in named),
-        *((RESULTS / tier / kind, RESULTS / tier) for kind in kinds()),
-        (WORK / tier, WORK / tier),
-    )
+    return records_folder(tier), weights_folder(tier), WORK / tier
 
 
 def _debris(tier: str, known: Set[str], paper: Path) -> Iterator[Found]:
     """Yield temporary files and locks of processes that were killed, where folders are `known`."""
     work = WORK / tier
-    for root, base in _roots(tier):
+    for root in _roots(tier):
         for leaf in sorted(root.glob(LEAF)):
-            name = leaf.relative_to(base)
+            name = leaf.relative_to(root)
             if str(name) not in known:
                 continue
             lock = work / name / "lock"

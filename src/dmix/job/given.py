@@ -10,7 +10,7 @@ from dmix.data.sets.dataset import Dataset
 from dmix.engine.parts import load_labels
 from dmix.errors import DmixError
 from dmix.files import sha256
-from dmix.grid.damage import damage, way_out
+from dmix.grid.damage import absent, damage, way_out, way_to_weights
 from dmix.grid.expand import Grid, folder
 from dmix.grid.paths import DATA, ClassRelationPaths, RunPaths
 from dmix.grid.spec import RunSpec
@@ -24,7 +24,8 @@ def weights_of(grid: Grid, spec: RunSpec) -> Path | None:
 
     Raises
     ------
-    DmixError: the run that it starts from is not finished, or its files are not those of its record.
+    DmixError: the run that it starts from is not finished, its files are not those of its record, or its
+        weights are absent.
     """
     if spec.source is not None:
         paths, source = RunPaths(grid.tier, grid.folders[spec.source.name]), spec.source.name
@@ -34,10 +35,16 @@ def weights_of(grid: Grid, spec: RunSpec) -> Path | None:
                 f"run: dmix train {source} --tier {grid.tier}",
                 exit_code=1,
             )
-        if problem := damage(paths.results):
+        if problem := damage(paths.results, paths.weights):
             raise DmixError(
                 f"{spec.name} starts from the weights of {source}, which is damaged: {problem}",
-                way_out(paths.results, source, grid.tier),
+                way_out(paths, source),
+                exit_code=1,
+            )
+        if absent(paths.weights):
+            raise DmixError(
+                f"{spec.name} starts from the weights of {source}, which are not here: {paths.weights}",
+                way_to_weights(paths),
                 exit_code=1,
             )
         return paths.weights

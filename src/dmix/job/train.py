@@ -11,9 +11,9 @@ from dmix.engine.distributed import World, joined, launched, local_rank
 from dmix.engine.parts import load_dataset
 from dmix.errors import DmixError
 from dmix.files import sha256, sweep, write_text
-from dmix.grid.damage import damage, way_out
+from dmix.grid.damage import absent, damage, way_out
 from dmix.grid.expand import Grid
-from dmix.grid.paths import HISTORY, RECORD, RunPaths
+from dmix.grid.paths import HISTORY, RECORD, RunPaths, weights_folder
 from dmix.grid.promise import refuse_edited_code
 from dmix.grid.spec import RunSpec
 from dmix.job import facts
@@ -64,7 +64,9 @@ def _claim(spec: RunSpec, paths: RunPaths, held: ExitStack) -> bool:
     """Make the run's folders, take its lock (`held` releases it), and return whether to train."""
     try:
         paths.work.mkdir(parents=True, exist_ok=True)
-        paths.results.mkdir(parents=True, exist_ok=True)
+        # Not the run's own folder of weights: an empty one would say that they are lost, not absent.
+        for folder in (paths.results, weights_folder(paths.tier)):
+            folder.mkdir(parents=True, exist_ok=True)
         # For people who look up a folder by its digests; also shows early that the folder can be written.
         write_text(paths.work / "spec.json", json.dumps(spec.identity(), indent=1) + "\n")
     except OSError as error:
@@ -76,7 +78,7 @@ def _claim(spec: RunSpec, paths: RunPaths, held: ExitStack) -> bool:
     held.enter_context(
         locked(paths.lock, lambda holder: say(f"waiting: {holder} is training this run ({paths.lock})"))
     )
-    for folder in (paths.work, paths.work / "finished", paths.results):
+    for folder in (paths.work, paths.work / "finished", paths.results, paths.weights.parent):
         sweep(folder)
     if _finished(spec, paths):
         for left in (paths.failure, *paths.resume_state):  # of a job that was killed between two files
@@ -98,10 +100,10 @@ def _finished(spec: RunSpec, paths: RunPaths) -> bool:
     record = read_record(paths.record)
     if f"{record.name}-{record.spec_digest}-{record.code_digest}" != paths.folder:
         return False
-    if (problem := damage(paths.results)) and not _restored(paths):
+    if (problem := damage(paths.results, paths.weights)) and not _restored(paths):
         raise DmixError(
             f"{spec.name} is finished and damaged: {problem}",
-            way_out(paths.results, spec.name, paths.tier),
+            way_out(paths, spec.name),
             exit_code=1,
         )
     return True
@@ -110,9 +112,9 @@ def _finished(spec: RunSpec, paths: RunPaths) -> bool:
 def _restored(paths: RunPaths) -> bool:
     """Put back record and history from the work folder if these and the weights are whole; say whether."""
     kept = paths.work / "finished"
-    if not (kept / RECORD).exists():
+    if not (kept / RECORD).exists() or absent(paths.weights):
         return False
-    if damage(kept, beside=paths.results):
+    if damage(kept, paths.weights, beside=paths.results):
         return False
     for source, target in ((kept / HISTORY, paths.history), (kept / RECORD, paths.record)):
         write_text(target, source.read_text(encoding="utf-8"))

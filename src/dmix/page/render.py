@@ -18,7 +18,7 @@ from dmix.claims.words import caution
 from dmix.files import write_text
 from dmix.grid.damage import remembered
 from dmix.grid.expand import Grid
-from dmix.grid.paths import PAPER, runs_folder
+from dmix.grid.paths import PAPER, records_folder
 from dmix.page.claims import counts, shown
 from dmix.page.data import page_data
 from dmix.page.figures import all_figures
@@ -50,7 +50,7 @@ def render(grid: Grid, out_dir: Path, reference: Path = REFERENCE, paper: Path =
     ------
     DmixError: records of different data meet, or a file cannot be read or written.
     """
-    runs_root = runs_folder(grid.tier)
+    runs_root = records_folder(grid.tier)
     with remembered(runs_root) as digest:
         runs = {run.name: run for run in all_runs(grid, digest)}
     views = [view(grid, name, runs_root, reference) for name in grid.tables]

@@ -73,7 +73,7 @@ def compose(grid: Grid, runs_root: Path, folder: Path, reference: Path = REFEREN
 
     Parameters
     ----------
-    runs_root: results/<tier>/runs. folder: has the rendered tables and figures, paper_tables/<tier>.
+    runs_root: results/<tier>/records. folder: has the rendered tables and figures, paper_tables/<tier>.
 
     Raises
     ------

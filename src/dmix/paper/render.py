@@ -6,7 +6,7 @@ from pathlib import Path
 
 from dmix.files import write_text
 from dmix.grid.expand import Grid
-from dmix.grid.paths import PAPER, WORK, runs_folder
+from dmix.grid.paths import PAPER, WORK, records_folder
 from dmix.paper.compose import compose, fragments
 from dmix.paper.typeset import latex_is_here, typeset
 
@@ -25,7 +25,7 @@ def render(grid: Grid, out_dir: Path) -> list[Path]:
     DmixError: a table or figure is not rendered yet, records of different data meet, or LaTeX fails.
     """
     folder = PAPER / grid.tier
-    main = compose(grid, runs_folder(grid.tier), folder)
+    main = compose(grid, records_folder(grid.tier), folder)
     written = []
     if latex_is_here():
         typeset(main, folder, fragments(grid), out_dir / PDF, WORK / grid.tier / "paper")

@@ -66,7 +66,7 @@ def render(grid: Grid, name: str, runs_root: Path, out_dir: Path, data_root: Pat
 
     Parameters
     ----------
-    runs_root: results/<tier>/runs. out_dir: where <figure>.pdf and the others go.
+    runs_root: results/<tier>/records. out_dir: where <figure>.pdf and the others go.
 
     Raises
     ------

@@ -34,7 +34,7 @@ class Source:
 
     Attributes
     ----------
-    name, entry: of the figure in `params.yaml`. runs_root: results/<tier>/runs. data_root: folder of the
+    name, entry: of the figure in `params.yaml`. runs_root: results/<tier>/records. data_root: folder of the
     editions of the data sets.
     """
 

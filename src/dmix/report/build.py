@@ -36,7 +36,7 @@ def render(
 
     Parameters
     ----------
-    runs_root: results/<tier>/runs. out_dir: where the files go.
+    runs_root: results/<tier>/records. out_dir: where the files go.
 
     Raises
     ------

@@ -13,7 +13,7 @@ import pandas as pd
 from dmix.errors import DmixError
 from dmix.grid.damage import Digest, damage, remembered
 from dmix.grid.expand import Grid
-from dmix.grid.paths import RECORD
+from dmix.grid.paths import RECORD, WEIGHTS, weights_beside
 from dmix.grid.spec import AXES, RunSpec, canonical_json
 from dmix.record import Record
 from dmix.report.valid import read_valid
@@ -47,7 +47,7 @@ def load_frame(
 
     Parameters
     ----------
-    runs_root: the folder that holds the run folders, results/<tier>/runs.
+    runs_root: the folder that holds the run folders, results/<tier>/records.
     settings: further settings, such as objective.eta, that are to be columns.
 
     Raises
@@ -104,16 +104,17 @@ def _row(grid: Grid, name: str, runs_root: Path, digest: Digest) -> dict[str, An
         return row | {"state": BLOCKED, "problem": way_out}
     folder = grid.folders[name]
     row |= {"folder": folder, "code_digest": folder.rpartition("-")[2]}
-    return {**row, **_result(runs_root / folder / RECORD, spec, digest)}
+    weights = weights_beside(runs_root) / folder / WEIGHTS
+    return {**row, **_result(runs_root / folder / RECORD, weights, spec, digest)}
 
 
-def _result(path: Path, spec: RunSpec, digest: Digest) -> dict[str, Any]:
+def _result(path: Path, weights: Path, spec: RunSpec, digest: Digest) -> dict[str, Any]:
     if not path.exists():
         return {"state": MISSING}
     record, problem = read_valid(path, spec)
     if record is None:
         return {"state": INVALID, "problem": problem}
-    if problem := damage(path.parent, digest):
+    if problem := damage(path.parent, weights, digest):
         return {"state": DAMAGED, "problem": problem}
     return {"state": DONE, **_values(record)}
 

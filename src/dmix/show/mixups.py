@@ -87,7 +87,7 @@ def gallery(
 
     Parameters
     ----------
-    lam: in [0, 1]. runs_root: results/<tier>/runs. data_root: the folder that holds the editions.
+    lam: in [0, 1]. runs_root: results/<tier>/records. data_root: the folder that holds the editions.
     pairs: how many at most.
 
     Raises

@@ -12,7 +12,9 @@ import torch
 from dmix.data.sets.dataset import Dataset
 from dmix.engine.assemble import assemble
 from dmix.errors import DmixError
+from dmix.grid.damage import absent, way_out, way_to_weights
 from dmix.grid.expand import Grid
+from dmix.grid.paths import RECORD, WEIGHTS, RunPaths, weights_beside
 from dmix.methods.supervised import Supervised
 from dmix.policies.policy import Context, Policy
 from dmix.record import read_record
@@ -43,7 +45,7 @@ def choose_run(grid: Grid, dataset: str, policy: str, runs_root: Path) -> str | 
         if grid.missing(name):
             return True, True, 0
         axes = grid.runs[name].axes
-        untrained = dynamic and not _finished(runs_root / grid.folders[name])
+        untrained = dynamic and not _finished(grid, name, runs_root)
         return False, untrained, sum(axes[axis] != entry for axis, entry in PREFERRED.items())
 
     candidates = (
@@ -60,15 +62,17 @@ def build(grid: Grid, name: str, dataset: Dataset, runs_root: Path) -> Built:
 
     Raises
     ------
-    DmixError: the run's weights are not those that its record names.
+    DmixError: the run's weights are not those that its record names, or they are absent and the policy has
+        learned to mix.
     """
     trainer = assemble(grid.runs[name], dataset, torch.device("cpu"))
     method = trainer.method
     assert isinstance(method, Supervised)
-    folder = runs_root / grid.folders[name]
-    trained = _finished(folder)
+    trained = _finished(grid, name, runs_root)
     if trained:
-        method.load_state_dict(safetensors.torch.load(_weights(folder)))
+        method.load_state_dict(safetensors.torch.load(_weights(grid, name, runs_root)))
+    elif grid.params.policies[grid.runs[name].axes["policy"]].kind == "dynamic":
+        _refuse_absent(grid, name, runs_root)
     step = trainer.total if trained else 0
     return Built(
         method.policy,
@@ -77,16 +81,30 @@ def build(grid: Grid, name: str, dataset: Dataset, runs_root: Path) -> Built:
     )
 
 
-def _finished(folder: Path) -> bool:
-    return (folder / "record.json").exists() and (folder / "weights.safetensors").exists()
+def _files(grid: Grid, name: str, runs_root: Path) -> tuple[Path, Path]:
+    """Return the record of a run and its weights."""
+    folder = grid.folders[name]
+    return runs_root / folder / RECORD, weights_beside(runs_root) / folder / WEIGHTS
 
 
-def _weights(folder: Path) -> bytes:
-    path = folder / "weights.safetensors"
+def _finished(grid: Grid, name: str, runs_root: Path) -> bool:
+    return all(path.exists() for path in _files(grid, name, runs_root))
+
+
+def _refuse_absent(grid: Grid, name: str, runs_root: Path) -> None:
+    """Refuse to show a policy as untrained whose run is finished, in a checkout without its weights."""
+    record, weights = _files(grid, name, runs_root)
+    if record.exists() and absent(weights):
+        paths = RunPaths(grid.tier, grid.folders[name])
+        raise DmixError(f"the weights of {name} are not here", way_to_weights(paths))
+
+
+def _weights(grid: Grid, name: str, runs_root: Path) -> bytes:
+    record, path = _files(grid, name, runs_root)
     blob = path.read_bytes()
-    if hashlib.sha256(blob).hexdigest() != read_record(folder / "record.json").weights_sha256:
+    if hashlib.sha256(blob).hexdigest() != read_record(record).weights_sha256:
         raise DmixError(
             f"{path} is damaged: its sha256 is not the one in record.json",
-            f"get {folder} again from where it is whole (dvc pull), or delete it and train the run again",
+            way_out(RunPaths(grid.tier, grid.folders[name]), name),
         )
     return blob

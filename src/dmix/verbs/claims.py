@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from dmix.errors import DmixError
 from dmix.grid.expand import load_grid
-from dmix.grid.paths import runs_folder
+from dmix.grid.paths import records_folder
 
 if TYPE_CHECKING:
     from dmix.claims.verdict import Verdict
@@ -24,10 +24,10 @@ def run(options: argparse.Namespace) -> int:
     from dmix.claims.build import render_claims, verdicts_of
 
     if options.out:
-        for path in render_claims(grid, runs_folder(grid.tier), options.out):
+        for path in render_claims(grid, records_folder(grid.tier), options.out):
             print(path)
         return 0
-    verdicts = verdicts_of(grid, runs_folder(grid.tier))
+    verdicts = verdicts_of(grid, records_folder(grid.tier))
     chosen = tuple(_named(verdicts, name) for name in options.ids) or verdicts
     if options.json:
         print(json.dumps({"tier": grid.tier, "claims": [_plain(verdict) for verdict in chosen]}))

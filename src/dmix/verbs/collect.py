@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from dmix.grid.expand import load_grid
-from dmix.grid.paths import RESULTS, runs_folder
+from dmix.grid.paths import RESULTS, records_folder
 
 
 def run(options: argparse.Namespace) -> int:
@@ -15,7 +15,7 @@ def run(options: argparse.Namespace) -> int:
     from dmix.report.frame import load_frame, to_csv
 
     target = options.out or RESULTS / grid.tier / "frame.csv"
-    frame = load_frame(grid, tuple(grid.runs), runs_folder(grid.tier))
+    frame = load_frame(grid, tuple(grid.runs), records_folder(grid.tier))
     write_text(target, to_csv(frame))
     print(target)
     return 0

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dmix.errors import DmixError
 from dmix.grid.expand import load_grid
-from dmix.grid.paths import RESULTS, runs_folder
+from dmix.grid.paths import RESULTS, records_folder
 
 
 def run(options: argparse.Namespace) -> int:
@@ -20,7 +20,7 @@ def run(options: argparse.Namespace) -> int:
     from dmix.export.state import absent_pdf, refuse_mixed
     from dmix.report.frame import load_frame
 
-    frame = load_frame(grid, tuple(grid.runs), runs_folder(grid.tier))
+    frame = load_frame(grid, tuple(grid.runs), records_folder(grid.tier))
     refuse_mixed(grid, frame)
     there = contents(grid, frame, options.weights, absent_pdf(grid))
     target = options.out or RESULTS / grid.tier / "export" / f"dmix-{grid.tier}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from dmix.grid.expand import load_grid
-from dmix.grid.paths import PAPER, runs_folder
+from dmix.grid.paths import PAPER, records_folder
 
 
 def run(options: argparse.Namespace) -> int:
@@ -13,6 +13,6 @@ def run(options: argparse.Namespace) -> int:
     grid = load_grid(options.tier)
     from dmix.plot.render import render
 
-    for path in render(grid, options.name, runs_folder(grid.tier), options.out or PAPER / grid.tier):
+    for path in render(grid, options.name, records_folder(grid.tier), options.out or PAPER / grid.tier):
         print(path)
     return 0

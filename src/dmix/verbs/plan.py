@@ -10,9 +10,13 @@ from typing import Any
 
 from dmix.errors import DmixError
 from dmix.grid.cost import Costs
+from dmix.grid.damage import absent
 from dmix.grid.expand import Grid, load_grid
 from dmix.grid.gpus import Gpu, read_gpu
+from dmix.grid.paths import RunPaths, weights_folder
 from dmix.grid.plan import OPEN, Plan, make_plan
+from dmix.grid.status import TO_TRAIN
+from dmix.grid.survey import survey
 from dmix.verbs.choosing import chosen_by, save, wanted_by
 from dmix.verbs.plan_text import Claims, print_plan
 
@@ -25,7 +29,10 @@ def run(options: argparse.Namespace) -> int:
     gpu = read_gpu(options.gpu) if options.gpu else None
     if not 1 <= options.gpus <= MOST_GPUS:
         raise DmixError(f"--gpus is {options.gpus}", f"give a number of GPUs in 1..{MOST_GPUS}")
-    names, costs = chosen_by(grid, options), Costs(grid, gpu)
+    names = chosen_by(grid, options)
+    if options.check:
+        return _check(grid, names)
+    costs = Costs(grid, gpu)
     if options.budget is not None:
         return _budget(grid, costs, names, options)
     found = make_plan(grid, costs, names, options.gpus, options.tables or ())
@@ -41,6 +48,34 @@ def run(options: argparse.Namespace) -> int:
         _, told = save(grid, options.save, [f"{remark}: {found.lines[-1].hours:.1f} hours"], names)
         if not options.json:
             print(told)
+    return 0
+
+
+def _check(grid: Grid, names: Collection[str]) -> int:
+    """Refuse the runs as a whole, as DVC records them, if some are not finished or not here.
+
+    Raises
+    ------
+    DmixError: some would train, or the weights of finished ones are absent.
+    """
+    statuses = survey(grid, names).statuses
+    open_runs = [name for name, status in statuses.items() if status.state in TO_TRAIN]
+    if open_runs:
+        raise DmixError(
+            f"{len(open_runs)} runs that tier {grid.tier} asks for now are not done: {open_runs[0]}, ...",
+            "if parameters or code were edited while others were trained, start again: what is finished is "
+            "kept; dmix plan --why says what would train",
+            exit_code=1,
+        )
+    done = [name for name, status in statuses.items() if status.state == "done"]
+    lacking = [name for name in done if absent(RunPaths(grid.tier, grid.places[name]).weights)]
+    if lacking:
+        raise DmixError(
+            f"the weights of {len(lacking)} runs of tier {grid.tier} are not here: {lacking[0]}, ...",
+            f"run dvc pull {weights_folder(grid.tier)}; or, to render alone, dvc repro --allow-missing",
+            exit_code=1,
+        )
+    print(f"{len(done)} runs of tier {grid.tier}: finished and here")
     return 0
 
 
@@ -96,9 +131,9 @@ def _budget(grid: Grid, costs: Costs, names: Collection[str], options: argparse.
     from dmix.claims.build import verdicts_of
     from dmix.claims.plan import open_claims
     from dmix.grid.budget import choose
-    from dmix.grid.paths import runs_folder
+    from dmix.grid.paths import records_folder
 
-    unsettled = open_claims(verdicts_of(grid, runs_folder(grid.tier)), grid)
+    unsettled = open_claims(verdicts_of(grid, records_folder(grid.tier)), grid)
     inside = {claim: needs for claim, needs in unsettled.needs.items() if needs <= set(names)}
     outside = [claim for claim in unsettled.needs if claim not in inside]
     cannot = {**unsettled.cannot, **dict.fromkeys(outside, "needs runs that are not chosen")}

@@ -21,7 +21,7 @@ from dmix.grid.artefact import (
 )
 from dmix.grid.damage import Digest, remembered
 from dmix.grid.expand import Grid, load_grid
-from dmix.grid.paths import PAPER, RESULTS, WORK, RunPaths, runs_folder
+from dmix.grid.paths import PAPER, RESULTS, WORK, RunPaths, records_folder
 from dmix.grid.spec import digest_of
 from dmix.reading import read_json
 from dmix.verbs.common import tell
@@ -52,7 +52,7 @@ def tables(grid: Grid) -> Iterator[Product]:
     from dmix.report.build import render
 
     for name, table in grid.tables.items():
-        draw = partial(render, grid, name, runs_folder(grid.tier), PAPER / grid.tier)
+        draw = partial(render, grid, name, records_folder(grid.tier), PAPER / grid.tier)
         yield Product(name, grid.table_runs(table), table_digest(grid, name), draw)
 
 
@@ -70,7 +70,7 @@ def figures(grid: Grid) -> Iterator[Product]:
     from dmix.plot.render import render
 
     for name, figure in grid.figures.items():
-        draw = partial(render, grid, name, runs_folder(grid.tier), PAPER / grid.tier)
+        draw = partial(render, grid, name, records_folder(grid.tier), PAPER / grid.tier)
         yield Product(name, grid.figure_runs(figure), figure_digest(grid, name), draw)
 
 
@@ -99,7 +99,7 @@ def claims(grid: Grid) -> Iterator[Product]:
     """Yield the verdicts on the paper's claims."""
     from dmix.claims.build import NAME, render_claims
 
-    draw = partial(render_claims, grid, runs_folder(grid.tier), PAPER / grid.tier)
+    draw = partial(render_claims, grid, records_folder(grid.tier), PAPER / grid.tier)
     yield Product(NAME, tuple(grid.runs), claims_digest(grid), draw)
 
 
@@ -166,7 +166,7 @@ class Rendered:
     def renew(self, only: Sequence[Product] | None = None) -> None:
         """Render each product, or each of `only`, whose records or definition changed since, and tell so."""
         products = self._products if only is None else only
-        with remembered(runs_folder(self._grid.tier)) as digest:
+        with remembered(records_folder(self._grid.tier)) as digest:
             states = {product.name: self._state(product, digest) for product in products}
         for product in products:
             state = states[product.name]

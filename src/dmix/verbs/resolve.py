@@ -7,7 +7,7 @@ import json
 
 from dmix.grid.expand import load_grid
 from dmix.grid.origins import told
-from dmix.grid.paths import runs_folder
+from dmix.grid.paths import records_folder
 from dmix.verbs.common import known_run
 
 
@@ -18,7 +18,7 @@ def run(options: argparse.Namespace) -> int:
     spec = grid.runs[options.name]
     print(f"{spec.name}   spec {spec.digest()}")
     absent = f"(blocked: {way_out})" if (way_out := grid.blocked(spec.name)) else "(not yet implemented)"
-    print(f"folder: {runs_folder(grid.tier) / grid.folders.get(spec.name, absent)}")
+    print(f"folder: {records_folder(grid.tier) / grid.folders.get(spec.name, absent)}")
     for setting in told(grid, spec.name):
         why = f"  ({setting.why})" if setting.why else ""
         print(f"  {setting.key:<22} {json.dumps(setting.value):<32} {setting.where}{why}")

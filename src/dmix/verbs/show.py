@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from dmix.grid.expand import load_grid
-from dmix.grid.paths import DATA, RESULTS, runs_folder
+from dmix.grid.paths import DATA, RESULTS, records_folder
 
 
 def run(options: argparse.Namespace) -> int:
@@ -16,7 +16,7 @@ def run(options: argparse.Namespace) -> int:
 
     target = options.out or RESULTS / grid.tier / "show" / f"mixups-{options.dataset}.png"
     check_format(target)
-    found = gallery(grid, options.dataset, options.lam, runs_folder(grid.tier), DATA)
+    found = gallery(grid, options.dataset, options.lam, records_folder(grid.tier), DATA)
     save(draw(found), target)
     for line in found.left_out:
         print(f"left out: {line}")

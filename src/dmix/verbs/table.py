@@ -6,7 +6,7 @@ import argparse
 
 from dmix.errors import DmixError
 from dmix.grid.expand import load_grid
-from dmix.grid.paths import PAPER, runs_folder
+from dmix.grid.paths import PAPER, records_folder
 
 
 def run(options: argparse.Namespace) -> int:
@@ -21,7 +21,7 @@ def run(options: argparse.Namespace) -> int:
     elif options.name in grid.params.tables:
         from dmix.report.build import render
 
-        render(grid, options.name, runs_folder(grid.tier), out)
+        render(grid, options.name, records_folder(grid.tier), out)
         shown = f"{options.name}_beside.txt"
     else:
         known = (*grid.params.tables, *grid.params.settings_tables)

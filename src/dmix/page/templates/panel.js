@@ -198,7 +198,7 @@ function seed(data, cell, run, wanted) {
   data.made[run.made].forEach(([label, text]) => add(label, text));
   const name = `${cell.name}/s${run.seed}`;
   if (run.digests) add('Digests of settings and code', run.digests.replace('-', ', '));
-  if (run.digests) add('Folder', `results/${data.tier}/runs/${name}-${run.digests}`);
+  if (run.digests) add('Folder', `results/${data.tier}/records/${name}-${run.digests}`);
   const log = run.log && element('pre', { tabindex: 0, 'aria-label': `End of the log of seed ${run.seed}` }, run.log);
   return element('details', { class: 'run', open: wanted === run.seed },
     element('summary', {},

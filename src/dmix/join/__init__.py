@@ -1,0 +1,1 @@
+"""Joining finished runs of another checkout, a bundle or a DVC repository into this one."""
