@@ -39,7 +39,7 @@ from dmix.grid.packing import read_server
 from dmix.grid.paths import WORK, class_relations_folder, runs_folder
 from dmix.grid.promise import promise
 from dmix.grid.select import selected
-from dmix.grid.shards import at_most
+from dmix.grid.sharing import Processes
 from dmix.grid.spec import digest_of
 from dmix.grid.status import blocked_runs
 from dmix.job.driver import announce

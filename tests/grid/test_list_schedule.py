@@ -55,7 +55,7 @@ def test_the_schedule_is_that_of_a_simulation(seed):
     needs["j0"] = ("over before",)
     order = [str(name) for name in rng.permutation(names)]
     found = list_schedule(hours, order, needs, gpus)
-    assert {name: (job.gpu, job.start, job.end) for name, job in found.jobs.items()} == simulated(
+    assert {name: (*job.gpus, job.start, job.end) for name, job in found.jobs.items()} == simulated(
         hours, order, needs, gpus
     )
     assert found.makespan == max(job.end for job in found.jobs.values())

@@ -51,7 +51,7 @@ def test_the_plan_of_table_1_on_eight_gpus_says_runs_hours_days_and_disk(full, c
     assert max(sum(hours) / 8, max(hours)) / 24 <= said["days"] <= (sum(hours) / 8 + max(hours)) / 24
     ends = [run["schedule"]["end"] for run in said["runs"].values()]
     assert max(ends) / 24 == pytest.approx(said["days"])
-    assert {run["schedule"]["gpu"] for run in said["runs"].values()} == set(range(8))
+    assert {gpu for run in said["runs"].values() for gpu in run["schedule"]["gpus"]} == set(range(8))
     assert said["disk"]["total_gb"] > said["disk"]["weights_gb"] > len(expected) * 0.04
     assert said["bases"] == {"assumed": len(expected)}
     lines = Path("results/full/selections/first.txt").read_text().splitlines()

@@ -33,8 +33,11 @@ def relation_record(wildcards):
     return f"{RELATIONS}/{folder_of(relation)}/relation.json"
 
 
-# How many GPUs share one run, at most, by recipe: a setting of the profile (docs/cluster.md).
-PROCESSES = config.get("processes", {})
+# How many GPUs share one run: settings of the profile, else by memory (docs/cluster.md).
+try:
+    PROCESSES = Processes(config, GRID, SERVER, tell, in_job=not MAIN)
+except DmixError as error:
+    raise WorkflowError(str(error)) from None
 # The longest job that the site allows, in minutes: also a setting of the profile.
 LONGEST = int(config.get("longest_job", 24 * 60))
 
@@ -44,8 +47,7 @@ def run_spec(wildcards):
 
 
 def processes(wildcards):
-    wanted = int(PROCESSES.get(GRID.cells[run_name(wildcards)].recipe, 1))
-    return at_most(run_spec(wildcards).settings["recipe"], wanted)
+    return PROCESSES[run_name(wildcards)]
 
 
 def trainer(wildcards):

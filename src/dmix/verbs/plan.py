@@ -6,13 +6,17 @@ import argparse
 import dataclasses
 import json
 from collections.abc import Collection, Iterator
+from functools import partial
 from typing import Any
 
 from dmix.errors import DmixError
 from dmix.grid.cost import Costs
 from dmix.grid.expand import Grid, load_grid
+from dmix.grid.finished import finished_runs
 from dmix.grid.gpus import Gpu, read_gpu
+from dmix.grid.memory import Memories
 from dmix.grid.plan import OPEN, Plan, make_plan
+from dmix.grid.sharing import Sharing, fewest
 from dmix.verbs.choosing import chosen_by, save, wanted_by
 from dmix.verbs.plan_text import Claims, print_plan
 
@@ -25,10 +29,12 @@ def run(options: argparse.Namespace) -> int:
     gpu = read_gpu(options.gpu) if options.gpu else None
     if not 1 <= options.gpus <= MOST_GPUS:
         raise DmixError(f"--gpus is {options.gpus}", f"give a number of GPUs in 1..{MOST_GPUS}")
-    names, costs = chosen_by(grid, options), Costs(grid, gpu)
+    names, done = chosen_by(grid, options), finished_runs(grid.tier, grid.places)
+    costs = Costs(grid, gpu, done=done)
     if options.budget is not None:
         return _budget(grid, costs, names, options)
-    found = make_plan(grid, costs, names, options.gpus, options.tables or ())
+    share = None if gpu is None else partial(_share, grid, Memories(grid, gpu, done=done), gpu)
+    found = make_plan(grid, costs, names, options.gpus, options.tables or (), share)
     claims = list(_claims(grid, found))
     if options.json:
         print(json.dumps(_as_json(grid, gpu, found, claims, options.gpus)))
@@ -42,6 +48,10 @@ def run(options: argparse.Namespace) -> int:
         if not options.json:
             print(told)
     return 0
+
+
+def _share(grid: Grid, memories: Memories, gpu: Gpu, name: str, gpus: int) -> Sharing:
+    return fewest(memories, gpu, grid.runs[name], gpus)
 
 
 def _claims(grid: Grid, found: Plan) -> Claims:
@@ -72,6 +82,9 @@ def _as_json(grid: Grid, gpu: Gpu | None, found: Plan, claims: list[Any], gpus: 
             del runs[name]["seconds"]
         if name in jobs:
             runs[name] |= {"schedule": dataclasses.asdict(jobs[name])}
+        if name in found.sharing:
+            sharing = found.sharing[name]
+            runs[name] |= {"sharing": {**dataclasses.asdict(sharing), "fits": sharing.fits}}
     return {
         "tier": grid.tier,
         "gpu": None if gpu is None else dataclasses.asdict(gpu),
