@@ -11,7 +11,7 @@ from dmix.grid.schedule import list_schedule
 
 
 def simulated(hours, order, needs, gpus, widths):
-    """Step through whole hours: free GPUs, lowest first, take the first job that waits for nothing and fits."""
+    """Step through whole hours: free GPUs, lowest first, take the first job that fits and waits for none."""
     busy, started, ended, now = [None] * gpus, {}, {}, 0
     while len(ended) < len(hours):
         for gpu, job in enumerate(busy):

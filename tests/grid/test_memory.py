@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 from dataclasses import replace
 
 import pytest
-import torch
 
-from dmix.engine.parts import load_part
 from dmix.errors import DmixError
 from dmix.grid import memory
 from dmix.grid.finished import Outcome
@@ -89,24 +88,11 @@ def test_networks_that_the_file_has_not_go_by_their_operations(monkeypatch):
     assert estimated_mb(grid, grid.runs[RESNET], 4) == pytest.approx(known + gained)
 
 
-def test_the_file_has_what_a_training_step_keeps_of_each_image():
-    """The bytes of all tensors that autograd keeps of three images, less those of two."""
+def test_the_file_has_what_the_benchmark_counts(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
     spec = real_grid("full").runs["supervised/cifar100/resnet18/mixup/mce/s0"]
-    network = load_part("backbone", spec.settings["backbone"], 100).train()
-
-    def kept(images: int) -> int:
-        tensors: dict[int, torch.Tensor] = {}
-
-        def pack(tensor: torch.Tensor) -> torch.Tensor:
-            tensors.setdefault(tensor.untyped_storage().data_ptr(), tensor)
-            return tensor
-
-        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-            out = network(torch.zeros(images, 3, 32, 32))
-        assert out.requires_grad
-        return sum(tensor.untyped_storage().nbytes() for tensor in tensors.values())
-
-    assert (kept(3) - kept(2)) / 2**20 == pytest.approx(read_activations()["resnet18"][32], abs=0.005)
+    counted = importlib.import_module("activations").mb_per_image(spec)
+    assert counted == pytest.approx(read_activations()["resnet18"][32], abs=0.005)
 
 
 @pytest.mark.parametrize(
