@@ -66,7 +66,7 @@ def test_each_training_step_has_its_own_number_on_its_own_device():
         CUTMIX: 2,
         LARGE: 1,
     }
-    assert measured[MIXUP.replace("mce/s0", "dm_ce/s1")].together == 4
+    assert measured[MIXUP.replace("mce/s0", "dm_ce/s0")].together == 4
     # On devices of two kinds, what the slower choice is.
     two = Measured(grid, [KIND, DeviceKind("cpu", 1e6)], rows)
     assert {two[name].together for name in (MIXUP, CUTMIX, LARGE)} == {1}
