@@ -48,6 +48,7 @@ from dmix.job.workflow_log import ShortFailures
 from dmix.page.digest import page_digest
 from dmix.paper.digest import paper_digest
 from dmix.paper.typeset import latex_is_here
+from dmix.slurm.gres import Gres
 
 min_version("9.0")
 

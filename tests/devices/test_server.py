@@ -76,6 +76,6 @@ def test_settings_name_devices_and_recipes():
 )
 def test_bad_settings_are_refused(settings, message):
     with pytest.raises(DmixError) as caught:
-        packing(settings, real_grid("smoke"), SLOTS, print)
+        packing(settings, real_grid("smoke"), tuple, print)
     assert message in caught.value.message
     assert caught.value.way_out

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 
-from dmix.devices.find import Device
 from dmix.devices.memory import DeviceKind
 from dmix.errors import DmixError
 from dmix.grid.packing import packing, read_server
@@ -18,6 +17,10 @@ KIND = DeviceKind("NVIDIA A100-SXM4-40GB", 40960.0)
 MIXUP = "supervised/cifar100/resnet18/mixup/mce/s0"
 CUTMIX = "supervised/cifar100/resnet18/cutmix/mce/s0"
 LARGE = "supervised/imagenet/resnet18/mixup/mce/s0"
+
+
+def cpu() -> list[DeviceKind]:
+    return [DeviceKind("cpu", 1e6)]
 
 
 def row(name: str, together: int, rate: float, memory: float = 1000.0, device: str = KIND.title) -> Speed:
@@ -87,15 +90,14 @@ def test_settings_take_measured_for_all_recipes_or_for_some(tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
     write_speeds([row(MIXUP, 1, 100, device="cpu"), row(MIXUP, 3, 200, device="cpu")])
     grid, said = replace(real_grid("smoke")), []
-    slots = (Device("cpu:0"),)
-    every = packing("measured", grid, slots, said.append)
+    every = packing("measured", grid, cpu, said.append)
     like_it = {name for name, spec in grid.runs.items() if step_of(spec) == step_of(grid.runs[MIXUP])}
     assert every == dict.fromkeys(like_it, 3)
     # Small images of Tiny-ImageNet are those of CIFAR at this tier; their recipe is not named here.
     cifar = {name: 3 for name in like_it if grid.cells[name].recipe == "cifar"}
     assert MIXUP in cifar
     assert len(cifar) < len(like_it)
-    assert packing({"cifar": "measured", "imagenet": 1}, grid, slots, said.append) == cifar
+    assert packing({"cifar": "measured", "imagenet": 1}, grid, cpu, said.append) == cifar
     assert [line.startswith("packing by results/speed.csv on cpu: cifar ") for line in said] == [True, True]
     assert "imagenet" in said[0]
     assert "imagenet" not in said[1]
@@ -103,10 +105,10 @@ def test_settings_take_measured_for_all_recipes_or_for_some(tmp_path, monkeypatc
     assert server is not None
     assert (server.packed(MIXUP), server.packed(LARGE), server.units) == (3, 1, 3)
     said.clear()
-    packing({"cifar": 2}, grid, slots, said.append)
+    packing({"cifar": 2}, grid, cpu, said.append)
     assert said == []
 
 
 def test_another_word_is_refused():
     with pytest.raises(DmixError, match="cifar is 'best'"):
-        packing({"cifar": "best"}, real_grid("smoke"), (Device("cpu:0"),), print)
+        packing({"cifar": "best"}, real_grid("smoke"), cpu, print)

@@ -33,7 +33,7 @@ BITS = ("weights_sha256", "scores", "spec", "code_digest", "precision")
 
 @dataclass
 class Seen:
-    """What was seen while a workflow ran: its tickets, the most runs in training at a time, and what it said."""
+    """What was seen while a workflow ran: its tickets, the most runs in training at once, its output."""
 
     samples: list[list[Ticket]] = field(default_factory=list)
     training: int = 0
@@ -148,7 +148,7 @@ def test_each_device_has_one_run_and_comes_back_from_a_killed_one(tmp_path, embe
 
 
 def measured(project: Project) -> None:
-    """Write measurements of the CPU: three runs together are faster than one, and four no faster than three."""
+    """Write measurements of the CPU: three runs together are faster than one, four no faster than three."""
     with chdir(project.path):
         runs = load_grid("smoke").runs
         write_speeds(

@@ -32,6 +32,9 @@ class DeviceKind:
     title: str
     memory_mb: float | None
 
+    def __str__(self) -> str:
+        return self.title or "a device without a name"
+
     def is_device(self, device: str) -> bool:
         """Return whether a device, as torch names it, is one of these."""
         return bool(self.title) and device == self.title

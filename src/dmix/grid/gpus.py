@@ -51,6 +51,9 @@ class Gpu:
     memory_gb: float
     tflops: Mapping[str, float]
 
+    def __str__(self) -> str:
+        return self.name
+
     def is_device(self, device: str) -> bool:
         """Return whether a device, as torch names it, is one of these."""
         return re.search(rf"(?<!\w){re.escape(self.device)}(?!\w)", device) is not None

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from dmix.devices.find import Device, find_devices
+from dmix.devices.find import find_devices
 from dmix.devices.memory import kinds
 from dmix.devices.server import MOST_PACKED, Server
 from dmix.errors import DmixError
 from dmix.grid.expand import Grid
+from dmix.grid.gpus import Kind
 from dmix.grid.packing_measured import Measured
 
 FILE = "settings.yaml of the profile"
@@ -35,17 +36,20 @@ def read_server(
         return None
     listed = wanted if isinstance(wanted, list | tuple) else [wanted]
     devices = find_devices(",".join(map(str, listed)))
-    return Server(devices, packing(settings.get("packing") or {}, grid, devices, tell), cores)
+    packed = packing(settings.get("packing") or {}, grid, lambda: kinds(devices), tell)
+    return Server(devices, packed, cores)
 
 
 def packing(
-    wanted: Any, grid: Grid, devices: tuple[Device, ...], tell: Callable[[str], None]
+    wanted: Any, grid: Grid, here: Callable[[], Sequence[Kind]], tell: Callable[[str], None]
 ) -> dict[str, int]:
     """Return how many runs like it share a device, for each run that shares one.
 
     Parameters
     ----------
     wanted: recipe -> that number or "measured", or "measured" for all recipes, as read from YAML.
+    here: returns the kinds of devices that runs get, at least one; called where measurements decide.
+    tell: is called with a line on what these decided.
 
     Raises
     ------
@@ -70,7 +74,7 @@ def packing(
             )
     counts = {name: by_recipe.get(cell.recipe, 1) for name, cell in grid.cells.items()}
     if MEASURED in counts.values():
-        measured = Measured(grid, kinds(devices))
+        measured = Measured(grid, here())
         counts = {n: measured[n].together if count == MEASURED else count for n, count in counts.items()}
         tell(measured.told([recipe for recipe, count in by_recipe.items() if count == MEASURED]))
     return {name: count for name, count in counts.items() if count > 1}

@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from dmix.devices.memory import DeviceKind
 from dmix.grid.expand import Grid
+from dmix.grid.gpus import Kind
 from dmix.grid.speed import SPEED, Speed, Step, read_speeds, step_of
 
 NEAR = 0.95
@@ -39,9 +39,7 @@ class Measured:
     speeds: measurements, by default those of results/speed.csv.
     """
 
-    def __init__(
-        self, grid: Grid, kinds: Sequence[DeviceKind], speeds: Iterable[Speed] | None = None
-    ) -> None:
+    def __init__(self, grid: Grid, kinds: Sequence[Kind], speeds: Iterable[Speed] | None = None) -> None:
         self._grid, self._kinds = grid, kinds
         self._rows: dict[Step, list[Speed]] = {}
         for row in read_speeds() if speeds is None else speeds:
@@ -73,11 +71,11 @@ class Measured:
         ]
         if "not measured" in by_reason:
             parts[-1] += f" (dmix measure --tier {self._grid.tier} --together 1 2 4)"
-        devices = ", ".join(kind.title or "a device without a name" for kind in self._kinds)
+        devices = ", ".join(map(str, self._kinds))
         return f"packing by {SPEED} on {devices}: {'; '.join(parts) or 'no run'}"
 
 
-def choose(rows: Iterable[Speed], kind: DeviceKind) -> Choice:
+def choose(rows: Iterable[Speed], kind: Kind) -> Choice:
     """Return the number of runs on one device that trains the most images/s and whose memory fits.
 
     Parameters
