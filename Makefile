@@ -93,6 +93,7 @@ docs: .venv/ready ## write the counts in docs/grid.md, and draw the pictures ane
 bench: .venv/ready ## speed and scale, printed with hardware and versions (20 minutes)
 	python benchmarks/throughput.py
 	python benchmarks/step_time.py
+	python benchmarks/activations.py
 	python benchmarks/method_step_time.py
 	python benchmarks/fixmatch_throughput.py
 	python benchmarks/strong_augmentation.py

@@ -41,7 +41,7 @@ from dmix.grid.packing import read_server
 from dmix.grid.paths import WORK, records_folder
 from dmix.grid.promise import promise
 from dmix.grid.select import selected
-from dmix.grid.shards import at_most
+from dmix.grid.sharing import Processes
 from dmix.grid.spec import digest_of
 from dmix.grid.status import blocked_runs
 from dmix.job.driver import announce
@@ -50,6 +50,7 @@ from dmix.job.workflow_log import ShortFailures
 from dmix.page.digest import page_digest
 from dmix.paper.digest import paper_digest
 from dmix.paper.typeset import latex_is_here
+from dmix.slurm.gres import Gres
 
 min_version("9.0")
 

@@ -52,10 +52,10 @@ def test_a_run_of_more_processes_than_devices_is_refused():
 def test_settings_name_devices_and_recipes():
     grid = real_grid("smoke")
     recipe = next(iter(grid.cells.values())).recipe
-    assert read_server({"preload": True}, grid, 8) is None
-    one = read_server({"devices": "cpu:0"}, grid, 8)
+    assert read_server({"preload": True}, grid, 8, print) is None
+    one = read_server({"devices": "cpu:0"}, grid, 8, print)
     assert one == Server(SLOTS[:1], {}, 8)
-    server = read_server({"devices": ["cpu:0", "cpu:1", "cpu:2"], "packing": {recipe: 3}}, grid, 8)
+    server = read_server({"devices": ["cpu:0", "cpu:1", "cpu:2"], "packing": {recipe: 3}}, grid, 8, print)
     assert server is not None
     assert server.devices == SLOTS
     assert {name for name in grid.runs if server.packed(name) == 3} == {
@@ -76,6 +76,6 @@ def test_settings_name_devices_and_recipes():
 )
 def test_bad_settings_are_refused(settings, message):
     with pytest.raises(DmixError) as caught:
-        packing(settings, real_grid("smoke"))
+        packing(settings, real_grid("smoke"), tuple, print)
     assert message in caught.value.message
     assert caught.value.way_out

@@ -12,6 +12,9 @@ import pytest
 
 from dmix import cli
 from dmix.grid.choose import Wanted, choose_runs
+from dmix.grid.gpus import read_gpu
+from dmix.grid.memory import Memories
+from dmix.grid.shards import processes
 from project import ROOT, real_grid, small_params
 
 FIRST = ("--tables", "table1", "--seeds", "0")
@@ -51,7 +54,7 @@ def test_the_plan_of_table_1_on_eight_gpus_says_runs_hours_days_and_disk(full, c
     assert max(sum(hours) / 8, max(hours)) / 24 <= said["days"] <= (sum(hours) / 8 + max(hours)) / 24
     ends = [run["schedule"]["end"] for run in said["runs"].values()]
     assert max(ends) / 24 == pytest.approx(said["days"])
-    assert {run["schedule"]["gpu"] for run in said["runs"].values()} == set(range(8))
+    assert {gpu for run in said["runs"].values() for gpu in run["schedule"]["gpus"]} == set(range(8))
     assert said["disk"]["total_gb"] > said["disk"]["weights_gb"] > len(expected) * 0.04
     assert said["bases"] == {"assumed": len(expected)}
     lines = Path("results/full/selections/first.txt").read_text().splitlines()
@@ -72,6 +75,39 @@ def test_the_plan_of_table_1_on_eight_gpus_says_runs_hours_days_and_disk(full, c
     assert cli.main(["runs", "--tier", "full", "--select", "first", "--policies", "mixup"]) == 0
     listed = capsys.readouterr().out.split()
     assert listed == [name for name in expected if "/mixup/" in name]
+
+
+def test_the_plan_says_which_runs_take_several_gpus_for_their_memory_and_which_fit_on_none(full, capsys):
+    """RSB A3 with synchronised statistics takes fewer images on each of four GPUs; no other recipe gains."""
+    command = ["plan", "--tier", "full", "--gpu", "a10", "--gpus", "8", "--tables", "table4", "--seeds", "0"]
+    assert cli.main([*command, "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)["runs"]
+    memories = Memories(full, read_gpu("a10"), [], {})
+    assert said
+    for name, run in said.items():
+        recipe = full.runs[name].settings["recipe"]
+        needs = {k: memories.of(name, k).mb for k in processes(recipe)}
+        fits = [k for k, mb in needs.items() if mb + 600 <= 0.9 * 24e9 / 2**20]
+        count = fits[0] if fits else min(needs, key=needs.__getitem__)
+        assert (run["sharing"]["processes"], run["sharing"]["fits"]) == (count, bool(fits))
+        assert run["sharing"]["memory"] == {"mb": needs[count], "basis": "estimated"}
+        assert len(run["schedule"]["gpus"]) == count
+        start, end = run["schedule"]["start"], run["schedule"]["end"]
+        assert (end - start) * count == pytest.approx(run["hours"])
+    several = [
+        name for name, run in said.items() if run["sharing"]["fits"] and run["sharing"]["processes"] > 1
+    ]
+    none = [name for name, run in said.items() if not run["sharing"]["fits"]]
+    assert several
+    assert none
+    assert cli.main(command) == 0
+    text = capsys.readouterr().out
+    assert re.search(rf"(?m)^  {len(several)} runs take 4 GPUs each, for their memory: {several[0]} \(", text)
+    assert re.search(
+        rf"(?m)^  {len(none)} runs need more than the 24 GB of a10: {none[0]} \(.* estimated", text
+    )
+    assert "    measure it (dmix measure), take a GPU with more memory" in text
+    assert re.search(r"(?m)^days on 8 a10s, one run on each at a time, some on several: ", text)
 
 
 def test_runs_are_listed_by_state(small, capsys):

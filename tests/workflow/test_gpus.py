@@ -16,6 +16,7 @@ import pytest
 
 from dmix.devices.leases import Ticket, tickets
 from dmix.grid.expand import load_grid
+from dmix.grid.speed import Speed, step_of, write_speeds
 from dmix.record import Record, read_record
 from job.conftest import lengthen
 from project import Project
@@ -32,10 +33,11 @@ BITS = ("weights_sha256", "scores", "spec", "code_digest", "precision")
 
 @dataclass
 class Seen:
-    """What was seen while a workflow ran: its tickets, and the most runs in training at a time."""
+    """What was seen while a workflow ran: its tickets, the most runs in training at once, its output."""
 
     samples: list[list[Ticket]] = field(default_factory=list)
     training: int = 0
+    output: str = ""
     killed: Ticket | None = None
 
 
@@ -81,8 +83,8 @@ def watch(project: Project, *, kill: bool = False) -> Seen:
                         seen.killed = ticket
                         break
             time.sleep(0.02)
-        output, _ = process.communicate()
-        assert process.returncode == 0, output
+        seen.output, _ = process.communicate()
+        assert process.returncode == 0, seen.output
         assert tickets() == []
     return seen
 
@@ -145,9 +147,25 @@ def test_each_device_has_one_run_and_comes_back_from_a_killed_one(tmp_path, embe
     assert_same(project, local)
 
 
-def test_packed_runs_share_a_device_and_are_bit_identical(tmp_path, embedded_data, local):
-    project = make(tmp_path / "project", embedded_data, devices="[cpu:0]", packing="{cifar: 3}")
+def measured(project: Project) -> None:
+    """Write measurements of the CPU: three runs together are faster than one, four no faster than three."""
+    with chdir(project.path):
+        runs = load_grid("smoke").runs
+        write_speeds(
+            Speed("cpu", step, count, "noise", rate, 1.0, 1.0, 1.0, 2.0, 9, "2.13.0", NAMES[0])
+            for step in {step_of(runs[name]) for name in NAMES}
+            for count, rate in ((1, 100.0), (3, 250.0), (4, 250.0))
+        )
+
+
+@pytest.mark.parametrize("packing", ["{cifar: 3}", "measured"])
+def test_packed_runs_share_a_device_and_are_bit_identical(tmp_path, embedded_data, local, packing):
+    project = make(tmp_path / "project", embedded_data, devices="[cpu:0]", packing=packing)
+    if packing == "measured":
+        measured(project)
     seen = watch(project)
+    said = "dmix: packing by results/speed.csv on cpu: cifar 3 runs (2.5 x the images/s of one)"
+    assert (said in seen.output) == (packing == "measured")
     assert fullest(seen) == {"cpu:0": 1}
     assert max(sum(bool(each.device) for each in sample) for sample in seen.samples) == 3
     assert {each.share for sample in seen.samples for each in sample} == {Fraction(1, 3)}

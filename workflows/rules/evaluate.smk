@@ -66,7 +66,7 @@ rule evaluate:
     resources:
         mem_mb=lambda wc: memory_mb(run_spec(wc)),
         runtime=LONGEST,
-        gres="gpu:1",
+        gres=lambda wc: GRES.of(on_device(wc)),
         device=device_units,
         attempt=lambda wc, attempt: attempt,
     params:

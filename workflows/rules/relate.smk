@@ -30,7 +30,7 @@ rule relate:
     resources:
         mem_mb=lambda wc: memory_mb(relation_spec(wc)),
         runtime=60,  # the largest takes minutes, most of them on the host
-        gres="gpu:1",
+        gres=lambda wc: GRES.of(on_device(wc)),
         device=device_units,
         attempt=lambda wc, attempt: attempt,
     params:

@@ -33,8 +33,14 @@ def relation_record(wildcards):
     return f"{RUNS}/{folder_of(relation)}/relation.json"
 
 
-# How many GPUs share one run, at most, by recipe: a setting of the profile (docs/cluster.md).
-PROCESSES = config.get("processes", {})
+# How many GPUs share one run: settings of the profile, else by memory; and which of them a job asks a scheduler for
+# (docs/cluster.md).
+try:
+    PROCESSES = Processes(config, GRID, SERVER, tell, in_job=not MAIN)
+    # On a server, or in a job that has its GPU, nothing asks.
+    GRES = Gres(config if MAIN and SERVER is None else {}, GRID, tell)
+except DmixError as error:
+    raise WorkflowError(str(error)) from None
 # The longest job that the site allows, in minutes: also a setting of the profile.
 LONGEST = int(config.get("longest_job", 24 * 60))
 
@@ -44,8 +50,7 @@ def run_spec(wildcards):
 
 
 def processes(wildcards):
-    wanted = int(PROCESSES.get(GRID.cells[run_name(wildcards)].recipe, 1))
-    return at_most(run_spec(wildcards).settings["recipe"], wanted)
+    return PROCESSES[run_name(wildcards)]
 
 
 def trainer(wildcards):
@@ -87,7 +92,7 @@ rule train:
         # A job that ran out of memory asks for more the next time.
         mem_mb=lambda wc, attempt: memory_mb(run_spec(wc)) * processes(wc) * attempt,
         runtime=lambda wc: minutes(GRID, run_name(wc), LONGEST),
-        gres=lambda wc: f"gpu:{processes(wc)}",
+        gres=lambda wc: GRES.of(run_name(wc), processes(wc)),
         device=lambda wc: device_units(wc, processes(wc)),
         attempt=lambda wc, attempt: attempt,
     params:

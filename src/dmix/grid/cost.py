@@ -12,7 +12,7 @@ from typing import Literal
 from dmix.errors import DmixError
 from dmix.grid.expand import Grid
 from dmix.grid.finished import Outcome, finished_runs
-from dmix.grid.gpus import DEFAULT, HALF, Gpu, kind_of, read_gpu, read_utilisation
+from dmix.grid.gpus import DEFAULT, HALF, Gpu, Kind, kind_of, read_gpu, read_utilisation
 from dmix.grid.spec import RunSpec
 from dmix.grid.speed import Speed, Step, read_speeds, step_of
 from dmix.grid.work import image_side, images, tflop, tflop_per_image
@@ -31,11 +31,18 @@ Like = tuple[str, str, str, str, int]
 
 @dataclass(frozen=True)
 class Finished:
-    """What finished runs of one kind took: mean seconds, most memory in MiB (0 if unknown), parameters."""
+    """What finished runs of one kind took.
+
+    Attributes
+    ----------
+    seconds: mean, of all devices of a run together. parameters: most.
+    memory_mb: most of a process, in MiB; 0 if unknown. processes: of the run that had it.
+    """
 
     seconds: float
     memory_mb: float
     parameters: int
+    processes: int
 
 
 @dataclass(frozen=True)
@@ -95,7 +102,7 @@ class Costs:
         return self._costs[name]
 
     def _cost(self, spec: RunSpec) -> Cost:
-        done = self._finished.get(_like(spec))
+        done = self._finished.get(like(spec))
         speed = self._speeds.get(step_of(spec)) if self._speeds else None
         seconds, basis = self._seconds(spec, done, speed)
         memory = (done.memory_mb if done else 0) or (speed.memory_mb if speed else 0)
@@ -142,7 +149,7 @@ class Costs:
 
 
 def finished(
-    grid: Grid, gpu: Gpu | None = None, done: Mapping[str, Outcome] | None = None
+    grid: Grid, gpu: Kind | None = None, done: Mapping[str, Outcome] | None = None
 ) -> Mapping[Like, Finished]:
     """Return what finished runs took, on `gpu` if given, by method, data set, backbone, policy and length.
 
@@ -155,16 +162,16 @@ def finished(
         if said.seconds is None or not said.parameters:
             continue  # a damaged record, which `dmix plan` lists as such
         if gpu is None or gpu.is_device(said.device):
-            found = Finished(said.seconds, said.memory_mb, said.parameters)
-            seen[_like(grid.runs[name])].append(found)
-    return {
-        like: Finished(
-            mean(each.seconds for each in these),
-            max(each.memory_mb for each in these),
-            max(each.parameters for each in these),
-        )
-        for like, these in seen.items()
-    }
+            seconds = said.seconds * said.processes
+            found = Finished(seconds, said.memory_mb, said.parameters, said.processes)
+            seen[like(grid.runs[name])].append(found)
+    found_of: dict[Like, Finished] = {}
+    for kind, these in seen.items():
+        largest = max(these, key=lambda each: each.memory_mb)
+        seconds = mean(each.seconds for each in these)
+        parameters = max(each.parameters for each in these)
+        found_of[kind] = Finished(seconds, largest.memory_mb, parameters, largest.processes)
+    return found_of
 
 
 def estimated_seconds(grid: Grid, name: str) -> float:
@@ -208,7 +215,8 @@ def _groups(spec: RunSpec) -> Iterable[tuple[str, ...]]:
     yield precision, kind_of(side)
 
 
-def _like(spec: RunSpec) -> Like:
+def like(spec: RunSpec) -> Like:
+    """Return what runs have in common that take about as long: method, data set, backbone, policy, length."""
     axes, recipe = spec.axes, spec.settings["recipe"]
     length = recipe["epochs"] or recipe["steps"]
     return axes["method"], axes["dataset"], axes["backbone"], axes["policy"], length

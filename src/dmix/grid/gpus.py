@@ -6,7 +6,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
+from dmix.devices.memory import has_room
 from dmix.errors import DmixError
 from dmix.reading import read_csv
 
@@ -24,6 +26,16 @@ DEFAULT = "a100"
 """The GPU that is assumed where none is named."""
 
 
+class Kind(Protocol):
+    """A kind of device, of this machine (`DeviceKind`) or of the table (`Gpu`)."""
+
+    def is_device(self, device: str) -> bool:
+        """Return whether a device, as torch names it, is one of these."""
+
+    def has_room(self, memory_mb: float, count: int = 1) -> bool:
+        """Return whether so many processes of `memory_mb` MiB each fit one device."""
+
+
 @dataclass(frozen=True)
 class Gpu:
     """A kind of GPU.
@@ -39,9 +51,16 @@ class Gpu:
     memory_gb: float
     tflops: Mapping[str, float]
 
+    def __str__(self) -> str:
+        return self.name
+
     def is_device(self, device: str) -> bool:
         """Return whether a device, as torch names it, is one of these."""
         return re.search(rf"(?<!\w){re.escape(self.device)}(?!\w)", device) is not None
+
+    def has_room(self, memory_mb: float, count: int = 1) -> bool:
+        """Return whether so many processes of `memory_mb` MiB each fit one card."""
+        return has_room(self.memory_gb * 1e9 / 2**20, memory_mb, count)
 
     def peak(self, precision: str) -> float:
         """Return the dense peak in TFLOP/s.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from dmix.grid.code import accepted
@@ -12,6 +12,7 @@ from dmix.grid.disk import Disk, disk_of
 from dmix.grid.expand import Grid
 from dmix.grid.order import ranks
 from dmix.grid.schedule import Schedule, list_schedule
+from dmix.grid.sharing import Sharing
 from dmix.grid.status import TO_TRAIN, RunStatus, State, why_stale
 from dmix.grid.survey import survey
 from dmix.overlap import overlapped
@@ -49,6 +50,7 @@ class Plan:
     lines: one for each table with a chosen run, and a last one for all chosen runs.
     statuses, costs: of each chosen run, by name.
     schedule: of the runs to train and the blocked ones.
+    sharing: how many devices share each of these, and whether it fits; none where no kind of device is named.
     """
 
     lines: tuple[Line, ...]
@@ -56,6 +58,7 @@ class Plan:
     costs: Mapping[str, Cost]
     schedule: Schedule
     disk: Disk
+    sharing: Mapping[str, Sharing]
 
     @property
     def blocked(self) -> Counter[str]:
@@ -92,13 +95,15 @@ def make_plan(
     names: Sequence[str] | None = None,
     gpus: int = 1,
     tables: Collection[str] = (),
+    share: Callable[[str, int], Sharing] | None = None,
 ) -> Plan:
     """Return the plan of the runs `names`, by default all of the grid, from files alone.
 
     Parameters
     ----------
     costs: of the runs; by default those of `Costs(grid)`.
-    gpus: how many devices train one run each at a time.
+    gpus: how many devices there are, each of which trains one run at a time, or its part of one.
+    share: run, `gpus` -> how many devices share it; by default each run has one.
     tables: those that get a line; by default all with a chosen run.
     """
     chosen = tuple(grid.runs) if names is None else tuple(names)
@@ -111,10 +116,14 @@ def make_plan(
     order = sorted((name for name, s in statuses.items() if s.state in OPEN), key=rank.__getitem__)
     sources = {name: (source.name,) for name in order if (source := grid.runs[name].source) is not None}
 
+    sharing = {name: share(name, gpus) for name in order} if share else {}
+    widths = {name: found.processes for name, found in sharing.items() if found.processes > 1}
+
     def schedule(those: Iterable[str]) -> Schedule:
         wanted = set(those)
         own = [name for name in order if name in wanted]
-        return list_schedule({name: of_run[name].hours for name in own}, own, sources, gpus)
+        hours = {name: of_run[name].hours / widths.get(name, 1) for name in own}
+        return list_schedule(hours, own, sources, gpus, widths)
 
     def line(table: str, those: Sequence[str], makespan: float) -> Line:
         here = [statuses[name] for name in those]
@@ -143,4 +152,5 @@ def make_plan(
         of_run,
         whole,
         disk_of(grid, of_run, order, gpus),
+        sharing,
     )

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Job:
-    """A run's place in the schedule: its GPU, from 0, and its start and end in hours."""
+    """A run's place in the schedule: its GPUs, from 0, and its start and end in hours."""
 
-    gpu: int
+    gpus: tuple[int, ...]
     start: float
     end: float
 
@@ -22,7 +22,7 @@ class Schedule:
 
     Attributes
     ----------
-    makespan: hours until the last job ends. work: hours of all jobs together.
+    makespan: hours until the last job ends. work: hours of all jobs on all their GPUs together.
     chain: jobs of the critical path: each waits for the one before it, and no other chain is longer.
     chain_hours: its hours. No number of GPUs is faster.
     """
@@ -39,16 +39,24 @@ class Schedule:
 
 
 def list_schedule(
-    hours: Mapping[str, float], order: Iterable[str], needs: Mapping[str, Sequence[str]], gpus: int
+    hours: Mapping[str, float],
+    order: Iterable[str],
+    needs: Mapping[str, Sequence[str]],
+    gpus: int,
+    widths: Mapping[str, int] | None = None,
 ) -> Schedule:
-    """Return the schedule in which a free GPU takes the first job in `order` that waits for nothing.
+    """Return the schedule in which free GPUs take the first job in `order` that waits for nothing.
+
+    A job for which too few GPUs are free lets the next one that fits go first, as in the workflow.
 
     Parameters
     ----------
     hours: job -> hours, at least 0. order: all of these jobs, the most urgent first.
     needs: job -> jobs that have to end before it starts, without cycles. Those not in `hours` are over.
-    gpus: at least 1. Of several free ones, the lowest takes the next job.
+    gpus: at least 1. Of several free ones, the lowest take the next job.
+    widths: job -> how many GPUs it takes, in 1..gpus; 1 where it is not named.
     """
+    widths = widths or {}
     rank = {name: place for place, name in enumerate(order)}
     waits = {name: {need for need in needs.get(name, ()) if need in hours} for name in rank}
     users: dict[str, list[str]] = {}
@@ -56,28 +64,37 @@ def list_schedule(
         for need in these:
             users.setdefault(need, []).append(name)
     open_needs = {name: len(these) for name, these in waits.items()}
-    ready = [(place, name) for name, place in rank.items() if not open_needs[name]]
-    heapq.heapify(ready)
+    # One queue for each width: the first job that fits is then found without a look at those that do not.
+    ready: dict[int, list[tuple[int, str]]] = {}
+
+    def add(name: str) -> None:
+        heapq.heappush(ready.setdefault(widths.get(name, 1), []), (rank[name], name))
+
+    for name in rank:
+        if not open_needs[name]:
+            add(name)
     free = list(range(gpus))
     running: list[tuple[float, int, str]] = []
     jobs: dict[str, Job] = {}
     now = 0.0
-    while ready or running:
-        while ready and free:
-            _, name = heapq.heappop(ready)
-            gpu = heapq.heappop(free)
-            jobs[name] = Job(gpu, now, now + hours[name])
+    while running or any(ready.values()):
+        while fitting := [queue for width, queue in ready.items() if queue and width <= len(free)]:
+            _, name = heapq.heappop(min(fitting))
+            taken = tuple(heapq.heappop(free) for _ in range(widths.get(name, 1)))
+            jobs[name] = Job(taken, now, now + hours[name])
             heapq.heappush(running, (jobs[name].end, rank[name], name))
         now = running[0][0]
         while running and running[0][0] == now:  # all that end at once, before anything starts
             _, _, name = heapq.heappop(running)
-            heapq.heappush(free, jobs[name].gpu)
+            for gpu in jobs[name].gpus:
+                heapq.heappush(free, gpu)
             for user in users.get(name, ()):
                 open_needs[user] -= 1
                 if not open_needs[user]:
-                    heapq.heappush(ready, (rank[user], user))
+                    add(user)
     chain = _critical_path(hours, jobs, waits)
-    return Schedule(jobs, now, sum(hours[name] for name in rank), chain, sum(hours[name] for name in chain))
+    work = sum(hours[name] * widths.get(name, 1) for name in rank)
+    return Schedule(jobs, now, work, chain, sum(hours[name] for name in chain))
 
 
 def _critical_path(

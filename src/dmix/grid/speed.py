@@ -28,6 +28,7 @@ class Step:
     ----------
     addon: "yes" if a two-stream method has mixed batches, else "no".
     network: digest of the network's settings, which small tiers scale down. side: of images, in pixels.
+    shards: parts of the batch, which go through the network one after the other.
     """
 
     method: str
@@ -38,6 +39,7 @@ class Step:
     precision: str
     side: int
     batch_size: int
+    shards: int
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ STEP_FIELDS = tuple(field.name for field in dataclasses.fields(Step))
 OWN_FIELDS = tuple(field.name for field in dataclasses.fields(Speed) if field.name not in ("device", "step"))
 HEADER = ("device", *STEP_FIELDS, *OWN_FIELDS)
 POSITIVE = ("images_per_s", "memory_mb", "cold_start_s", "weights_mb", "checkpoint_mb")
-WHOLE = ("side", "batch_size", "together", "steps")
+WHOLE = ("side", "batch_size", "shards", "together", "steps")
 
 
 def step_of(spec: RunSpec) -> Step:
@@ -88,6 +90,7 @@ def step_of(spec: RunSpec) -> Step:
         precision=recipe["precision"],
         side=image_side(spec),
         batch_size=recipe["batch_size"],
+        shards=recipe["shards"],
     )
 
 

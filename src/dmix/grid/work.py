@@ -17,7 +17,7 @@ def tflop(grid: Grid, spec: RunSpec) -> float:
 def tflop_per_image(grid: Grid, spec: RunSpec) -> float:
     """Return the TFLOP for each (labelled) image of a batch."""
     known = grid.params.backbones[spec.axes["backbone"]].forward_gflop
-    return _passes(grid, spec) * forward_gflop(known, image_side(spec)) / 1000
+    return passes(grid, spec) * forward_gflop(known, image_side(spec)) / 1000
 
 
 def images(spec: RunSpec) -> float:
@@ -32,7 +32,7 @@ def _share(spec: RunSpec) -> float:
     return float(spec.settings["labels"].get("percent", 100)) / 100 if spec.settings["labels"] else 1.0
 
 
-def _passes(grid: Grid, spec: RunSpec) -> float:
+def passes(grid: Grid, spec: RunSpec) -> float:
     """Return the cost of a step in forward passes of its (labelled) batch."""
     if spec.task == "supervised":
         return grid.params.policies[spec.axes["policy"]].passes

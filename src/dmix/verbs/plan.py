@@ -6,15 +6,19 @@ import argparse
 import dataclasses
 import json
 from collections.abc import Collection, Iterator
+from functools import partial
 from typing import Any
 
 from dmix.errors import DmixError
 from dmix.grid.cost import Costs
 from dmix.grid.damage import absent
 from dmix.grid.expand import Grid, load_grid
+from dmix.grid.finished import finished_runs
 from dmix.grid.gpus import Gpu, read_gpu
+from dmix.grid.memory import Memories
 from dmix.grid.paths import RunPaths, weights_folder
 from dmix.grid.plan import OPEN, Plan, make_plan
+from dmix.grid.sharing import Sharing, fewest
 from dmix.grid.status import TO_TRAIN
 from dmix.grid.survey import survey
 from dmix.verbs.choosing import chosen_by, save, wanted_by
@@ -32,10 +36,12 @@ def run(options: argparse.Namespace) -> int:
     names = chosen_by(grid, options)
     if options.check:
         return _check(grid, names)
-    costs = Costs(grid, gpu)
+    done = finished_runs(grid.tier, grid.places)
+    costs = Costs(grid, gpu, done=done)
     if options.budget is not None:
         return _budget(grid, costs, names, options)
-    found = make_plan(grid, costs, names, options.gpus, options.tables or ())
+    share = None if gpu is None else partial(_share, grid, Memories(grid, gpu, done=done), gpu)
+    found = make_plan(grid, costs, names, options.gpus, options.tables or (), share)
     claims = list(_claims(grid, found))
     if options.json:
         print(json.dumps(_as_json(grid, gpu, found, claims, options.gpus)))
@@ -79,6 +85,10 @@ def _check(grid: Grid, names: Collection[str]) -> int:
     return 0
 
 
+def _share(grid: Grid, memories: Memories, gpu: Gpu, name: str, gpus: int) -> Sharing:
+    return fewest(memories, gpu, grid.runs[name], gpus)
+
+
 def _claims(grid: Grid, found: Plan) -> Claims:
     """Yield claim, runs, runs to train or blocked, and their hours, of claims that the chosen runs decide.
 
@@ -107,6 +117,9 @@ def _as_json(grid: Grid, gpu: Gpu | None, found: Plan, claims: list[Any], gpus: 
             del runs[name]["seconds"]
         if name in jobs:
             runs[name] |= {"schedule": dataclasses.asdict(jobs[name])}
+        if name in found.sharing:
+            sharing = found.sharing[name]
+            runs[name] |= {"sharing": {**dataclasses.asdict(sharing), "fits": sharing.fits}}
     return {
         "tier": grid.tier,
         "gpu": None if gpu is None else dataclasses.asdict(gpu),

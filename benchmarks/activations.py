@@ -1,0 +1,54 @@
+"""Memory that a training step keeps of each image for the backward pass, by network and side of the images.
+
+Counted, not timed: the bytes of all tensors that autograd saves of three images, less those of two, in
+float32 on the CPU. Weights are the same for both, so they are not in the difference. Printed as the lines of
+reference/activations.csv, for each network of the full tier at its smallest and largest images.
+
+    python benchmarks/activations.py
+"""
+
+from __future__ import annotations
+
+import torch
+
+from dmix.engine.parts import load_part
+from dmix.grid.expand import load_grid
+from dmix.grid.gpus import kind_of
+from dmix.grid.spec import RunSpec
+from dmix.grid.work import image_side
+
+
+def main() -> None:
+    """Print a line for each network, for small and for large images."""
+    largest: dict[tuple[str, str], RunSpec] = {}
+    for spec in load_grid("full", every_tier=False).runs.values():
+        key = (spec.axes["backbone"], kind_of(image_side(spec)))
+        prefer = min if key[1] == "small" else max  # 32 and 224 pixels
+        largest[key] = prefer(largest.get(key, spec), spec, key=image_side)
+    print("backbone,side,mb_per_image")
+    for (backbone, _), spec in largest.items():
+        print(f"{backbone},{image_side(spec)},{mb_per_image(spec):.2f}", flush=True)
+
+
+def mb_per_image(spec: RunSpec) -> float:
+    """Return the MiB that a step of the run's network keeps of each image."""
+    return (_kept(spec, 3) - _kept(spec, 2)) / 2**20
+
+
+def _kept(spec: RunSpec, images: int) -> int:
+    """Return the bytes of all storages that autograd saves in a forward pass, each counted once."""
+    network = load_part("backbone", spec.settings["backbone"], spec.settings["dataset"]["classes"]).train()
+    saved: dict[int, torch.Tensor] = {}
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        saved.setdefault(tensor.untyped_storage().data_ptr(), tensor)
+        return tensor
+
+    side = image_side(spec)
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        out = network(torch.zeros(images, 3, side, side))  # kept: what it alone holds would be freed
+    return sum(tensor.untyped_storage().nbytes() for tensor in saved.values()) if out.requires_grad else 0
+
+
+if __name__ == "__main__":
+    main()
