@@ -1,7 +1,7 @@
 """Rebuilds a run's specification from its record, without the parameter files of today.
 
-It reverses `dmix.grid.identity`: settings at their neutral value come from the signatures of the parts, those of
-optimiser and schedule from the recipe among which they are recorded.
+It reverses `dmix.grid.identity`: settings at their neutral value come from the signatures of the parts, those
+of optimiser and schedule from the recipe among which they are recorded.
 """
 
 from __future__ import annotations
@@ -81,7 +81,9 @@ def _parsed(name: str) -> tuple[str, Mapping[str, str], tuple[tuple[str, Any], .
     if len(entries) == len(AXES) - 1:
         entries.insert(0, task)  # a method with the name of its task has no segment
     if len(entries) != len(AXES):
-        raise DmixError(f"{name!r} is no name of a run", "it is task/.../dataset/backbone/policy/objective/s0")
+        raise DmixError(
+            f"{name!r} is no name of a run", "it is task/.../dataset/backbone/policy/objective/s0"
+        )
     # The name has a setting's key without its section, and the value as it was written.
     variation = tuple((f".{key}", value) for key, _, value in (one.partition("=") for one in extra))
     return task, dict(zip(AXES, entries, strict=True)), variation
@@ -109,7 +111,9 @@ def _sections(name: str, recorded: Mapping[str, Any], wanted: tuple[str, ...]) -
     settings["recipe"] = {**RECIPE_NEUTRAL, **recipe}
     unknown = [*left, *(f"recipe.{key}" for key in recipe if key not in Recipe.model_fields)]
     if unknown:
-        raise DmixError(f"{name}: its record has settings that are not known here: {', '.join(unknown)}", WAY_OUT)
+        raise DmixError(
+            f"{name}: its record has settings that are not known here: {', '.join(unknown)}", WAY_OUT
+        )
     return settings, neutral
 
 
@@ -128,4 +132,6 @@ def _part(name: str, section: str, use: Any) -> tuple[str, Part]:
     for each in (str(use), *later):
         if (part := read_part(section, each)) is not None:
             return each, part
-    raise DmixError(f"{name} needs {section} {use!r}, which is not here: {module_of(section, str(use))}", WAY_OUT)
+    raise DmixError(
+        f"{name} needs {section} {use!r}, which is not here: {module_of(section, str(use))}", WAY_OUT
+    )

@@ -22,6 +22,7 @@ PREAMBLE = {
 COMPLETE = {
     "tier": {"bash": "_dmix_tiers", "zsh": "_dmix_tiers"},
     "select": {"bash": "_dmix_selections", "zsh": "_dmix_selections"},
+    "on": shtab.DIRECTORY,
     "out": shtab.FILE,
     "path": shtab.FILE,
     "tensorboard": shtab.DIRECTORY,
