@@ -126,7 +126,7 @@ def test_what_is_another_than_then_is_told_with_a_difference(sent, capfd):
 
 
 @pytest.mark.parametrize(("images", "status"), [(1, 0), (2, 1)])
-def test_a_run_of_another_device_may_differ_by_a_documented_number_of_images(images, status, sent, capfd):
+def test_a_run_of_a_gpu_may_differ_by_a_documented_number_of_images(images, status, sent, capfd):
     found = fields(sent)
     last = found["scores"]["model"]["last"]
     moved = 100.0 * (round(last * 250 / 100) + images) / 250
@@ -135,7 +135,7 @@ def test_a_run_of_another_device_may_differ_by_a_documented_number_of_images(ima
     edit(sent, hardware=hardware, scores={"model": {**found["scores"]["model"], "last": moved}})
     assert evaluate(sent) == status
     said = verdict(capfd.readouterr().out, "model")[2]
-    assert said == ("DIFFERS by 2 images" if status else "equal to 1 images, of 1 allowed on another device")
+    assert said == ("DIFFERS by 2 images" if status else "differs by 1 images, of 1 that a GPU may move")
 
 
 def test_weights_of_later_steps_than_the_last_evaluation_are_not_compared(every_task, away, capfd):

@@ -28,9 +28,9 @@ from dmix.record import Record
 
 CPU = "cpu"
 TOLERANCE = 0.1
-"""Largest difference on another device than the run's, in percent of the test images, but at least one image.
+"""Largest difference where a GPU was used then or is now, in percent of the test images; one image at least.
 
-Another device adds in another order, so that images whose two best classes are nearly equal may change sides.
+It adds in another order, so that images whose two best classes are nearly equal may change sides.
 """
 
 
@@ -38,7 +38,7 @@ def again(files: RunFiles, options: Options) -> int:
     """Evaluate a run again, print each accuracy beside the recorded one, and return 0; or 1 if one differs.
 
     The network is built by the settings in the record. On the CPU, the accuracies of a run that was trained
-    on one have to be equal bit for bit; on another device than the run's, to `TOLERANCE`.
+    on one have to be equal bit for bit; where either is of a GPU, to `TOLERANCE`.
 
     Raises
     ------
@@ -112,7 +112,7 @@ def _compared(
         elif same_device or images > allowed:
             verdict, differs = f"DIFFERS by {images or 'less than one'} images", True
         else:
-            verdict, differs = f"equal to {images} images, of {allowed:.0f} allowed on another device", False
+            verdict, differs = f"differs by {images} images, of {allowed:.0f} that a GPU may move", False
         yield _Compared(name, recorded.last, here, verdict, differs)
 
 
