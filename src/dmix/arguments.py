@@ -66,6 +66,14 @@ def parser() -> argparse.ArgumentParser:
         )
         sub.add_argument("--preload", action="store_true", help="fork from a helper that has torch imported")
 
+    def finished(sub: argparse.ArgumentParser) -> None:
+        """Add the argument that is a finished run."""
+        sub.add_argument(
+            "name",
+            metavar="NAME|FILE",
+            help="a finished run, or weights.safetensors, record.json or the folder of one, wherever it is",
+        )
+
     def choice(sub: argparse.ArgumentParser) -> None:
         """Add the options that choose runs; a run has to have one of the values of each."""
         some = sub.add_argument_group("which runs (default: all of the tier)")
@@ -95,15 +103,30 @@ def parser() -> argparse.ArgumentParser:
     job(relate)
 
     evaluate = add(
-        "evaluate", "measure what a finished run's weights do on mixed images, or how sure they are"
+        "evaluate", "evaluate a finished run's weights again and compare with its record, or measure more"
     )
-    evaluate.add_argument("name", help="a run that is finished, such as supervised/cifar10/...")
+    finished(evaluate)
     job_on_images(evaluate)
-    what = evaluate.add_mutually_exclusive_group(required=True)
+    evaluate.add_argument(
+        "--on", type=Path, metavar="FOLDER", help="on other images instead: FOLDER/<class>/<image>"
+    )
+    what = evaluate.add_mutually_exclusive_group()
     for kind in kinds().values():
         what.add_argument(
             f"--{kind.name}", action="store_const", dest="kind", const=kind.name, help=_help(kind.title)
         )
+
+    weights = add("weights", "export a finished run's network for torchvision, timm or plain torch")
+    finished(weights)
+    weights.add_argument(
+        "--to", required=True, choices=["torchvision", "timm", "state_dict"], help="whose names tensors have"
+    )
+    weights.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="a .safetensors; a .json beside says how to load it (default: in results/<tier>/networks)",
+    )
 
     resolve = add("resolve", "print a run's settings, and which line of which file set each")
     resolve.add_argument("name")

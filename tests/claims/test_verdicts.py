@@ -238,7 +238,7 @@ def test_where_alpha_is_the_same_there_is_one_verdict(claims):
 
 @pytest.mark.parametrize(
     ("last", "word", "effect"),
-    [(72.0, "supported", 0.5), (68.0, "contradicted", 21 / 20), (70.0, "contradicted", 1.0)],
+    [(72.0, "supported", 0.5), (68.0, "contradicted", 21 / 20), (70.0, "undecided", 1.0)],
 )
 def test_epochs_to_the_accuracy_of_the_other(claims, grids, last, word, effect):
     """MCE rises by a point an epoch from 51 to 70; DM ten epochs ahead of it, but for its last accuracies."""

@@ -157,6 +157,8 @@ def test_bash_completes_commands_options_and_selections(small, capsys):
     assert set(complete("dmix", "pl")) == {"plan"}
     assert "--gpus" in complete("dmix", "plan", "--gp")
     assert complete("dmix", "plan", "--select", "m") == ["mine"]
+    assert complete("dmix", "weights", "--to", "ti") == ["timm"]
+    assert complete("dmix", "evaluate", "params.y") == ["params.yaml"]  # a file stands for a run
 
 
 @pytest.mark.parametrize("shell", ["zsh", "tcsh"])

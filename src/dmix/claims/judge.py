@@ -180,14 +180,26 @@ def _estimate(contrast: Contrast, comparison: Comparison, results: Results) -> E
 
 
 def _rounding(contrast: Contrast, comparison: Comparison, results: Results) -> float:
-    """Return the spread that comes of whole test images alone: each run is rounded to 100 / images."""
+    """Return the spread that comes of whole test images, or of whole epochs, alone."""
     assert not isinstance(comparison, Tested)
-    step = MEASURES[comparison.measure].step
-    if not step or not contrast.runs:
+    measure = MEASURES[comparison.measure]
+    if measure.whole:
+        return _of_whole_numbers(contrast, comparison, results)
+    if not measure.step or not contrast.runs:
         return 0.0
     name = contrast.names[0]
     images = results.grid.runs[name].settings["dataset"].get("test_size", 0)
-    return step * 100 / images * math.sqrt(len(contrast.signs) / 12) if images else 0.0
+    return measure.step * 100 / images * math.sqrt(len(contrast.signs) / 12) if images else 0.0
+
+
+def _of_whole_numbers(contrast: Contrast, comparison: Comparison, results: Results) -> float:
+    """Return the largest spread over seeds that rounding of each run's value to 1 makes; of a ratio, of its log."""
+    spreads = [0.0]
+    for seed in contrast.runs:
+        values = [value for value in _values(contrast, seed, comparison, results) if value]
+        unit = [1 / value if isinstance(comparison, Ratio) else 1.0 for value in values]
+        spreads.append(math.sqrt(math.fsum(each**2 for each in unit) / 12))
+    return max(spreads)
 
 
 def _mean(cells: Sequence[Cell], comparison: Comparison, results: Results) -> list[Estimate | None]:

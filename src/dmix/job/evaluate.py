@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import time
 from typing import Any
 
+from dmix.data.sets.dataset import Dataset
 from dmix.engine.device import choose_device
 from dmix.engine.parts import load_dataset
 from dmix.errors import DmixError
 from dmix.evaluation_record import EvaluationRecord
-from dmix.grid.damage import absent, way_out, way_to_weights
 from dmix.grid.evaluation import EvaluationPaths, evaluation_digest, refusal
 from dmix.grid.expand import Grid
 from dmix.grid.kinds import ROOM
 from dmix.grid.paths import DATA, RunPaths
 from dmix.grid.promise import refuse_edited_code
+from dmix.grid.spec import RunSpec
 from dmix.job import facts
 from dmix.job.claim import claimed
 from dmix.job.evaluation import Evaluation, FinishedRun
 from dmix.job.options import Options, read_options
 from dmix.job.placed import placed
+from dmix.job.run_files import files_of, weights_of
 from dmix.job.say import say
 from dmix.record import Record, read_record
 
@@ -47,12 +48,30 @@ def evaluate(grid: Grid, kind: str, name: str, options: Options) -> int:
         if paths.product.exists():
             evaluation.record.read(paths.product).check_weights(paths.product, record.weights_sha256)
         else:
-            weights = _weights_of(run, record)
+            files = files_of(run, record.name)
+            weights = weights_of(files, record)
             with placed(options, name) as here:
                 found = _evaluate(grid, kind, evaluation, record, weights, here)
             found.write(paths.product)
             say(f"{name}: {evaluation.told(found)} ({found.seconds:.1f} s)")
     return 0
+
+
+def data_of(spec: RunSpec, record: Record) -> Dataset:
+    """Return a run's data set, if it is the one that the run was trained and tested on.
+
+    Raises
+    ------
+    DmixError: it is missing, damaged or another.
+    """
+    dataset = load_dataset(spec, DATA)
+    if dataset.fingerprint != record.data_fingerprint:
+        raise DmixError(
+            f"{spec.name} was trained and tested on other data than those in {DATA}: "
+            "their fingerprint differs",
+            "dmix data verify checks them against their source",
+        )
+    return dataset
 
 
 def _record_of(run: RunPaths, name: str) -> Record:
@@ -66,41 +85,12 @@ def _record_of(run: RunPaths, name: str) -> Record:
     return read_record(run.record)
 
 
-def _weights_of(run: RunPaths, record: Record) -> bytes:
-    """Return the content of the run's file of weights; refuse what is not as the record says."""
-    if absent(run.weights):
-        raise DmixError(
-            f"the weights of {record.name} are not here: {run.weights}", way_to_weights(run), exit_code=1
-        )
-    try:
-        content = run.weights.read_bytes()
-    except OSError as error:
-        raise DmixError(
-            f"cannot read {run.weights}: {error.strerror}",
-            way_out(run, record.name),
-            exit_code=1,
-        ) from error
-    if hashlib.sha256(content).hexdigest() != record.weights_sha256:
-        raise DmixError(
-            f"{run.weights} was cut or edited: its sha256 is not the one in record.json",
-            way_out(run, record.name),
-            exit_code=1,
-        )
-    return content
-
-
 def _evaluate(
     grid: Grid, kind: str, evaluation: Evaluation[Any], record: Record, weights: bytes, options: Options
 ) -> EvaluationRecord:
     started, spec = time.monotonic(), grid.runs[record.name]
     device = choose_device(options.device)
-    dataset = load_dataset(spec, DATA)
-    if dataset.fingerprint != record.data_fingerprint:
-        raise DmixError(
-            f"{spec.name} was trained and tested on other data than those in {DATA}: "
-            "their fingerprint differs",
-            "dmix data verify checks them against their source",
-        )
+    dataset = data_of(spec, record)
     run = FinishedRun(spec, grid.params, dataset, weights, device, read_options(options, device))
     measured = evaluation.measure(run)
     refuse_edited_code(spec)

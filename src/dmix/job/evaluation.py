@@ -6,18 +6,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-import safetensors.torch
 import torch
 
 from dmix.data.loading import feed
 from dmix.data.sets.dataset import AnySplit, Dataset
-from dmix.engine.assemble import assemble
 from dmix.engine.evaluate import Batches
 from dmix.engine.method import Method
 from dmix.engine.parts import load_part
 from dmix.evaluation_record import EvaluationRecord
 from dmix.grid.schema import Params
 from dmix.grid.spec import RunSpec
+from dmix.job.restored import restored
 
 Kept = TypeVar("Kept", bound=EvaluationRecord)
 
@@ -40,9 +39,7 @@ class FinishedRun:
 
     def network(self) -> Method:
         """Return the run's method with its final weights, on `device`."""
-        method = assemble(self.spec, self.dataset, self.device, self.reading).method
-        method.load_state_dict(safetensors.torch.load(self.weights))
-        return method
+        return restored(self.spec, self.dataset, self.device, self.reading, self.weights).method
 
     def batches(self, split: AnySplit, size: int) -> Batches:
         """Return images in batches of `size`, in the run's test-time view, without augmentation."""

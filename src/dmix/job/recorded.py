@@ -54,6 +54,8 @@ def recorded(options: argparse.Namespace) -> Iterator[None]:
 
 def work_folder(options: argparse.Namespace) -> Path | None:
     """Return the work folder of the job, by its promise or else by the parameter files, or None."""
+    if options.verb == "evaluate" and options.kind is None:
+        return None  # it writes nothing
     tier, name = str(options.tier), str(options.name)
     if promised := getattr(options, "promise", None):
         try:

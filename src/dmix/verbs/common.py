@@ -8,9 +8,12 @@ import functools
 from collections.abc import Callable
 
 from dmix.errors import DmixError
+from dmix.grid.damage import way_out
 from dmix.grid.expand import Grid, load_grid
+from dmix.grid.paths import RunPaths
 from dmix.grid.promise import check
 from dmix.job.recorded import recorded
+from dmix.job.run_files import RunFiles, files_at, files_of, is_place
 from dmix.job.versions import noted
 
 
@@ -42,6 +45,30 @@ def grid_of_job(options: argparse.Namespace) -> Grid:
     ready_run(grid, options.name)
     noted()
     return grid
+
+
+def finished_files(tier: str, given: str) -> RunFiles:
+    """Return the files of a finished run, by its name at a tier, or by a file or folder anywhere.
+
+    The latter needs no parameter files.
+
+    Raises
+    ------
+    DmixError: there is no such run, file or folder, or the run is not finished.
+    """
+    if is_place(given):
+        return files_at(given)
+    grid = load_grid(tier, every_tier=False)
+    known_run(grid, given)
+    ready_run(grid, given)
+    paths = RunPaths(grid.tier, grid.folders[given])
+    if not paths.record.exists():
+        raise DmixError(
+            f"{given} is not finished: it has no record {paths.record}",
+            f"run: dmix train {given} --tier {tier}",
+            exit_code=1,
+        )
+    return files_of(paths, given)
 
 
 def known_run(grid: Grid, name: str) -> None:

@@ -22,11 +22,14 @@ PREAMBLE = {
 COMPLETE = {
     "tier": {"bash": "_dmix_tiers", "zsh": "_dmix_tiers"},
     "select": {"bash": "_dmix_selections", "zsh": "_dmix_selections"},
+    "on": shtab.DIRECTORY,
     "out": shtab.FILE,
     "path": shtab.FILE,
     "tensorboard": shtab.DIRECTORY,
 }
 """Option -> how its value is completed; choices are completed without."""
+FINISHED = "NAME|FILE"
+"""How `dmix.arguments` shows an argument that is a run or one of its files."""
 
 
 def run(options: argparse.Namespace) -> int:
@@ -40,6 +43,8 @@ def _mark(parser: argparse.ArgumentParser) -> None:
     for action in parser._actions:
         if action.dest in COMPLETE:
             action.complete = COMPLETE[action.dest]  # type: ignore[attr-defined]
+        if action.metavar == FINISHED:
+            action.complete = shtab.FILE  # type: ignore[attr-defined]
         if isinstance(action, argparse._SubParsersAction):
             for sub in action.choices.values():
                 _mark(sub)

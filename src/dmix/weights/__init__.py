@@ -1,0 +1,1 @@
+"""Exports the networks of finished runs in forms that torchvision, timm and plain torch load."""
