@@ -111,7 +111,7 @@ def estimated_mb(grid: Grid, spec: RunSpec, processes: int) -> float:
     images = rows * 3 * side**2 * 4 / 2**20
     copies = STATES + 1 + bool(recipe["ema"]) + (0.0 if recipe["sync_batchnorm"] else math.log2(shards))
     parameters = (grid.params.backbones[spec.axes["backbone"]].parameters_m or 0.0) * 1e6
-    return activations + images + parameters * MB_PER_PARAMETER * copies
+    return float(activations + images + parameters * MB_PER_PARAMETER * copies)
 
 
 def _mb_per_image(grid: Grid, backbone: str, side: int) -> float:

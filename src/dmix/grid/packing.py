@@ -72,9 +72,11 @@ def packing(
                 f"packing in {FILE}: {recipe} is {count!r}",
                 f"give a number in 1..{MOST_PACKED}, or {MEASURED}",
             )
-    counts = {name: by_recipe.get(cell.recipe, 1) for name, cell in grid.cells.items()}
-    if MEASURED in counts.values():
+    numbers: dict[str, int] = {recipe: count for recipe, count in by_recipe.items() if count != MEASURED}
+    counts = {name: numbers.get(cell.recipe, 1) for name, cell in grid.cells.items()}
+    by_measure = [n for n, cell in grid.cells.items() if by_recipe.get(cell.recipe) == MEASURED]
+    if by_measure:
         measured = Measured(grid, here())
-        counts = {n: measured[n].together if count == MEASURED else count for n, count in counts.items()}
+        counts |= {name: measured[name].together for name in by_measure}
         tell(measured.told([recipe for recipe, count in by_recipe.items() if count == MEASURED]))
     return {name: count for name, count in counts.items() if count > 1}
