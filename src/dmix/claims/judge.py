@@ -193,7 +193,7 @@ def _rounding(contrast: Contrast, comparison: Comparison, results: Results) -> f
 
 
 def _of_whole_numbers(contrast: Contrast, comparison: Comparison, results: Results) -> float:
-    """Return the largest spread over seeds that rounding of each run's value to 1 makes; of a ratio, of its log."""
+    """Return the largest spread that rounding values to 1 makes at a seed; of a ratio, of its logarithm."""
     spreads = [0.0]
     for seed in contrast.runs:
         values = [value for value in _values(contrast, seed, comparison, results) if value]

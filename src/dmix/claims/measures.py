@@ -135,7 +135,9 @@ def _pseudo_labels(row: Row, root: Path) -> float | None:
 MEASURES: Mapping[str, Measure] = {
     "top1": Measure("top-1 accuracy", "points", 1, _score, step=1.0),
     "seconds_per_image": Measure("training time of an image", SECONDS, -1, _seconds_per_image),
-    "epochs_to_same": Measure("first epoch at the accuracy of the other", "epochs", -1, _epochs_to_same, whole=True),
+    "epochs_to_same": Measure(
+        "first epoch at the accuracy of the other", "epochs", -1, _epochs_to_same, whole=True
+    ),
     "mixed_top1": Measure("top-1 accuracy on its own mixes", "points", 1, _mixed("top1_percent"), step=1.0),
     "mixed_top1_common": Measure("top-1 accuracy on mixes that all runs share", "points", 1, _common),
     "minor_top2": Measure("top-2 accuracy at a minor share of 0.2", "points", 1, _minor_top2),

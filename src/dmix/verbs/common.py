@@ -8,7 +8,6 @@ import functools
 from collections.abc import Callable
 
 from dmix.errors import DmixError
-from dmix.grid.damage import way_out
 from dmix.grid.expand import Grid, load_grid
 from dmix.grid.paths import RunPaths
 from dmix.grid.promise import check
