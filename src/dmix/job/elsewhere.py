@@ -177,7 +177,7 @@ def _like(split: FileSplit, dataset: Dataset) -> AnySplit:
 
 
 def _side(split: AnySplit) -> int:
-    return split.images.shape[-1] if isinstance(split, Split) else max(split.image(0).shape[:2])
+    return int(split.images.shape[-1]) if isinstance(split, Split) else max(split.image(0).shape[:2])
 
 
 def _listed(names: Sequence[str]) -> str:
