@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from dmix import vision
+from dmix.arguments import parser
 from dmix.engine.parts import load_part
 from dmix.errors import DmixError
 from dmix.grid.parts import read_part
@@ -117,6 +118,13 @@ def test_the_lines_of_a_form_load_a_network_with_the_same_logits(case, tmp_path)
         expected = model(images)
         assert expected.isfinite().all()
         assert torch.equal(theirs(images), expected)
+
+
+def test_the_command_offers_every_form():
+    for form in FORMS:
+        assert parser().parse_args(["weights", NAME, "--to", form]).to == form
+    with pytest.raises(SystemExit):
+        parser().parse_args(["weights", NAME, "--to", "onnx"])
 
 
 @pytest.mark.parametrize(

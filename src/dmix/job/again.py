@@ -45,11 +45,8 @@ def again(files: RunFiles, options: Options) -> int:
     DmixError: a file of the run is missing or damaged, its data are not here or others, or a part is not.
     """
     record = record_of(files)
-    spec, weights, has_history = (
-        rebuilt(record.name, record.spec),
-        weights_of(files, record),
-        history_of(files, record),
-    )
+    spec, weights = rebuilt(record.name, record.spec), weights_of(files, record)
+    has_history = history_of(files, record)
     facts.note()
     with placed(options, record.name) as here:
         device = choose_device(here.device)
