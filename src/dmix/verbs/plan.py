@@ -78,7 +78,7 @@ def _check(grid: Grid, names: Collection[str]) -> int:
     if lacking:
         raise DmixError(
             f"the weights of {len(lacking)} runs of tier {grid.tier} are not here: {lacking[0]}, ...",
-            f"run dvc pull {weights_folder(grid.tier)}; or, to render alone, dvc repro --allow-missing",
+            f"run dvc pull {weights_folder(grid.tier)}; or, to render alone, make reproduce TIER={grid.tier}",
             exit_code=1,
         )
     print(f"{len(done)} runs of tier {grid.tier}: finished and here")
