@@ -117,7 +117,7 @@ def test_a_finished_run_is_evaluated_once(grid, kind, name, fresh, capfd, monkey
     assert evaluate(kind, name) == 0
     assert f"{name}: " in capfd.readouterr().out
     place = f"{grid.folders[name]}-{evaluation_digest(kind)}"
-    assert fresh.product == Path(f"results/smoke/{kind}/{place}/{kind}.json")
+    assert fresh.product == Path(f"results/smoke/records/{kind}/{place}/{kind}.json")
     found = evaluation_of(kind).record.read(fresh.product)
     record = json.loads(RunPaths("smoke", grid.folders[name]).record.read_text())
     assert (found.name, found.folder) == (name, grid.folders[name])
@@ -273,9 +273,9 @@ def test_gc_lists_evaluations_that_nothing_names(grid, done):
 def test_a_bundle_has_the_evaluations_that_are_there(grid, kind, name, done):
     frame = load_frame(grid, tuple(grid.runs), records_folder("smoke"))
     place = str(done.product.relative_to("results/smoke"))
-    assert contents(grid, frame, weights=False, absent={}).files[place] == done.product
+    assert contents(grid, frame, weights=False, unmade={}).files[place] == done.product
     done.product.unlink()
-    assert place not in contents(grid, frame, weights=False, absent={}).files
+    assert place not in contents(grid, frame, weights=False, unmade={}).files
 
 
 @pytest.mark.parametrize(

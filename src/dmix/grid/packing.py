@@ -72,7 +72,7 @@ def packing(
                 f"packing in {FILE}: {recipe} is {count!r}",
                 f"give a number in 1..{MOST_PACKED}, or {MEASURED}",
             )
-    numbers = {recipe: int(count) for recipe, count in by_recipe.items() if count != MEASURED}
+    numbers = {recipe: count for recipe, count in by_recipe.items() if isinstance(count, int)}
     counts = {name: numbers.get(cell.recipe, 1) for name, cell in grid.cells.items()}
     by_measure = [n for n, cell in grid.cells.items() if by_recipe.get(cell.recipe) == MEASURED]
     if by_measure:
