@@ -124,6 +124,10 @@ def test_finished_runs_go_before_all_and_only_those_of_the_gpu_count(here, monke
     assert (on_a100.basis, on_a100.seconds, on_a100.memory_mb) == ("finished", 720.0, 4000.0)
     assert Costs(grid, None, [])[other].seconds == 720.0
     assert Costs(grid, read_gpu("h100"), rows)[other].basis == "assumed"
+    # Four processes for 720 s are 2,880 s of one device.
+    record["hardware"]["processes"] = 4
+    (place / "record.json").write_text(json.dumps(record))
+    assert Costs(grid, None, [])[other].seconds == 2880.0
     (place / "record.json").write_text(json.dumps({"seconds": 720.0}))
     assert finished(grid) == {}
 
