@@ -523,7 +523,7 @@ def test_a_policy_that_cannot_be_built_is_left_out_with_the_reason(learner):
     assert set(damaged) == {"Mixup"}
     (reason,) = [line for line in left_out if line.startswith("Learner: ")]
     assert f"{weights_of(project).relative_to(project.path)} is damaged" in reason
-    assert "train the run again" in reason
+    assert "train it again" in reason
 
 
 def test_no_other_verb_pays_for_torch_or_matplotlib(project):
