@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 from dmix.reading import SEAL, seal
@@ -21,6 +22,19 @@ PREDICTIONS = {
     DEIT: ["model"],  # a transformer; images on disk
 }
 RUNS = tuple(PREDICTIONS)
+
+
+def weights_of(folder: Path) -> Path:
+    """Return the weights of the run of a project whose record is in `folder`."""
+    (place,) = (number for number, part in enumerate(folder.parts) if part == "records")
+    return Path(*folder.parts[:place], "weights", *folder.parts[place + 1 :], "weights.safetensors")
+
+
+def copied(folder: Path, target: Path) -> Path:
+    """Copy all files of a run into one folder, as when they are sent to somebody."""
+    shutil.copytree(folder, target)
+    shutil.copy(weights_of(folder), target)
+    return target
 
 
 def edit(folder: Path, **changes: object) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 
 import pytest
 import safetensors.torch
@@ -11,7 +10,7 @@ import torch
 
 from dmix import cli
 from dmix.record import read_record
-from every_task import CUTMIX, FIXMATCH, PREDICTIONS, RUNS, edit, fields
+from every_task import CUTMIX, FIXMATCH, PREDICTIONS, RUNS, copied, edit, fields, weights_of
 
 
 @pytest.fixture
@@ -25,7 +24,7 @@ def away(tmp_path, embedded_data, monkeypatch):
 @pytest.fixture
 def sent(every_task, away):
     """The folder of the CutMix run, copied to where nothing else is."""
-    return shutil.copytree(every_task[CUTMIX], away / "sent")
+    return copied(every_task[CUTMIX], away / "sent")
 
 
 def evaluate(place, *more):
@@ -45,7 +44,7 @@ def verdict(told, prediction):
 def test_every_recorded_accuracy_comes_out_again_bit_for_bit(name, every_task, away, capfd):
     record = read_record(every_task[name] / "record.json")
     assert list(record.scores) == PREDICTIONS[name]
-    assert evaluate(every_task[name] / "weights.safetensors") == 0
+    assert evaluate(weights_of(every_task[name])) == 0
     told = capfd.readouterr().out
     for prediction, scores in record.scores.items():
         shown = round(scores.last, 2)
@@ -140,7 +139,7 @@ def test_a_run_of_a_gpu_may_differ_by_a_documented_number_of_images(images, stat
 
 def test_weights_of_later_steps_than_the_last_evaluation_are_not_compared(every_task, away, capfd):
     """The full tier's recipes that count steps end some steps after their last evaluation."""
-    sent = shutil.copytree(every_task[FIXMATCH], away / "sent")
+    sent = copied(every_task[FIXMATCH], away / "sent")
     (sent / "history.csv").unlink()
     *before, _ = fields(sent)["evaluations"]
     edit(sent, evaluations=[*before, 3])

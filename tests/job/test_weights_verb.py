@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from dataclasses import replace
 
 import pytest
@@ -21,7 +20,7 @@ from dmix.job.restored import restored
 from dmix.record import read_record
 from dmix.weights import export as job
 from dmix.weights.forms import to_state_dict
-from every_task import AUTOMIX, CO_TUNING, CUTMIX, DEIT, FIXMATCH, edit, fields
+from every_task import AUTOMIX, CO_TUNING, CUTMIX, DEIT, FIXMATCH, copied, edit, fields, weights_of
 
 FORMS = {CUTMIX: "state_dict", AUTOMIX: "state_dict", CO_TUNING: "state_dict", FIXMATCH: "state_dict"}
 FORMS |= {DEIT: "timm"}
@@ -48,7 +47,7 @@ def test_the_network_of_the_reported_prediction_is_exported(name, every_task, aw
     record = read_record(every_task[name] / "record.json")
     spec = rebuilt(name, record.spec)
     dataset = load_dataset(spec, DATA)
-    weights = (every_task[name] / "weights.safetensors").read_bytes()
+    weights = weights_of(every_task[name]).read_bytes()
     trainer = restored(spec, dataset, CPU, ReadOptions(), weights)
     trainer.method.eval()
     images, _ = next(iter(trainer.test))
@@ -92,7 +91,7 @@ def refused(*arguments):
 
 
 def test_what_cannot_be_exported_is_refused_and_nothing_is_written(every_task, away, capfd):
-    sent = shutil.copytree(every_task[CUTMIX], away / "sent")
+    sent = copied(every_task[CUTMIX], away / "sent")
     out = away / "network.safetensors"
     refused(str(sent), "--to", "torchvision", "--out", str(out))
     assert "torchvision has no such network" in capfd.readouterr().err
