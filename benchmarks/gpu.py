@@ -144,12 +144,14 @@ def run(part: Part, folder: Path, device: str, rehearse: bool, seconds: float) -
 
 
 def mirror(folder: Path) -> Path:
-    """Return a folder with the parameters, whose measurements are not those of the checkout."""
+    """Return a folder with the parameters and some data, whose measurements are not those of the checkout."""
     path = folder / "rehearsal"
-    path.mkdir(exist_ok=True)
-    for name in PARAMETERS:
-        if not (path / name).exists():
+    if not path.exists():
+        path.mkdir()
+        for name in PARAMETERS:
             (path / name).symlink_to(ROOT / name)
+        if call((*DMIX, "data", "embed", "cifar100"), path, folder / "data.log", 600) != 0:
+            sys.exit((folder / "data.log").read_text())
     return path
 
 

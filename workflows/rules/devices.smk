@@ -2,7 +2,7 @@
 # torch sees, or what SLURM gives it. Snakemake starts as many runs as there is room for. Which device a run has is
 # decided by a lease in the run's own process (dmix.devices.leases): Snakemake counts, and names nothing.
 try:
-    SERVER = read_server(config, GRID, workflow.cores or 1, tell)
+    SERVER = read_server(config, GRID, workflow.resource_settings.cores or 1, tell)
 except DmixError as error:
     raise WorkflowError(str(error)) from None
 

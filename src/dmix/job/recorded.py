@@ -14,8 +14,6 @@ from pathlib import Path
 
 from dmix.errors import DmixError
 from dmix.files import write_text
-from dmix.grid.evaluation import EvaluationPaths
-from dmix.grid.expand import folder, load_grid
 from dmix.grid.failure import failure_of, read_failure
 from dmix.grid.paths import FAILURE, LOG, WORK
 from dmix.grid.spec import digest_of
@@ -64,6 +62,11 @@ def work_folder(options: argparse.Namespace) -> Path | None:
         except (DmixError, TypeError, KeyError):
             return None  # a promise that cannot be read names no folder
         return _work(options, leaf)
+    from dmix.grid.expand import (
+        folder,
+        load_grid,
+    )  # an eighth of a second, of which a promise spares each job
+
     try:
         grid = load_grid(tier)
     except DmixError:
@@ -81,6 +84,8 @@ def _work(options: argparse.Namespace, place: str) -> Path:
     tier = str(options.tier)
     if options.verb != "evaluate":
         return WORK / tier / place
+    from dmix.grid.evaluation import EvaluationPaths
+
     return EvaluationPaths(tier, options.kind, place).work
 
 
