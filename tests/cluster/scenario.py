@@ -1,7 +1,7 @@
 """What happens in the cluster test: `prepare` makes this folder a project of eight runs, `run` disturbs them.
 
-In the copied source one run always fails, and a step takes longer while the file `slow` is there, so that
-each event finds its run at work on any machine; that changes no number.
+In the copied source one run always fails, checkpoints are closer, and a step takes longer while `slow` is
+there, so that each event finds its run at work on any machine; that changes no number.
 """
 
 from __future__ import annotations
@@ -73,12 +73,18 @@ def prepare() -> None:
     params = read_params(file).data
     params["tiers"][TIER]["overrides"] = OVERRIDES
     file.write_text(yaml.safe_dump(params, sort_keys=False))
-    session = Path("src/dmix/job/session.py")
-    source, anchor = session.read_text(), "        if watch:\n            watch.update()\n"
-    assert source.count(anchor) == 1
-    session.write_text(source.replace(anchor, EDIT + anchor))
+    watched = "        if watch:\n            watch.update()\n"
+    edit(Path("src/dmix/job/session.py"), watched, EDIT + watched)
+    default = "checkpoint_seconds: float = {}"
+    edit(Path("src/dmix/job/options.py"), default.format("600.0"), default.format("30.0"))
     subprocess.run(["dmix", "data", "embed"], check=True, stdout=subprocess.DEVNULL)
     load_grid(TIER)
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    source = path.read_text()
+    assert source.count(old) == 1, (path, old)
+    path.write_text(source.replace(old, new))
 
 
 class Cluster:
