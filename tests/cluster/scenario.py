@@ -75,8 +75,7 @@ def prepare() -> None:
     file.write_text(yaml.safe_dump(params, sort_keys=False))
     watched = "        if watch:\n            watch.update()\n"
     edit(Path("src/dmix/job/session.py"), watched, EDIT + watched)
-    default = "checkpoint_seconds: float = {}"
-    edit(Path("src/dmix/job/options.py"), default.format("600.0"), default.format("30.0"))
+    edit(Path("src/dmix/arguments.py"), "default=600.0,", "default=30.0,")
     subprocess.run(["dmix", "data", "embed"], check=True, stdout=subprocess.DEVNULL)
     load_grid(TIER)
 
