@@ -45,12 +45,18 @@ class Job:
     name: str
     command: tuple[str, ...]
     results: Path
+    weights: Path
     work: Path
+
+    @property
+    def places(self) -> tuple[Path, ...]:
+        """Every folder that the job writes into."""
+        return self.results, self.weights, self.work
 
     def clear(self) -> None:
         """Delete everything that the job has written."""
-        shutil.rmtree(self.results, ignore_errors=True)
-        shutil.rmtree(self.work, ignore_errors=True)
+        for place in self.places:
+            shutil.rmtree(place, ignore_errors=True)
 
 
 @dataclass(frozen=True)
@@ -65,10 +71,11 @@ def job_of(spec: RunSpec, name: str, *, relation: bool) -> Job:
     """Return the job of a run's or a class relation's specification."""
     if relation:
         paths = ClassRelationPaths(TIER, folder(spec))
-        return Job(spec, name, ("relate", name), paths.results, Path("work") / TIER / paths.folder)
+        work = Path("work") / TIER / paths.folder
+        return Job(spec, name, ("relate", name), paths.results, paths.results, work)
     run = RunPaths(TIER, folder(spec))
     every_step = ("--checkpoint-seconds", "0", "--device", "cpu")
-    return Job(spec, name, ("train", name, *every_step), run.results, run.work)
+    return Job(spec, name, ("train", name, *every_step), run.results, run.weights.parent, run.work)
 
 
 def jobs(grid: Grid, only: str) -> tuple[list[Job], list[Job]]:
@@ -161,10 +168,9 @@ def die_before(moment: int) -> Callable[[], None]:
 
 def ended(job: Job) -> Ended:
     """Return what a finished job has left."""
-    places = [job.results, job.work]
-    files = [path for place in places for path in place.rglob("*") if path.is_file()]
+    files = [path for place in job.places for path in place.rglob("*") if path.is_file()]
     contents: dict[str, object] = {}
-    for path in sorted(job.results.iterdir()):
+    for path in sorted({*job.results.iterdir(), *job.weights.iterdir()}):
         if path.suffix == ".json":
             record = json.loads(path.read_text())
             kept = ("weights_sha256", "scores", "score", "matrix_sha256", "spec", "code_digest")
