@@ -52,7 +52,7 @@ def test_a_selection_is_trained_shown_and_completed(project):
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     records = Path(project.path / "results/smoke/records").rglob("record.json")
-    trained = {re.sub(r"-\w{8}-\w{8}$", "", str(path.parent)).partition("runs/")[2] for path in records}
+    trained = {re.sub(r"-\w{8}-\w{8}$", "", str(path.parent)).partition("records/")[2] for path in records}
     assert trained == chosen
     assert planned(project, "smoke") == set()
     status = project.dmix("status", "--tier", "smoke", "--select", "mine")
