@@ -9,7 +9,7 @@ from pathlib import Path
 
 import safetensors.torch
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dmix.backbones.pooled import pooled
 from dmix.data.loading.feed import ReadOptions
@@ -45,16 +45,25 @@ def restored(
         # Only whether there is a source counts: it says that dmix wrote the file of initial weights.
         own = replace(spec, source=spec) if given.weights is not None else spec
         trainer = assemble(own, dataset, device, reading, given)
+    fill(trainer.method, tensors, spec.name)
+    return trainer
+
+
+def fill(module: nn.Module, tensors: Mapping[str, Tensor], run: str) -> None:
+    """Load a run's tensors into a module.
+
+    Raises
+    ------
+    DmixError: their names or shapes are not those of the module.
+    """
     try:
-        trainer.method.load_state_dict(tensors)
+        module.load_state_dict(tensors)
     except RuntimeError as error:
         raise DmixError(
-            f"{spec.name}: the weights do not fit the network of its record as the code here builds it: "
-            f"{error}",
+            f"{run}: the weights do not fit the network of its record as the code here builds it: {error}",
             "use the code that trained it: the record states git_commit",
             exit_code=1,
         ) from error
-    return trainer
 
 
 def _stand_ins(spec: RunSpec, classes: int, tensors: Mapping[str, Tensor], folder: Path) -> Given:

@@ -45,15 +45,7 @@ def to_torchvision(spec: RunSpec, model: Backbone) -> Form:
     ------
     DmixError: torchvision has no such network.
     """
-    settings = spec.settings["backbone"]
-    if settings["use"] != "resnet":
-        raise _refused("torchvision", f"it has none like {settings['use']}", spec)
-    if settings["stem"] != "imagenet":
-        raise _refused("torchvision", _STEM, spec)
-    tensors = _published(model)
-    name = _torchvision_name(tensors)
-    if name is None:
-        raise _refused("torchvision", "its ResNets have other numbers of blocks and channels", spec)
+    name, tensors = _published_resnet("torchvision", spec, model)
     classes = spec.settings["dataset"]["classes"]
     return Form(
         f"torchvision.models.{name}",
@@ -90,15 +82,27 @@ def to_timm(spec: RunSpec, model: Backbone) -> Form:
         kept |= {"window_size": "window_size", "heads": "num_heads", "layers": "depths"}
         given = {theirs: settings[own] for own, theirs in kept.items()}
         return _constructed("SwinTransformer", {**given, "num_classes": classes}, model)
-    if use != "resnet":
-        raise _refused("timm", f"it has none like {use}", spec)
+    name, tensors = _published_resnet("timm", spec, model)
+    return _created(name, {"num_classes": classes}, tensors)
+
+
+def _published_resnet(library: str, spec: RunSpec, model: Backbone) -> tuple[str, Mapping[str, Tensor]]:
+    """Return the name that both libraries give the network, and its tensors by their names.
+
+    Raises
+    ------
+    DmixError: the library has no such network.
+    """
+    settings = spec.settings["backbone"]
+    if settings["use"] != "resnet":
+        raise _refused(library, f"it has none like {settings['use']}", spec)
     if settings["stem"] != "imagenet":
-        raise _refused("timm", _STEM, spec)
+        raise _refused(library, _STEM, spec)
     tensors = _published(model)
     name = _torchvision_name(tensors)
     if name is None:
-        raise _refused("timm", "its ResNets have other numbers of blocks and channels", spec)
-    return _created(name, {"num_classes": classes}, tensors)
+        raise _refused(library, "its ResNets have other numbers of blocks and channels", spec)
+    return name, tensors
 
 
 def to_state_dict(spec: RunSpec, model: Backbone) -> Form:

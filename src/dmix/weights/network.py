@@ -12,6 +12,7 @@ from dmix.backbones.pooled import pooled
 from dmix.engine.parts import load_part
 from dmix.errors import DmixError
 from dmix.grid.spec import RunSpec
+from dmix.job.restored import fill
 
 PLACE: Mapping[str, str] = MappingProxyType({"model": "model.", "k_mix": "policy.momentum_model."})
 """Prediction -> the beginning of the names of its network's tensors in a file of weights.
@@ -48,13 +49,5 @@ def evaluated_network(spec: RunSpec, prediction: str, tensors: Mapping[str, Tens
         )
     for start, module in parts.items():
         own = {name.removeprefix(start): value for name, value in tensors.items() if name.startswith(start)}
-        try:
-            module.load_state_dict(own)
-        except RuntimeError as error:
-            raise DmixError(
-                f"{spec.name}: the weights do not fit the network of its record as the code here builds it: "
-                f"{error}",
-                "use the code that trained it: the record states git_commit",
-                exit_code=1,
-            ) from error
+        fill(module, own, spec.name)
     return model.eval()
