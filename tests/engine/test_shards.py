@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 import torch
 from torch import nn
@@ -19,7 +21,7 @@ from dmix.policies.cutmix import CutMix
 from dmix.policies.policy import Draws
 from dmix.policies.samix import SAMix
 from dmix.policies.vanilla import Vanilla
-from several_processes import SAMIX, SHARDS, settings, synchronised
+from several_processes import JOINT, RUNS, SAMIX, SHARDS, settings, synchronised
 from small_runs import (
     CPU,
     SEED,
@@ -109,6 +111,22 @@ def test_with_synchronised_norms_shards_are_the_whole_batch():
     )
     one = make_trainer(settings(shards=1, sync_batchnorm=True), make_task(synchronised()), n=48)
     assert_equal(after_steps(one), whole)
+
+
+@pytest.mark.parametrize("name", [*RUNS, *JOINT])
+def test_a_step_does_not_depend_on_what_was_trained_before_in_its_process(name):
+    """Autograd orders sums by numbers that a thread counts up: from 0 in a new one, as after a restart."""
+    found, after_restarts = (RUNS | JOINT)[name](), (RUNS | JOINT)[name]()
+    for trainer in (found, after_restarts):
+        trainer.method.train()
+    for _ in range(STEPS):
+        torch.ones(1, requires_grad=True).expand(2).sum().backward()
+        found.train_step()
+        thread = threading.Thread(target=after_restarts.train_step)
+        thread.start()
+        thread.join()
+    assert found.step == after_restarts.step == STEPS
+    assert_equal(found.state_dict(), after_restarts.state_dict())
 
 
 def test_a_shard_may_leave_its_mixer_out_while_another_does_not():

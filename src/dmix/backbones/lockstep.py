@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
@@ -75,6 +76,17 @@ class _Shard:
             self._failed = error
         finally:
             self._paused.release()
+
+
+def in_new_thread(work: Callable[[], T]) -> T:
+    """Return what `work` returns, or raise what it raises, from a thread that has made no graph before.
+
+    Autograd adds up gradients in the order of the graph's nodes, which every thread numbers for itself from
+    0. A graph that several threads have made is therefore added up in one order in every step, and after
+    every restart, only if none of them has made another graph before.
+    """
+    with ThreadPoolExecutor(1, "shards") as thread:
+        return thread.submit(work).result()
 
 
 def in_turns(works: Sequence[Callable[[], T]], turn: Turn) -> list[T]:

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from dmix.backbones.frozen_statistics import frozen_statistics
-from dmix.backbones.lockstep import in_turns
+from dmix.backbones.lockstep import in_new_thread, in_turns
 from dmix.engine.distributed import World
 from dmix.engine.method import Method, Step
 from dmix.engine.precision import autocast
@@ -89,7 +89,7 @@ class Shards:
         size = len(batch) // len(steps)
         parts = [batch.rows(slice(size * place, size * (place + 1))) for place in range(len(steps))]
         if self._together:
-            losses = self._joint(parts, steps, scale)
+            losses = in_new_thread(partial(self._joint, parts, steps, scale))
             gradients = self._taken()
         else:
             losses, gradients = in_pairs(self._each(parts, steps, scale), _add)
