@@ -76,7 +76,7 @@ try:
     if MAIN:
         announce(tell)
         move_earlier(TIER, tell)
-    GRID = load_grid(TIER, every_tier=MAIN)
+    GRID = load_grid(TIER, thorough=MAIN)
     if SELECTION:
         GRID = GRID.restricted(selected(GRID, SELECTION))
     # The workflow takes a run with a record for done.

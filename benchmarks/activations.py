@@ -21,7 +21,7 @@ from dmix.grid.work import image_side
 def main() -> None:
     """Print a line for each network, for small and for large images."""
     largest: dict[tuple[str, str], RunSpec] = {}
-    for spec in load_grid("full", every_tier=False).runs.values():
+    for spec in load_grid("full", thorough=False).runs.values():
         key = (spec.axes["backbone"], kind_of(image_side(spec)))
         prefer = min if key[1] == "small" else max  # 32 and 224 pixels
         largest[key] = prefer(largest.get(key, spec), spec, key=image_side)

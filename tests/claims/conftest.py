@@ -18,7 +18,7 @@ def grids(tmp_path_factory):
     path = tmp_path_factory.mktemp("claims") / "params.yaml"
     path.write_text(params_text())
     return {
-        tier: everything_present(load_grid(tier, path, every_tier=False)) for tier in ("full", "embedded")
+        tier: everything_present(load_grid(tier, path, thorough=False)) for tier in ("full", "embedded")
     }
 
 

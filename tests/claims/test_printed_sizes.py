@@ -13,7 +13,7 @@ IN_ALL = {"cub": 11_788, "aircraft": 10_000}
 
 
 def test_one_printed_size_is_wrong():
-    sets = load_grid("full", ROOT / "params.yaml", every_tier=False).params.datasets
+    sets = load_grid("full", ROOT / "params.yaml", thorough=False).params.datasets
     ours = {name: sets[name].settings for name in (*TRAIN_AND_TEST, *IN_ALL)}
     wrong = [
         *(n for n, sizes in TRAIN_AND_TEST.items() if (ours[n]["train_size"], ours[n]["test_size"]) != sizes),

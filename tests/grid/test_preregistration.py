@@ -13,7 +13,7 @@ TEXT = (ROOT / "docs" / "preregistration.md").read_text(encoding="utf-8")
 
 
 def test_the_runs_are_those_that_were_written_down():
-    grid = load_grid("embedded", ROOT / "params.yaml", every_tier=False)
+    grid = load_grid("embedded", ROOT / "params.yaml", thorough=False)
     runs = [grid.runs[name] for name in grid.grids["dose"]]
     (written,) = re.findall(r"the 32 names and settings: `([0-9a-f]{8})`", TEXT)
     assert len(runs) == 32
@@ -21,7 +21,7 @@ def test_the_runs_are_those_that_were_written_down():
 
 
 def test_only_eta_and_the_seed_differ():
-    grid = load_grid("embedded", ROOT / "params.yaml", every_tier=False)
+    grid = load_grid("embedded", ROOT / "params.yaml", thorough=False)
     kept = set()
     for name in grid.grids["dose"]:
         identity = copy.deepcopy(grid.runs[name].identity())  # seeds share their settings
@@ -34,7 +34,7 @@ def test_only_eta_and_the_seed_differ():
 
 
 def test_the_figure_has_the_share_and_the_bound_of_the_predictions():
-    figure = load_grid("embedded", ROOT / "params.yaml", every_tier=False).figures["figure0"]
+    figure = load_grid("embedded", ROOT / "params.yaml", thorough=False).figures["figure0"]
     assert figure.settings == {"share": 0.2, "bound": 2.0}
     assert "a share of 0.2" in TEXT
     assert "rises by less than 2 points" in TEXT

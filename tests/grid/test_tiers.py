@@ -181,22 +181,28 @@ def test_smoke_has_every_cell_of_the_paper():
     }
 
 
-def test_embedded_has_tables_1_to_8_and_s1_but_for_transformers_with_every_row_and_objective():
+def test_embedded_has_tables_1_to_8_but_for_transformers_with_every_objective():
     full, embedded = (paper(name) for name in ("full", "embedded"))
 
     def shown(grid, table):
         runs = [grid.runs[name].axes for name in grid.table_runs(grid.tables[table])]
         return {(axes["method"], axes["policy"], axes["objective"]) for axes in runs}
 
-    # Transformers (Table 3) stay at chance with so few images and steps.
-    whole = {*(f"table{number}" for number in (1, 2, 4, 5, 6, 7, 8)), "tableS1"}
-    ablations = {f"tableS{number}" for number in range(3, 7)}  # narrowed to fewer policies and values
-    assert set(embedded.tables) == whole | ablations
-    for table in whole:
-        assert shown(embedded, table) == shown(full, table), table
-    for table in ablations:
-        assert len(shown(embedded, table)) > 1, table
+    def part(rows, place):
+        return {row[place] for row in rows}
+
+    # Transformers (Table 3) stay at chance with so few images and steps. All are narrowed for time.
+    supervised = {f"table{number}" for number in (1, 2, 4, 5)}
+    two_streams = {f"table{number}" for number in (6, 7, 8)}
+    ablations = {f"tableS{number}" for number in range(3, 7)}
+    assert set(embedded.tables) == supervised | two_streams | ablations
+    for table in embedded.tables:
         assert shown(embedded, table) <= shown(full, table), table
+    for table in supervised:
+        assert part(shown(embedded, table), 2) | {"ce"} == part(shown(full, table), 2) | {"ce"}, table
+        assert len(part(shown(embedded, table), 1)) >= 3, table
+    for table in two_streams:
+        assert shown(embedded, table) == shown(full, table), table
     assert comparable("embedded") - {"supervised/imagenet/resnext50/vanilla/ce"} <= comparable("full")
 
 

@@ -1,6 +1,6 @@
 """Fabricates finished runs, with invented scores and nothing trained, for a whole tier in seconds.
 
-    grid = everything_present(load_grid("full", ROOT / "params.yaml", every_tier=False))
+    grid = everything_present(load_grid("full", ROOT / "params.yaml", thorough=False))
     fabricate(grid, tmp_path / "results/full/records")
 
 Commands that run in `tmp_path` then find every run done: a run with a record needs no data.

@@ -38,7 +38,7 @@ def every_task(tmp_path_factory: pytest.TempPathFactory, embedded_data: Path) ->
     cpu = Options("cpu")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(project.path)
-        grid = load_grid("smoke", every_tier=False)
+        grid = load_grid("smoke", thorough=False)
         assert train(grid, SOURCE, cpu) == 0
         for name in RUNS:
             if (relation := grid.runs[name].relation) is not None:

@@ -115,7 +115,7 @@ def make_site(folder: Path, tier: str) -> Site:
     copy_params(folder)
     shutil.copytree(ROOT / "reference", folder / "reference")
     with inside(folder):
-        return Site(folder, load_grid(tier, every_tier=False))
+        return Site(folder, load_grid(tier, thorough=False))
 
 
 @pytest.fixture
@@ -126,7 +126,7 @@ def new_site(tmp_path: Path) -> Callable[[str], Site]:
 
 FAILED, STOPPED, RUNNING, INVALID = (
     f"supervised/cifar100/resnet18/{cell}"
-    for cell in ("fmix/mce/s0", "fmix/dm_ce/s0", "samix/mce/s1", "samix/dm_ce/s0")
+    for cell in ("cutmix/mce/s0", "cutmix/dm_ce/s0", "automix/mce/s1", "automix/dm_ce/s0")
 )
 
 

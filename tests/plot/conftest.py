@@ -20,7 +20,7 @@ PAIRS = 200
 
 @pytest.fixture(scope="session")
 def smoke() -> Grid:
-    return everything_present(load_grid("smoke", ROOT / "params.yaml", every_tier=False))
+    return everything_present(load_grid("smoke", ROOT / "params.yaml", thorough=False))
 
 
 def shown(grid: Grid) -> list[str]:

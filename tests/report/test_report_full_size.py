@@ -20,7 +20,7 @@ SHRINKS = 1.17  # the widest table may be so much wider than the page, and is sh
 
 @pytest.fixture(scope="module")
 def full():
-    return everything_present(load_grid("full", ROOT / "params.yaml", every_tier=False))
+    return everything_present(load_grid("full", ROOT / "params.yaml", thorough=False))
 
 
 @pytest.fixture(scope="module")

@@ -91,7 +91,8 @@ def edited_since(modules: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(
         name
         for name, digest in modules.items()
-        if name in imported.SOURCES and _digest_of_source(imported.SOURCES[name], name)[0] != digest
+        if name in imported.SOURCES
+        and _digest_of_source(imported.SOURCES[name], name, str(_path(name) or ""))[0] != digest
     )
 
 

@@ -223,11 +223,11 @@ def folder(spec: RunSpec) -> str:
     return f"{spec.name}-{spec.digest()}-{code_digest(spec)}"
 
 
-def load_grid(tier: str, path: Path = Path("params.yaml"), *, every_tier: bool = True) -> Grid:
+def load_grid(tier: str, path: Path = Path("params.yaml"), *, thorough: bool = True) -> Grid:
     """Read, check and expand `params.yaml` and the files that it includes, for one tier.
 
-    With `every_tier`, settings of the other tiers are checked too. A job leaves that to the workflow that
-    submitted it.
+    With `thorough`, the settings of what the tier leaves out are checked too, and those of the other tiers,
+    which takes most of the time. Jobs, and commands that render, leave that to the workflow and `dmix plan`.
 
     Raises
     ------
@@ -239,8 +239,8 @@ def load_grid(tier: str, path: Path = Path("params.yaml"), *, every_tier: bool =
         raise DmixError(
             f"{path}: there is no tier named {tier!r}", f"choose one of {', '.join(params.tiers)}"
         )
-    grid = expand(params, document, tier)
-    for other in params.tiers if every_tier else ():
+    grid = expand(params, document, tier, thorough=thorough)
+    for other in params.tiers if thorough else ():
         if other != tier and params.tiers[other].scale is None:  # else its settings are those of its scale
             _check_values(params, document, other)
     return grid
@@ -255,15 +255,15 @@ def _check_values(params: Params, document: Document, tier: str) -> None:
             resolver.sections(cell)
 
 
-def expand(params: Params, document: Document, tier: str) -> Grid:
+def expand(params: Params, document: Document, tier: str, *, thorough: bool = True) -> Grid:
     """Expand checked parameters; see `load_grid`.
 
-    Cells that the tier leaves out are resolved too, so that every tier finds wrong settings and useless
-    overrides.
+    With `thorough`, cells that the tier leaves out are resolved too, so that every tier finds wrong settings
+    and useless overrides.
     """
     check_references(params, document, tier)
-    here = {name: table.at_tier(tier) for name, table in params.tables.items()}
-    params = params.model_copy(update={"tables": here})
+    tables = {name: table.at_tier(tier) for name, table in params.tables.items()}
+    params = params.model_copy(update={"tables": tables})
     resolver = Resolver(params, document, tier)
     runs: dict[str, RunSpec] = {}
     cells: dict[str, Cell] = {}
@@ -277,16 +277,19 @@ def expand(params: Params, document: Document, tier: str) -> Grid:
         seeds = kept.pop("seeds", as_list(entry.get("seeds", list(resolver.seeds))))
         varied = {axis: values for axis, values in own.items() if "." in axis}
         for cell in cells_of(params, document, grid, varied):
+            narrowed = any(cell.axes[axis] not in these for axis, these in kept.items())
+            here = own_tier.has(grid) and not narrowed
+            if not here and not thorough:
+                continue
             check_possible(params, document, cell)
             check_images(document, cell, resolver.settle(cell))
             settings, neutral = resolver.sections(cell)
-            narrowed = any(cell.axes[axis] not in these for axis, these in kept.items())
             task = params.methods[cell.axes["method"]].task
             variation = _told_apart(resolver, cell, settings, neutral)
             for seed in seeds:
                 spec = RunSpec(task, cell.axes, settings, variation, neutral, seed)
                 name = spec.name
-                if narrowed or not own_tier.has(grid):
+                if not here:
                     left_out.add(name)
                     continue
                 known = runs.get(name, spec)
@@ -301,9 +304,9 @@ def expand(params: Params, document: Document, tier: str) -> Grid:
                 names.append(name)
         if own_tier.has(grid):
             grids[grid] = tuple(dict.fromkeys(names))
-    for message in resolver.useless_rules():
+    for message in resolver.useless_rules() if thorough else ():
         raise DmixError(message)
-    complete = with_class_relations(with_sources(runs, cells, document, left_out))
+    complete = with_class_relations(with_sources(runs, cells, document, left_out if thorough else None))
     return Grid(tier, params, document, complete, grids, resolver, cells)
 
 

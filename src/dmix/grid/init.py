@@ -24,11 +24,18 @@ def source_name(spec: RunSpec) -> str | None:
 
 
 def with_sources(
-    runs: Mapping[str, RunSpec], cells: Mapping[str, Cell], document: Document, left_out: Collection[str] = ()
+    runs: Mapping[str, RunSpec],
+    cells: Mapping[str, Cell],
+    document: Document,
+    left_out: Collection[str] | None = (),
 ) -> dict[str, RunSpec]:
     """Return the runs, each with the run that its `recipe.init` names as its source.
 
     A run whose source the tier leaves out gets none: it is blocked.
+
+    Parameters
+    ----------
+    left_out: names of the runs that the tier leaves out; None, not known: any source may be one of them.
 
     Raises
     ------
@@ -45,7 +52,7 @@ def with_sources(
                 f"{where}: cannot read recipe.init {init!r}: {error}",
                 f"write braces around an axis alone: {', '.join(f'{{{axis}}}' for axis in spec.axes)}",
             ) from error
-        if wanted is None or (wanted not in runs and wanted in left_out):
+        if wanted is None or (wanted not in runs and (left_out is None or wanted in left_out)):
             found[name] = spec
             continue
         if wanted not in runs:

@@ -10,7 +10,7 @@ from dmix.grid.paths import RESULTS, records_folder
 
 def run(options: argparse.Namespace) -> int:
     """Write the tier's data frame."""
-    grid = load_grid(options.tier)
+    grid = load_grid(options.tier, thorough=False)
     from dmix.files import write_text
     from dmix.report.frame import load_frame, to_csv
 

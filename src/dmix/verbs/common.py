@@ -37,7 +37,7 @@ def grid_of_job(options: argparse.Namespace) -> Grid:
 
     Also notes commit and versions, which a record states as they were at the start of its process.
     """
-    grid = load_grid(options.tier, every_tier=not options.promise)
+    grid = load_grid(options.tier, thorough=not options.promise)
     if options.promise:
         check(grid, options.name, options.promise)
     known_run(grid, options.name)
@@ -57,7 +57,7 @@ def finished_files(tier: str, given: str) -> RunFiles:
     """
     if is_place(given):
         return files_at(given)
-    grid = load_grid(tier, every_tier=False)
+    grid = load_grid(tier, thorough=False)
     known_run(grid, given)
     ready_run(grid, given)
     paths = RunPaths(grid.tier, grid.folders[given])

@@ -14,7 +14,7 @@ from dmix.grid.status import run_status
 
 def run(options: argparse.Namespace) -> int:
     """Draw curves on the terminal, or to a file."""
-    grid = load_grid(options.tier)
+    grid = load_grid(options.tier, thorough=False)
     names = select(grid, options.names)
     histories = [found for name in names if (found := read_history(grid, name)) and found.rows]
     if not histories:

@@ -13,7 +13,7 @@ from dmix.grid.paths import RESULTS, records_folder
 
 def run(options: argparse.Namespace) -> int:
     """Write a bundle as folder and archive, if all rendered files are of the state of the records."""
-    grid = load_grid(options.tier)
+    grid = load_grid(options.tier, thorough=False)
     from dmix.export.bundle import SUMS, pack, write_bundle
     from dmix.export.contents import contents
     from dmix.export.readme import readme

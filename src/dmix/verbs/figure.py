@@ -10,7 +10,7 @@ from dmix.grid.paths import PAPER, records_folder
 
 def run(options: argparse.Namespace) -> int:
     """Draw one figure."""
-    grid = load_grid(options.tier)
+    grid = load_grid(options.tier, thorough=False)
     from dmix.plot.render import render
 
     for path in render(grid, options.name, records_folder(grid.tier), options.out or PAPER / grid.tier):

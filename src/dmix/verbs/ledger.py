@@ -10,7 +10,7 @@ from dmix.grid.paths import PAPER
 
 def run(options: argparse.Namespace) -> int:
     """Write the ledger as LaTeX."""
-    grid = load_grid(options.tier)
+    grid = load_grid(options.tier, thorough=False)
     from dmix.report.build import render_ledger
 
     for path in render_ledger(grid, options.out or PAPER / grid.tier):

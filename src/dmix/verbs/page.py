@@ -10,7 +10,7 @@ from dmix.grid.paths import RESULTS
 
 def run(options: argparse.Namespace) -> int:
     """Write the page of a tier from what exists."""
-    grid = load_grid(options.tier)
+    grid = load_grid(options.tier, thorough=False)
     from dmix.page.render import INDEX, render
 
     out = options.out or RESULTS / grid.tier / "report"

@@ -15,7 +15,7 @@ from dmix.verbs.common import ready_run, recording
 @recording
 def run(options: argparse.Namespace) -> int:
     """Learn one class relation."""
-    grid = load_grid(options.tier, every_tier=not options.promise)
+    grid = load_grid(options.tier, thorough=not options.promise)
     if options.promise:
         check(dataclasses.replace(grid, runs=grid.class_relations), options.name, options.promise)
     if options.name not in grid.class_relations:

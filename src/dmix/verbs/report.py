@@ -133,7 +133,7 @@ AT_THE_END: Kinds = (document,)
 
 def run(options: argparse.Namespace) -> int:
     """Render what is not rendered from today's records, or as they arrive; return 1 if something failed."""
-    grid = load_grid(options.tier)
+    grid = load_grid(options.tier, thorough=False)
     arriving = [product for kind in PRODUCTS for product in kind(grid)]
     last = [product for kind in AT_THE_END for product in kind(grid)]
     rendered = Rendered(grid, [*arriving, *last])

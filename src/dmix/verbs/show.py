@@ -10,7 +10,7 @@ from dmix.grid.paths import DATA, RESULTS, records_folder
 
 def run(options: argparse.Namespace) -> int:
     """Draw the same pairs of images mixed by every policy."""
-    grid = load_grid(options.tier)
+    grid = load_grid(options.tier, thorough=False)
     from dmix.show.figure import check_format, draw, save
     from dmix.show.mixups import gallery
 

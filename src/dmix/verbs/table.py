@@ -11,7 +11,7 @@ from dmix.grid.paths import PAPER, records_folder
 
 def run(options: argparse.Namespace) -> int:
     """Render one table, and print it beside the published numbers."""
-    grid = load_grid(options.tier)
+    grid = load_grid(options.tier, thorough=False)
     out = options.out or PAPER / grid.tier
     if options.name in grid.params.settings_tables:
         from dmix.report.settings_table import render_settings
