@@ -17,9 +17,7 @@ def grids(tmp_path_factory):
     """Tier -> grid."""
     path = tmp_path_factory.mktemp("claims") / "params.yaml"
     path.write_text(params_text())
-    return {
-        tier: everything_present(load_grid(tier, path, thorough=False)) for tier in ("full", "embedded")
-    }
+    return {tier: everything_present(load_grid(tier, path, thorough=False)) for tier in ("full", "embedded")}
 
 
 @pytest.fixture

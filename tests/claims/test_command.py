@@ -27,7 +27,7 @@ def claims(place, monkeypatch, capsys, *arguments):
     """Run `dmix claims`; return what it prints. The grid is the tests' own, in which nothing is blocked."""
     tier, folder = place
     monkeypatch.chdir(folder)
-    monkeypatch.setattr(verb, "load_grid", lambda name: everything_present(real_grid(name)))
+    monkeypatch.setattr(verb, "load_grid", lambda name, **_: everything_present(real_grid(name)))
     options = parser().parse_args(["claims", "--tier", tier, *arguments])
     assert isinstance(options, argparse.Namespace)
     assert verb.run(options) == 0

@@ -67,7 +67,7 @@ def there(finished, tmp_path, monkeypatch):
     shutil.copytree(finished.folder.parents[1], root, symlinks=True)
     copy = type(finished)(finished.grid, root / f"results/{TIER}/records", root / f"paper_tables/{TIER}")
     monkeypatch.chdir(root)
-    monkeypatch.setattr("dmix.verbs.export.load_grid", lambda tier: finished.grid)
+    monkeypatch.setattr("dmix.verbs.export.load_grid", lambda tier, **_: finished.grid)
     monkeypatch.setattr(state, "latex_is_here", lambda: False)
     return copy
 

@@ -15,7 +15,9 @@ Edit = Callable[..., Grid]
 def expanded(tmp_path: Path) -> Edit:
     """Expand params.yaml, the repository's or the small one, after replacements that must match once."""
 
-    def expand(*edits: tuple[str, str], tier: str = "full", small: bool = False) -> Grid:
+    def expand(
+        *edits: tuple[str, str], tier: str = "full", small: bool = False, thorough: bool = True
+    ) -> Grid:
         if not edits and not small:
             return real_grid(tier)
         path = tmp_path / "params.yaml"
@@ -30,6 +32,6 @@ def expanded(tmp_path: Path) -> Edit:
             texts[place] = texts[place].replace(old, new)
         for file, text in texts.items():
             file.write_text(text)
-        return load_grid(tier, path)
+        return load_grid(tier, path, thorough=thorough)
 
     return expand

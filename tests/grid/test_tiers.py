@@ -8,8 +8,10 @@ from collections import Counter
 import pytest
 
 from dmix.errors import DmixError
+from dmix.grid.expand import load_grid
+from dmix.grid.resolve import Resolver
 from paper import paper
-from project import NO_RULES, small_params
+from project import NO_RULES, ROOT, small_params
 
 TITLE = "    title: full scale, the paper's settings\n"
 VANILLA = "  cifar10_vanilla:\n    method: supervised\n"
@@ -154,6 +156,30 @@ def test_an_override_of_cells_that_are_left_out_is_of_use(expanded, left_out):
     rule = "{when: {backbone: resnext50, policy: mixup}, set: {recipe.lr: 0.2}, why: test}"
     grid = expanded((NO_RULES, f"overrides: [{rule}] # ordered"), tier(left_out), small=True)
     assert not any("resnext50/mixup" in name for name in grid.runs)
+
+
+@pytest.mark.parametrize("name", ["embedded", "hour"])
+def test_a_job_expands_what_its_tier_has_and_nothing_else(name, monkeypatch):
+    whole = load_grid(name, ROOT / "params.yaml")
+    resolved = []
+    sections = Resolver.sections
+    monkeypatch.setattr(
+        Resolver, "sections", lambda self, cell: resolved.append(cell) or sections(self, cell)
+    )
+    found = load_grid(name, ROOT / "params.yaml", thorough=False)
+    assert found.runs == whole.runs
+    assert found.places == whole.places
+    assert found.grids == whole.grids
+    assert found.class_relations == whole.class_relations
+    axes = [{tuple(cell.axes.items()) for cell in some} for some in (resolved, whole.cells.values())]
+    assert axes[0] == axes[1]
+
+
+def test_a_job_leaves_mistakes_elsewhere_to_the_workflow(expanded):
+    wrong = (RESOLVED, f"{RESOLVED}    recipe.rl: 0.1\n")
+    left_out = tier("omit: [cifar100, cifar100_vanilla]")
+    grid = expanded(left_out, wrong, small=True, thorough=False)
+    assert set(grid.grids) == {"cifar10", "cifar10_vanilla"}
 
 
 def test_the_small_params_leave_out_nothing():

@@ -121,7 +121,7 @@ def command(here, monkeypatch):
     def run(watch: bool, *pauses, code: int = 0) -> Drawn:
         drawn = Drawn(here)
         left = list(pauses)
-        monkeypatch.setattr(report, "load_grid", lambda tier: here)
+        monkeypatch.setattr(report, "load_grid", lambda tier, **_: here)
         monkeypatch.setattr(report, "PRODUCTS", (lambda grid: drawn.products[:-1],))
         monkeypatch.setattr(report, "AT_THE_END", (lambda grid: drawn.products[-1:],))
         monkeypatch.setattr(report.time, "sleep", lambda seconds: left.pop(0)(drawn))
