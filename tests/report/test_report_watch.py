@@ -36,7 +36,7 @@ class Drawn:
     def __init__(self, grid, digest: str = "0") -> None:
         self.times = {"first": 0, "second": 0}
         self.names = tuple(grid.folders)[:3]
-        self.error: DmixError | None = None
+        self.error: Exception | None = None
         self.products = [
             Product("first", self.names[:2], digest, lambda: self.draw("first")),
             Product("second", self.names[2:], "0", lambda: self.draw("second")),
@@ -112,6 +112,20 @@ def test_what_cannot_be_rendered_is_told_once_until_its_records_change(here, cap
     rendered.renew()
     assert drawn.times == {"first": 1, "second": 0}
     assert set(rendered.failed) == {"second"}
+
+
+def test_what_a_workflow_is_writing_just_now_is_rendered_at_the_next_look(here, capsys):
+    """Snakemake deletes the outputs of a rule before it runs it, here those that another product reads."""
+    drawn = Drawn(here)
+    drawn.error = FileNotFoundError(2, "No such file", "paper_tables/toy/table1_numbers.tex")
+    rendered = Rendered(here, drawn.products)
+    rendered.renew()
+    assert set(rendered.failed) == {"first", "second"}
+    assert "first waits: paper_tables/toy/table1_numbers.tex is gone" in capsys.readouterr().out
+    drawn.error = None
+    rendered.renew()
+    assert drawn.times == {"first": 1, "second": 1}
+    assert rendered.failed == {}
 
 
 @pytest.fixture
