@@ -181,7 +181,9 @@ class Rendered:
                 continue
             except FileNotFoundError as error:
                 self.failed[product.name] = ""  # no state is that: it is tried again at the next look
-                tell(f"{product.name} waits: {error.filename} is gone; a workflow deletes what it writes anew")
+                tell(
+                    f"{product.name} waits: {error.filename} is gone; a workflow deletes what it writes anew"
+                )
                 continue
             self._from[product.name] = {"state": state, "files": [str(path) for path in paths]}
             write_text(self._file, json.dumps(self._from, indent=1))
