@@ -26,6 +26,7 @@ from dmix.grid.earlier import move_earlier
 from dmix.grid.expand import folder as folder_of
 from dmix.grid.expand import load_grid
 from dmix.grid.finished import refuse_damaged
+from dmix.grid.kept_meanings import kept_meanings
 from dmix.grid.kinds import kinds
 from dmix.grid.needs import cores, memory_mb, minutes
 from dmix.grid.order import ranks
@@ -115,6 +116,8 @@ if MAIN:
     LATEX = latex_is_here()
     PAPER = paper_digest(GRID, LATEX, DIGESTS)
     PAPER_FILES = ["main.tex", *(["paper.pdf"] if LATEX else [])]
+    # All code is read by now: jobs need not read it again.
+    kept_meanings().keep()
 
     rule all:
         input:

@@ -18,6 +18,7 @@ from dmix import PACKAGE, imported
 from dmix.grid.by_id import KEPT, ById
 from dmix.grid.equivalent import Equivalences, equivalences
 from dmix.grid.identity import Sections
+from dmix.grid.kept_meanings import kept_meanings
 from dmix.grid.meaning import meaning_of
 from dmix.grid.parts import module_of
 from dmix.grid.spec import DIGEST_LENGTH, RunSpec, digest_of
@@ -133,11 +134,14 @@ def _of_file(path: Path, module: str) -> tuple[str, tuple[str, ...]]:
 
 @cache
 def _digest_of_source(source: bytes, module: str, path: str = "") -> tuple[str, tuple[str, ...]]:
-    text = source.decode("utf-8")
     is_package = path.endswith("__init__.py") or _path(module) == _package(module)
-    package = module if is_package else module.rpartition(".")[0]
+    name = f"{module}.__init__" if is_package else module
+    return kept_meanings().of(name, source, lambda: _found_in(source.decode("utf-8"), module, is_package))
+
+
+def _found_in(text: str, module: str, is_package: bool) -> tuple[str, tuple[str, ...]]:
     tree = ast.parse(text)
-    imports = tuple(_imports(tree, package))
+    imports = tuple(_imports(tree, module if is_package else module.rpartition(".")[0]))
     digest = hashlib.sha256(meaning_of(tree, "__init__.py" if is_package else module).encode()).hexdigest()
     return digest[:DIGEST_LENGTH], imports
 
