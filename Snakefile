@@ -97,7 +97,8 @@ logger.addFilter(FinishedLines(logger.info, Quietness.RULES))
 # snakemake -n --quiet: the number of jobs of each rule.
 logger.addFilter(
     DryRunCounts(
-        lambda: workflow.dryrun and Quietness.PROGRESS in workflow.output_settings.quiet
+        lambda: workflow.dryrun
+        and Quietness.PROGRESS in (workflow.output_settings.quiet or ())
     )
 )
 
