@@ -15,15 +15,7 @@ from dmix.claims.load import load_claims
 from dmix.environment import settle
 from dmix.errors import DmixError
 from dmix.evaluation_record import is_of_record
-from dmix.grid.artefact import (
-    claims_digest,
-    figure_digest,
-    frame_digest,
-    ledger_digest,
-    settings_digest,
-    summary_digest,
-    table_digest,
-)
+from dmix.grid.artefact import digests
 from dmix.grid.evaluation import (
     evaluation_digest,
     product_of,
@@ -34,6 +26,7 @@ from dmix.grid.earlier import move_earlier
 from dmix.grid.expand import folder as folder_of
 from dmix.grid.expand import load_grid
 from dmix.grid.finished import refuse_damaged
+from dmix.grid.kept_meanings import kept_meanings
 from dmix.grid.kinds import kinds
 from dmix.grid.needs import cores, memory_mb, minutes
 from dmix.grid.order import ranks
@@ -45,7 +38,9 @@ from dmix.grid.sharing import Processes
 from dmix.grid.spec import digest_of
 from dmix.grid.status import blocked_runs
 from dmix.job.driver import announce
+from dmix.job.dry_run_counts import DryRunCounts
 from dmix.job.finished_lines import FinishedLines
+from dmix.job.signed import signed
 from dmix.job.workflow_log import ShortFailures
 from dmix.page.digest import page_digest
 from dmix.paper.digest import paper_digest
@@ -99,6 +94,13 @@ PUBLISHED = f"{BUILD}/published"
 logger.addFilter(ShortFailures(WORK / TIER))
 # A finished one by its name and score.
 logger.addFilter(FinishedLines(logger.info, Quietness.RULES))
+# snakemake -n --quiet: the number of jobs of each rule.
+logger.addFilter(
+    DryRunCounts(
+        lambda: workflow.dryrun
+        and Quietness.PROGRESS in (workflow.output_settings.quiet or ())
+    )
+)
 
 
 report: "workflows/report/workflow.rst"
@@ -106,22 +108,22 @@ report: "workflows/report/workflow.rst"
 
 # All that a tier is rendered into lies below names with the digests of what it depends on.
 if MAIN:
-    FIGURES = {name: figure_digest(GRID, name) for name in GRID.figures}
-    TABLES = {name: table_digest(GRID, name) for name in GRID.tables}
-    SETTINGS = {name: settings_digest(GRID, name) for name in GRID.settings_tables}
+    DIGESTS = digests(GRID)
+    FRAME, FIGURES, TABLES = DIGESTS.frame, DIGESTS.figures, DIGESTS.tables
+    SETTINGS, LEDGER, CLAIMS = DIGESTS.settings, DIGESTS.ledger, DIGESTS.claims
     NUMBERS = digest_of(TABLES)
-    LEDGER = ledger_digest(GRID)
-    CLAIMS = claims_digest(GRID)
-    SUMMARY = summary_digest(GRID)
-    PAGE = page_digest(GRID)
+    SUMMARY = DIGESTS.summary
+    PAGE = page_digest(GRID, DIGESTS)
     LATEX = latex_is_here()
-    PAPER = paper_digest(GRID, LATEX)
+    PAPER = paper_digest(GRID, LATEX, DIGESTS)
     PAPER_FILES = ["main.tex", *(["paper.pdf"] if LATEX else [])]
+    # All code is read by now: jobs need not read it again.
+    kept_meanings().keep()
 
     rule all:
         input:
             f"results/{TIER}/frame.csv",
-            f"{PUBLISHED}/frame-{frame_digest(GRID)}",
+            f"{PUBLISHED}/frame-{FRAME}",
             [
                 f"{PUBLISHED}/{table}-{digest}"
                 for table, digest in (TABLES | SETTINGS).items()

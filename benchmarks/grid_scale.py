@@ -1,15 +1,21 @@
-"""How the pipeline scales with the grid: expansion, dry run, status and plan of 2,400 and 10,000 runs.
+"""How the pipeline scales with the grid: expansion, dry runs, status and plan of 1,600 and 10,000 runs.
+
+    python benchmarks/grid_scale.py [--seeds N ...] [--repeats N] [--csv FILE]
 
 Prints n, hardware and versions. The grid is the repository's own smoke tier, which has every cell and needs
-no genuine data, with 3 seeds and with 13. Status and plan are timed with a record of every run, the dry run
-without any. Targets: a dry run at most 3 s (10,000 runs: 15 s) more than `snakemake --version` on the same
-machine; status and plan of 10,000 runs within 5 s each. CPU seconds are printed beside those of the clock:
-on a machine that does other work at the same time, they are the ones to compare.
+no genuine data, with 2 seeds and with 13. Dry runs are timed with nothing finished and with a record of every
+run, status and plan with these.
+
+Beside each dry run stands its floor: Snakemake's own time for a Snakefile of one rule without a function,
+with as many jobs, outputs and logs, whose outputs as many others read as tables and figures read records.
+Both are CPU seconds beyond those of `snakemake --version`. CPU seconds are those of a command and of what it
+starts: on a machine that does other work at the same time, they are the ones to compare.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import hashlib
 import json
 import os
@@ -21,33 +27,107 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from dmix.grid.expand import Grid, load_grid
 from dmix.grid.paths import HISTORY, RECORD, WEIGHTS, records_folder, weights_folder
+from dmix.job import facts
 from dmix.reading import seal
 
 ROOT = Path(__file__).resolve().parents[1]
 COPIED = ("Snakefile", "params.yaml", "params", "workflows", "reference")
 TIER = "smoke"
-SEEDS = (3, 13)
+SEEDS = (2, 13)
 SETTLED_SECONDS = 3
+OWN = ("--profile", "workflows/profiles/local", "--config", f"tier={TIER}")
+FLOOR = ("--cores", "all", "--rerun-triggers", "mtime")
+# How a dry run is asked for: what it tells, and Snakemake's options.
+DRY_RUNS = {"counts": ("-n", "--quiet"), "every job": ("-n", "--quiet", "host")}
+FLOOR_SNAKEFILE = """\
+import json
+
+READERS = json.load(open("readers.json"))
+
+
+rule all:
+    input:
+        [f"read/{place}" for place in range(len(READERS))],
+
+
+rule train:
+    output:
+        record="records/{folder}/record.json",
+        history="records/{folder}/history.csv",
+    log:
+        "work/{folder}/log.txt",
+    message:
+        "Train {wildcards.folder}"
+    shell:
+        "train {wildcards.folder} >{log} 2>&1"
+
+
+for place, folders in enumerate(READERS):
+
+    rule:
+        name:
+            f"read_{place}"
+        input:
+            [f"records/{folder}/record.json" for folder in folders],
+        output:
+            f"read/{place}",
+        shell:
+            "read > {output}"
+"""
+
+
+@dataclass(frozen=True)
+class Row:
+    """The time of one command, in seconds.
+
+    Attributes
+    ----------
+    seconds, lowest, highest: by the clock, the median of `n` calls and its range.
+    cpu: median of the CPU seconds. beyond: of these, what `snakemake --version` does not take; None for other
+        commands. floor: the same of a Snakefile without functions.
+    """
+
+    runs: int
+    what: str
+    n: int
+    seconds: float
+    lowest: float
+    highest: float
+    cpu: float
+    beyond: float | None = None
+    floor: float | None = None
 
 
 def main() -> None:
     """Build each large grid, time what is done with it, and print the times."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS, help="(default: 3 and 13)")
+    parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS, help="(default: 2 and 13)")
     parser.add_argument("--repeats", type=int, default=3, help="of each time (default: 3)")
+    parser.add_argument("--csv", type=Path, help="file of the times")
     options = parser.parse_args()
-    print(f"machine: {os.cpu_count()} cores, {cpu()}; Python {platform.python_version()}")
+    target = options.csv.resolve() if options.csv else None
+    load = os.getloadavg()[0]
+    print(f"machine: {os.cpu_count()} cores, {cpu()}, load average {load:.1f} at the start")
+    print("versions: " + ", ".join(f"{name} {version}" for name, version in facts.versions().items()))
+    print(
+        f"seconds, median of n = {options.repeats} (lowest to highest), and median CPU seconds; of dry runs"
+    )
+    print("CPU seconds beyond those of snakemake --version, the floor, and the ratio of the two")
+    rows: list[Row] = []
     for seeds in options.seeds:
         with tempfile.TemporaryDirectory() as name:
-            measure(Path(name), seeds, options.repeats)
+            rows += measure(Path(name), seeds, options.repeats)
+        if target:
+            write(target, rows)
 
 
-def measure(folder: Path, seeds: int, repeats: int) -> None:
-    """Print the times of a grid with so many seeds."""
+def measure(folder: Path, seeds: int, repeats: int) -> list[Row]:
+    """Print and return the times of a grid with so many seeds."""
     for item in COPIED:
         copy = shutil.copytree if (ROOT / item).is_dir() else shutil.copy
         copy(ROOT / item, folder / item)
@@ -55,27 +135,88 @@ def measure(folder: Path, seeds: int, repeats: int) -> None:
     params = folder / "params.yaml"
     os.chdir(folder)
     grid = load_grid(TIER, params)
+    bare = folder / "floor"
+    lay_floor(grid, bare)
+    rows: list[Row] = []
 
-    def times(label: str, action: Callable[[], object]) -> float:
-        found = [timed(action) for _ in range(repeats)]
-        clock, cpu_time = zip(*found, strict=True)
-        spread = f"({min(clock):.2f} to {max(clock):.2f})"
-        print(f"{label:<24}{statistics.median(clock):7.2f}  {spread:<20}{statistics.median(cpu_time):7.2f}")
-        sys.stdout.flush()
-        return statistics.median(cpu_time)
+    def note(what: str, action: Callable[[], object], start: float = 0.0, floor: float | None = None) -> Row:
+        row = timed_row(len(grid.runs), what, repeats, action, start, floor)
+        rows.append(row)
+        print(told(row), flush=True)
+        return row
 
-    print(f"\n{len(grid.runs)} runs; n = {repeats}; median (minimum to maximum), and median CPU seconds")
-    times("expand params.yaml", lambda: load_grid(TIER, params))
-    version = times("snakemake --version", lambda: call("snakemake", "--version"))
-    dry = ("--profile", "workflows/profiles/local", "-n", "--quiet", "all", "--config", f"tier={TIER}")
-    dry_run = times("snakemake -n", lambda: call("snakemake", *dry))
-    print(f"snakemake -n beyond --version: {dry_run - version:.2f} CPU seconds")
+    print(f"\n{len(grid.runs)} runs")
+    note("dmix --help", lambda: call("dmix", "--help"))
+    note("expand params.yaml", lambda: load_grid(TIER, params))
+    start = note("snakemake --version", lambda: call("snakemake", "--version")).cpu
+    floors = {
+        what: timed_row(
+            len(grid.runs), what, repeats, lambda how=how: call("snakemake", *how, *FLOOR, folder=bare), start
+        ).beyond
+        for what, how in DRY_RUNS.items()
+    }
+    for what, how in DRY_RUNS.items():
+        note(f"dry run, {what}", lambda how=how: call("snakemake", *how, *OWN), start, floors[what])
     finish_all(grid, folder)
     time.sleep(SETTLED_SECONDS)  # files that have just changed are not remembered
     first = timed(lambda: call("dmix", "status", "--tier", TIER))
     print(f"dmix status, which reads and hashes all for the first time: {first[0]:.2f}")
-    times("dmix status", lambda: call("dmix", "status", "--tier", TIER))
-    times("dmix plan", lambda: call("dmix", "plan", "--tier", TIER))
+    note("... all runs finished", lambda: call("snakemake", *DRY_RUNS["counts"], *OWN), start)
+    note("dmix status", lambda: call("dmix", "status", "--tier", TIER))
+    note("dmix plan", lambda: call("dmix", "plan", "--tier", TIER))
+    return rows
+
+
+def timed_row(
+    runs: int,
+    what: str,
+    repeats: int,
+    action: Callable[[], object],
+    start: float = 0.0,
+    floor: float | None = None,
+) -> Row:
+    """Return the time of an action; `start`: CPU seconds of Snakemake's own start, 0 for other commands."""
+    clock, cpu_time = zip(*(timed(action) for _ in range(repeats)), strict=True)
+    used = statistics.median(cpu_time)
+    beyond = used - start if start else None
+    return Row(runs, what, repeats, statistics.median(clock), min(clock), max(clock), used, beyond, floor)
+
+
+def told(row: Row) -> str:
+    """Return a line of the table."""
+    spread = f"({row.lowest:.2f} to {row.highest:.2f})"
+    line = f"{row.what:<24}{row.seconds:7.2f}  {spread:<20}{row.cpu:7.2f}"
+    if row.beyond is not None:
+        line += f"{row.beyond:9.2f}"
+    if row.beyond is not None and row.floor is not None:
+        line += f"{row.floor:9.2f}{row.beyond / row.floor:8.2f}"
+    return line
+
+
+def write(path: Path, rows: list[Row]) -> None:
+    """Write the times, one line per command and number of runs."""
+    with path.open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, [field.name for field in fields(Row)], lineterminator="\n")
+        writer.writeheader()
+        for row in rows:
+            rounded = {
+                key: f"{value:.3f}" if isinstance(value, float) else value
+                for key, value in asdict(row).items()
+            }
+            writer.writerow(rounded)
+
+
+def lay_floor(grid: Grid, folder: Path) -> None:
+    """Lay a Snakefile without functions, whose jobs read as many outputs of as many others."""
+    places = grid.folders
+    read = [
+        list(places.values()),
+        *([places[name] for name in grid.table_runs(table)] for table in grid.tables.values()),
+        *([places[name] for name in grid.figure_runs(figure)] for figure in grid.figures.values()),
+    ]
+    folder.mkdir()
+    (folder / "readers.json").write_text(json.dumps([names for names in read if names]))
+    (folder / "Snakefile").write_text(FLOOR_SNAKEFILE)
 
 
 def enlarge(folder: Path, seeds: int) -> None:
@@ -115,10 +256,10 @@ def timed(action: Callable[[], object]) -> tuple[float, float]:
     return clock, sum(after[:4]) - sum(before[:4])
 
 
-def call(program: str, *arguments: str) -> None:
-    """Run a program of this environment in the current folder."""
+def call(program: str, *arguments: str, folder: Path | None = None) -> None:
+    """Run a program of this environment in `folder`, by default the current one."""
     path = Path(sys.executable).with_name(program)
-    subprocess.run([path, *arguments], check=True, capture_output=True)
+    subprocess.run([path, *arguments], check=True, capture_output=True, cwd=folder)
 
 
 def cpu() -> str:

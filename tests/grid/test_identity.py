@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from dmix.grid.code import code_digest
 from dmix.grid.expand import load_grid
 from dmix.grid.identity import clash, recorded
+from dmix.grid.promise import promise
 from dmix.grid.spec import SECTIONS, canonical_json, digest_of
 from project import NO_RULES, Project, real_grid, small_params
 
@@ -141,4 +143,6 @@ def test_the_canonical_text_is_the_json_of_the_identity():
     assert any(spec.relation for spec in specs)
     for spec in specs:
         assert spec.canonical() == canonical_json(spec.identity())
+        code = code_digest(spec)
+        assert promise(spec) == canonical_json({"spec": spec.identity(), "code": code})
         assert spec.digest() == digest_of(spec.identity())

@@ -86,7 +86,7 @@ def test_the_engine_is_everybodys(finished: Project):
     [
         ("src/dmix/grid/cost.py", "STATES = 3", "STATES = 4"),
         ("src/dmix/lock.py", "POLL_SECONDS = 0.5", "POLL_SECONDS = 2.0"),
-        ("workflows/rules/train.smk", '" >>{log} 2>&1"', '"   >>{log} 2>&1"'),
+        ("workflows/rules/train.smk", ' >>{log} 2>&1"', '   >>{log} 2>&1"'),
         ("params.yaml", "    title: CIFAR-10\n", "    title: CIFAR-ten\n"),
         ("params.yaml", "estimate_seconds: 2\n", "estimate_seconds: 3\n"),
     ],

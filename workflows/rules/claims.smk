@@ -6,7 +6,7 @@ CLAIM_PRODUCTS = [f"claims{suffix}" for suffix in (".csv", ".md", ".tex")]
 
 rule claims:
     input:
-        f"{PUBLISHED}/frame-{frame_digest(GRID)}",
+        f"{PUBLISHED}/frame-{FRAME}",
         [path for figure in FIGURES for path in evaluations_of(figure)],
         [
             path

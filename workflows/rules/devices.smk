@@ -16,9 +16,9 @@ def on_device(wildcards):
     return name if name in GRID.runs else wildcards.folder
 
 
-# How much of all devices a job takes.
+# How much of all devices a job takes, where there is a server.
 def device_units(wildcards, processes=1):
-    return SERVER.needed(on_device(wildcards), processes) if SERVER else 0
+    return SERVER.needed(on_device(wildcards), processes)
 
 
 # Options that lease a device.

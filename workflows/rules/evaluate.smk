@@ -67,8 +67,8 @@ rule evaluate:
         mem_mb=lambda wc: memory_mb(run_spec(wc)),
         runtime=LONGEST,
         gres=lambda wc: GRES.of(on_device(wc)),
-        device=device_units,
-        attempt=lambda wc, attempt: attempt,
+        device=device_units if SERVER else 0,
+        attempt=attempt_number,
     params:
         name=run_name,
         promise=lambda wc: promise(run_spec(wc)),

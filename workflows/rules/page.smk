@@ -2,7 +2,7 @@
 # Beside it, each table alone as HTML, which Snakemake's own report (snakemake --report) shows.
 rule page:
     input:
-        f"{PUBLISHED}/frame-{frame_digest(GRID)}",
+        f"{PUBLISHED}/frame-{FRAME}",
         f"{PUBLISHED}/claims-{CLAIMS}",
         [f"{PUBLISHED}/{table}-{digest}" for table, digest in TABLES.items()],
         [f"{PUBLISHED}/{figure}-{digest}" for figure, digest in FIGURES.items()],

@@ -11,7 +11,7 @@ rule typeset:
         ],
         f"{PUBLISHED}/ledger-{LEDGER}",
         f"{PUBLISHED}/claims-{CLAIMS}",
-        f"{PUBLISHED}/frame-{frame_digest(GRID)}",
+        f"{PUBLISHED}/frame-{FRAME}",
     output:
         [f"{PAPER_FOLDER}/{file}" for file in PAPER_FILES],
     retries: 0

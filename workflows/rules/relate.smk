@@ -31,8 +31,8 @@ rule relate:
         mem_mb=lambda wc: memory_mb(relation_spec(wc)),
         runtime=60,  # the largest takes minutes, most of them on the host
         gres=lambda wc: GRES.of(on_device(wc)),
-        device=device_units,
-        attempt=lambda wc, attempt: attempt,
+        device=device_units if SERVER else 0,
+        attempt=attempt_number,
     params:
         name=relation_name,
         promise=lambda wc: promise(relation_spec(wc)),

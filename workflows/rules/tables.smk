@@ -89,5 +89,5 @@ rule ledger:
 rule tables:
     input:
         f"results/{TIER}/frame.csv",
-        f"{PUBLISHED}/frame-{frame_digest(GRID)}",
+        f"{PUBLISHED}/frame-{FRAME}",
         [getattr(rules, f"render_{table}").output for table in TABLES | SETTINGS],

@@ -1,6 +1,9 @@
-# One job per run, whose output is a record. How often a failed job is tried again is in the profile: a number
-# here would count inside of SLURM's jobs too. `attempt` makes a job that was refused end at once. Resume state is in work/ and not declared: Snakemake deletes
-# declared outputs before a retry.
+# One job per run, whose output is a record. How often a failed job is tried again is in the profile: a number here
+# would count inside of SLURM's jobs too. `attempt` makes a job that was refused end at once. Resume state is in work/
+# and not declared: Snakemake deletes declared outputs before a retry.
+#
+# Every function of a rule is called for each of 10,000 jobs, and `signed` keeps Snakemake from inspecting it each time.
+@signed
 def run_name(wildcards):
     try:
         return GRID.name_of(wildcards.folder)
@@ -20,17 +23,20 @@ def record_of_source(spec, product):
     return f"{RUNS}/{GRID.folders[spec.source.name]}/record.json"
 
 
-def source_record(wildcards):
-    return record_of_source(
-        run_spec(wildcards), f"{RUNS}/{wildcards.folder}/record.json"
-    )
-
-
-def relation_record(wildcards):
-    relation = run_spec(wildcards).relation
-    if relation is None or Path(f"{RUNS}/{wildcards.folder}/record.json").exists():
+def relation_record(spec, product):
+    if spec.relation is None or Path(product).exists():
         return []
-    return f"{RUNS}/{folder_of(relation)}/relation.json"
+    return f"{RUNS}/{folder_of(spec.relation)}/relation.json"
+
+
+@signed
+def records_to_start(wildcards):
+    spec = run_spec(wildcards)
+    if spec.source is None and spec.relation is None:
+        return []
+    product = f"{RUNS}/{wildcards.folder}/record.json"
+    found = (record_of_source(spec, product), relation_record(spec, product))
+    return [record for record in found if record]
 
 
 # How many GPUs share one run: settings of the profile, else by memory; and which of them a job asks a scheduler for
@@ -53,32 +59,52 @@ def processes(wildcards):
     return PROCESSES[run_name(wildcards)]
 
 
-def trainer(wildcards):
-    count = processes(wildcards)
-    if count == 1:
-        return "dmix train"
-    return f"torchrun --standalone --nproc-per-node {count} -m dmix.cli train"
-
-
 # The place of a run or class relation in the order of starts (dmix.grid.order). Its priority is minus that: what is
 # rendered from records has Snakemake's default, 0, and goes first as soon as it can.
 RANKS = ranks(GRID) if MAIN else Counter()  # a job that has started needs none
 
 
-# A folder for event files: a setting of the profile (docs/watching.md).
-def board(folder):
-    return f"--tensorboard {shlex.quote(str(folder))}" if folder else ""
+@signed
+def rank(wildcards):
+    return -RANKS[run_name(wildcards)]
 
 
-# A folder on the nodes, or a variable that names one there: also a setting of the profile (docs/cluster.md).
-def stage(folder):
-    return f'--stage "{folder}"' if folder else ""
+@signed
+def attempt_number(wildcards, attempt):
+    return attempt
+
+
+# Options that are the same for all runs: a folder for event files (docs/watching.md), and one on the nodes, or a
+# variable that names it there (docs/cluster.md).
+BOARD, STAGE = config.get("tensorboard"), config.get("stage")
+OPTIONS = [
+    f"--tensorboard {shlex.quote(str(BOARD))}" if BOARD else "",
+    f'--stage "{STAGE}"' if STAGE else "",
+]
+
+
+# One string, and not a parameter for each part: Snakemake makes it for every job, also of those that are finished.
+@signed
+def training(wildcards):
+    name, count = run_name(wildcards), processes(wildcards)
+    trainer = (
+        "dmix train"
+        if count == 1
+        else f"torchrun --standalone --nproc-per-node {count} -m dmix.cli train"
+    )
+    options = (
+        f"--promise {shlex.quote(promise(GRID.runs[name]))}",
+        # torchrun starts and watches processes of its own.
+        "--preload" if config.get("preload") and count == 1 else "",
+        lease_and_workers(wildcards),
+        *OPTIONS,
+    )
+    return " ".join((trainer, name, f"--tier {TIER}", *filter(None, options)))
 
 
 rule train:
     input:
-        source_record,
-        relation_record,
+        records_to_start,
     output:
         record=f"{RUNS}/{{folder}}/record.json",
         history=f"{RUNS}/{{folder}}/history.csv",
@@ -86,34 +112,26 @@ rule train:
         f"work/{TIER}/{{folder}}/log.txt",
     wildcard_constraints:
         folder="[a-z]+/.+/s[0-9]+-[0-9a-f]{8}-[0-9a-f]{8}",
-    priority: lambda wc: -RANKS[run_name(wc)]
-    threads: lambda wc: cores_here(wc, run_spec(wc)) * processes(wc)
+    priority: rank
+    threads: signed(lambda wc: cores_here(wc, run_spec(wc)) * processes(wc))
     resources:
         # A job that ran out of memory asks for more the next time.
-        mem_mb=lambda wc, attempt: memory_mb(run_spec(wc)) * processes(wc) * attempt,
-        runtime=lambda wc: minutes(GRID, run_name(wc), LONGEST),
-        gres=lambda wc: GRES.of(run_name(wc), processes(wc)),
-        device=lambda wc: device_units(wc, processes(wc)),
-        attempt=lambda wc, attempt: attempt,
+        mem_mb=signed(
+            lambda wc, attempt: memory_mb(run_spec(wc)) * processes(wc) * attempt
+        ),
+        runtime=signed(lambda wc: minutes(GRID, run_name(wc), LONGEST)),
+        gres=signed(lambda wc: GRES.of(run_name(wc), processes(wc))),
+        device=signed(lambda wc: device_units(wc, processes(wc))) if SERVER else 0,
+        attempt=attempt_number,
     params:
         name=run_name,
-        promise=lambda wc: promise(run_spec(wc)),
-        trainer=trainer,
-        # torchrun starts and watches processes of its own.
-        preload=lambda wc: (
-            "--preload" if config.get("preload") and processes(wc) == 1 else ""
-        ),
-        lease=lease_and_workers,
-        board=board(config.get("tensorboard")),
-        stage=stage(config.get("stage")),
+        command=training,
     message:
         "Train {params.name}"
     # exec: SLURM's SIGTERM would kill a shell in between, Snakemake would exit, and SLURM would kill the trainer
     # before it has saved.
     shell:
-        "exec {params.trainer} {params.name} --tier {TIER} --attempt {resources.attempt}"
-        " --promise {params.promise:q} {params.preload} {params.lease} {params.board} {params.stage}"
-        " >>{log} 2>&1"
+        "exec {params.command} --attempt {resources.attempt} >>{log} 2>&1"
 
 
 # All records of the tier: a deleted one is trained again even if its tables are rendered.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -79,13 +81,18 @@ def figure_digest(grid: Grid, figure: str) -> str:
     )
 
 
-def claims_digest(grid: Grid) -> str:
-    """Return 8 hexadecimal digits over all that the verdicts on the paper's claims depend on."""
+def claims_digest(grid: Grid, frame: str | None = None) -> str:
+    """Return 8 hexadecimal digits over all that the verdicts on the paper's claims depend on.
+
+    Parameters
+    ----------
+    frame: the frame's digest, where it is known.
+    """
     code = [module_digest(path, path.stem)[0] for path in sorted((PACKAGE / "claims").glob("*.py"))]
     edition = grid.params.tiers[grid.tier].edition
     return digest_of(
         [
-            frame_digest(grid),
+            frame or frame_digest(grid),
             _printed(grid),
             edition,
             code,
@@ -95,27 +102,43 @@ def claims_digest(grid: Grid) -> str:
     )
 
 
-def summary_digest(grid: Grid) -> str:
-    """Return 8 hexadecimal digits over all that the summary for DVC depends on; verdicts are in it."""
-    return digest_of([claims_digest(grid), module_digest(PACKAGE / "export" / "summary.py", "summary")[0]])
-
-
 def frame_digest(grid: Grid) -> str:
     """Return 8 hexadecimal digits over all that the tier's data frame depends on."""
     return digest_of([[_whereabouts(grid, name) for name in grid.runs], _report_code()])
 
 
-def everything_digest(grid: Grid) -> str:
-    """Return 8 hexadecimal digits over all that frame, tables, figures, ledger and verdicts depend on."""
-    return digest_of(
-        [
-            frame_digest(grid),
-            {name: table_digest(grid, name) for name in grid.tables},
-            {name: settings_digest(grid, name) for name in grid.settings_tables},
-            {name: figure_digest(grid, name) for name in grid.figures},
-            ledger_digest(grid),
-            claims_digest(grid),
-        ]
+@dataclass(frozen=True)
+class Digests:
+    """The digests of all that a tier is rendered into, at one time."""
+
+    frame: str
+    tables: Mapping[str, str]
+    settings: Mapping[str, str]
+    figures: Mapping[str, str]
+    ledger: str
+    claims: str
+
+    @property
+    def everything(self) -> str:
+        """8 hexadecimal digits over all of them."""
+        return digest_of([self.frame, self.tables, self.settings, self.figures, self.ledger, self.claims])
+
+    @property
+    def summary(self) -> str:
+        """8 hexadecimal digits over all that the summary for DVC depends on; verdicts are in it."""
+        return digest_of([self.claims, module_digest(PACKAGE / "export" / "summary.py", "summary")[0]])
+
+
+def digests(grid: Grid) -> Digests:
+    """Return the digests of a tier, each of which is computed once: with 10,000 runs they take seconds."""
+    frame = frame_digest(grid)
+    return Digests(
+        frame,
+        {name: table_digest(grid, name) for name in grid.tables},
+        {name: settings_digest(grid, name) for name in grid.settings_tables},
+        {name: figure_digest(grid, name) for name in grid.figures},
+        ledger_digest(grid),
+        claims_digest(grid, frame),
     )
 
 

@@ -18,7 +18,8 @@ from dmix import PACKAGE, imported
 from dmix.grid.by_id import KEPT, ById
 from dmix.grid.equivalent import Equivalences, equivalences
 from dmix.grid.identity import Sections
-from dmix.grid.meaning import meaning
+from dmix.grid.kept_meanings import kept_meanings
+from dmix.grid.meaning import meaning_of
 from dmix.grid.parts import module_of
 from dmix.grid.spec import DIGEST_LENGTH, RunSpec, digest_of
 
@@ -65,12 +66,25 @@ def code_modules(spec: RunSpec) -> Mapping[str, str]:
 
 def code_digest(spec: RunSpec) -> str:
     """Return the run's code digest, 8 hexadecimal digits; accepted code keeps the older code's digest."""
-    return equivalences().oldest(digest_of_parts(spec))
+    known = equivalences()
+    return known.oldest(_digest_of_parts(spec, known))
 
 
 def digest_of_parts(spec: RunSpec) -> str:
     """Return the digest over a run's parts, before equivalences of whole runs are applied."""
-    return _of_roots(tuple(code_parts(spec).values()), equivalences())
+    return _digest_of_parts(spec, equivalences())
+
+
+def _digest_of_parts(spec: RunSpec, known: Equivalences) -> str:
+    if spec.source is None and spec.relation is None:
+        return _of_settings(ById(spec.settings), spec.task, known)
+    return _of_roots(tuple(code_parts(spec).values()), known)
+
+
+@lru_cache(maxsize=KEPT)
+def _of_settings(settings: ById[Sections], task: str, known: Equivalences) -> str:
+    """As `_digest_of_parts`, of what all seeds of a cell share."""
+    return _of_roots(tuple(map(_root_digest, _own_roots(settings, task).values())), known)
 
 
 def accepted(spec: RunSpec) -> tuple[str, ...]:
@@ -121,11 +135,16 @@ def _of_file(path: Path, module: str) -> tuple[str, tuple[str, ...]]:
 
 @cache
 def _digest_of_source(source: bytes, module: str, path: str = "") -> tuple[str, tuple[str, ...]]:
-    text = source.decode("utf-8")
     is_package = path.endswith("__init__.py") or _path(module) == _package(module)
-    digest = hashlib.sha256(meaning(text, "__init__.py" if is_package else module).encode()).hexdigest()
-    package = module if is_package else module.rpartition(".")[0]
-    return digest[:DIGEST_LENGTH], tuple(_imports(ast.parse(text), package))
+    name = f"{module}.__init__" if is_package else module
+    return kept_meanings().of(name, source, lambda: _found_in(source.decode("utf-8"), module, is_package))
+
+
+def _found_in(text: str, module: str, is_package: bool) -> tuple[str, tuple[str, ...]]:
+    tree = ast.parse(text)
+    imports = tuple(_imports(tree, module if is_package else module.rpartition(".")[0]))
+    digest = hashlib.sha256(meaning_of(tree, "__init__.py" if is_package else module).encode()).hexdigest()
+    return digest[:DIGEST_LENGTH], imports
 
 
 @cache

@@ -27,11 +27,19 @@ OF_RECIPE = ("optimizer", "schedule", "labels", "augment", "strong", "view")
 """Sections of parts that a recipe sets."""
 
 
-def entry_settings(params: Params, cell: Cell) -> Table:
-    """Return the settings of the entries of all axes, of the method's add-on and of the recipe; these win."""
+def entry_settings(params: Params, cell: Cell, known: dict[tuple[str, str], Table]) -> Table:
+    """Return the settings of the entries of all axes, of the method's add-on and of the recipe; these win.
+
+    Parameters
+    ----------
+    known: (axis, name) -> the settings of an entry, which thousands of cells share; it is added to.
+    """
     table: Table = {}
     for axis in AXES:
-        _of_entry(table, params, axis, cell.axes[axis])
+        entry = (axis, cell.axes[axis])
+        if entry not in known:
+            known[entry] = _of_entry(params, *entry)
+        table.update(known[entry])
     if "addon" in cell.axes:
         _of_addon(table, params, cell.axes["addon"], cell.axes["method"])
     _of_recipe(table, params, cell.recipe)
@@ -82,16 +90,17 @@ def pretrained_weights(table: Table, params: Params, document: Document, name: s
     table["recipe", "init"] = Setting(weights, (*path, "weights"))
 
 
-def _of_entry(table: Table, params: Params, axis: str, name: str) -> None:
+def _of_entry(params: Params, axis: str, name: str) -> Table:
     entry = params.entries(axis)[name]
     path: KeyPath = (AXIS[axis].section, name)
-    table[axis, "use"] = Setting(entry.use or name, (*path, "use") if entry.use else path)
+    table: Table = {(axis, "use"): Setting(entry.use or name, (*path, "use") if entry.use else path)}
     settings = entry.settings if axis != "dataset" else facts(name, params.datasets[name])
     for key, value in settings.items():
         table[axis, key] = Setting(value, (*path, key))
     relation = getattr(entry, "relation", None) or {}
     for key, value in relation.items():
         table["relation", key] = Setting(value, (*path, "relation", key))
+    return table
 
 
 def _of_addon(table: Table, params: Params, name: str, method: str) -> None:

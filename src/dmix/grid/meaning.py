@@ -32,7 +32,11 @@ def meaning(source: str, path: str = "<module>") -> str:
     ------
     SyntaxError: it is not Python.
     """
-    tree = ast.parse(source, path)
+    return meaning_of(ast.parse(source, path), path)
+
+
+def meaning_of(tree: ast.Module, path: str = "<module>") -> str:
+    """As `meaning`, of a syntax tree, which is taken apart."""
     stripped = _Strip(_reads_annotations(tree)).visit(tree)
     _drop_unused_imports(stripped, keeps_all=path.endswith("__init__.py"))
     return "".join(_dump(stripped))

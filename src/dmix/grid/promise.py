@@ -20,8 +20,8 @@ WAY_OUT = "start the workflow again: it plans the runs of today's files and keep
 
 
 def promise(spec: RunSpec) -> str:
-    """Return the promise of a job, as JSON: the run's identity and its code digest."""
-    return canonical_json({"spec": spec.identity(), "code": code_digest(spec)})
+    """Return the promise of a job, as canonical JSON: the run's identity and its code digest."""
+    return f'{{"code":{canonical_json(code_digest(spec))},"spec":{spec.canonical()}}}'
 
 
 def check(grid: Grid, name: str, promised: str) -> None:

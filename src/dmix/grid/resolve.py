@@ -34,6 +34,7 @@ class Resolver:
         self.document = document
         self.tier = tier
         self._rules = Rules(params, document, tier)
+        self._entries: dict[tuple[str, str], Table] = {}
         self._settled: dict[tuple[Any, ...], Table] = {}
         self._accepted: dict[tuple[Any, ...], Checked] = {}
 
@@ -105,7 +106,7 @@ class Resolver:
     def _settle_unvaried(self, cell: Cell) -> Table:
         rules, tags = self._rules, self.tags(cell)
         edition = Setting(self.params.tiers[self.tier].edition, ("tiers", rules.scale, "edition"))
-        table: Table = {("dataset", "edition"): edition, **entry_settings(self.params, cell)}
+        table: Table = {("dataset", "edition"): edition, **entry_settings(self.params, cell, self._entries)}
         objective_settings(table, self.params, self.document, cell.axes["objective"], tags)
         rules.override(table, COMMON, tags)
         rules.scale_down(table, cell)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dmix import PACKAGE, __version__
 from dmix.files import sha256
-from dmix.grid.artefact import ROOMS, everything_digest
+from dmix.grid.artefact import ROOMS, Digests, digests
 from dmix.grid.code import closure_in
 from dmix.grid.expand import Grid
 from dmix.grid.spec import digest_of
@@ -13,16 +13,17 @@ CODE = ("dmix.paper.render",)
 TEMPLATES = PACKAGE / "paper" / "templates"
 
 
-def paper_digest(grid: Grid, latex: bool) -> str:
+def paper_digest(grid: Grid, latex: bool, shown: Digests | None = None) -> str:
     """Return 8 hexadecimal digits over all that the document depends on, its tables and figures included.
 
     Parameters
     ----------
     latex: whether a PDF is made of it.
+    shown: the digests of its tables and figures, where they are known.
     """
     return digest_of(
         [
-            everything_digest(grid),
+            (shown or digests(grid)).everything,
             list(closure_in(CODE, (*ROOMS, "paper")).items()),
             {path.name: sha256(path) for path in sorted(TEMPLATES.glob("*.tex"))},
             [__version__, latex],

@@ -24,7 +24,7 @@ from dmix.overlap import stats
 def run(options: argparse.Namespace) -> int:
     """Show the status of every run, by table, or of a selection; return 1 if a run or relation failed."""
     since = moment(options.since) if options.since else None
-    grid = load_grid(options.tier)
+    grid = load_grid(options.tier, thorough=False)
     parts: Mapping[str, Sequence[str]]
     parts = {table: grid.table_runs(definition) for table, definition in grid.tables.items()}
     names = selected(grid, options.select) if options.select else None
