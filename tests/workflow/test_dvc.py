@@ -16,16 +16,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from project import BIN, POLICIES, ROOT, Project
+from dvc_checkouts import alone, checkout, commit, dvc, files, git
+from project import BIN, ROOT, Project
 
-KEPT = (
-    "dvc.yaml",
-    ".dvcignore",
-    ".gitignore",
-    ".dvc/config",
-    ".dvc/.gitignore",
-    ".dvc/plots/curves.json",
-)
 SUMMARY = "results/smoke/summary"
 DM_CE = "static: {objective.eta: 0.1, policy.alpha: 0.2}"
 
@@ -34,56 +27,6 @@ DM_CE = "static: {objective.eta: 0.1, policy.alpha: 0.2}"
 def private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder for checkouts whose commands neither read nor write the user's DVC and git settings."""
     return alone(tmp_path, monkeypatch)
-
-
-def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Keep commands from the user's settings of DVC and git; return the folder."""
-    for variable in ("DVC_GLOBAL_CONFIG_DIR", "DVC_SYSTEM_CONFIG_DIR", "DVC_SITE_CACHE_DIR"):
-        monkeypatch.setenv(variable, str(tmp_path / "private" / variable))
-    monkeypatch.setenv("DVC_NO_ANALYTICS", "1")
-    for variable in ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM"):
-        monkeypatch.setenv(variable, os.devnull)
-    for role in ("AUTHOR", "COMMITTER"):
-        monkeypatch.setenv(f"GIT_{role}_NAME", "test")
-        monkeypatch.setenv(f"GIT_{role}_EMAIL", "test@example.org")
-    return tmp_path
-
-
-def checkout(path: Path) -> Project:
-    """A git checkout of this repository whose smoke tier is kept and has few runs."""
-    project = Project.create(path)
-    for name in KEPT:
-        (path / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / name, path / name)
-    project.edit("dvc.yaml", "keep: [embedded]", "keep: [smoke]")
-    params = path / "params.yaml"
-    params.write_text(params.read_text().replace(POLICIES, "policy: cutmix"))
-    git(project, "init", "--quiet")
-    commit(project)
-    return project
-
-
-def git(project: Project, *arguments: str) -> str:
-    return output(project.run("git", *arguments))
-
-
-def dvc(project: Project, *arguments: str) -> str:
-    return output(project.run("dvc", *arguments, timeout=1200))
-
-
-def output(done: subprocess.CompletedProcess[str]) -> str:
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-def commit(project: Project) -> None:
-    git(project, "add", "--all")
-    git(project, "commit", "--quiet", "--message", "test")
-
-
-def files(project: Project, folder: str) -> dict[str, bytes]:
-    root = project.path / folder
-    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
 
 
 def ages(project: Project) -> dict[Path, int]:
