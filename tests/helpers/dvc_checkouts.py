@@ -40,15 +40,15 @@ def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def checkout(path: Path) -> Project:
-    """A git checkout of this repository whose smoke tier is kept and has few runs."""
-    project = Project.create(path)
+def checkout(path: Path, tier: str = "smoke", *, whole: bool = False) -> Project:
+    """A git checkout of this repository in which a tier is kept: a few runs of it, or the whole one."""
+    project = Project.create(path, params=(ROOT / "params.yaml").read_text() if whole else None)
     for name in KEPT:
         (path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, path / name)
-    project.edit("dvc.yaml", "keep: [embedded]", "keep: [smoke]")
-    params = path / "params.yaml"
-    params.write_text(params.read_text().replace(POLICIES, "policy: cutmix"))
+    project.edit("dvc.yaml", "keep: [embedded]", f"keep: [{tier}]")
+    if not whole:
+        project.edit("params.yaml", POLICIES, "policy: cutmix")
     git(project, "init", "--quiet")
     commit(project)
     return project
@@ -108,6 +108,12 @@ def clone(project: Project, path: Path) -> Project:
     if local.exists():
         shutil.copy(local, path / ".dvc")
     return Project(path)
+
+
+def served(project: Project, path: Path) -> str:
+    """Return a bare clone of a checkout: all that a git server has, with neither results nor a cache."""
+    git(project, "clone", "--quiet", "--bare", ".", str(path))
+    return str(path)
 
 
 def cached(project: Project, path: str) -> Path:

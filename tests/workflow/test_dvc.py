@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import shutil
 import subprocess
 import time
@@ -17,6 +16,7 @@ import pytest
 import yaml
 
 from dvc_checkouts import alone, checkout, commit, dvc, files, git
+from halves import clones, join_and_render, train_half, trained
 from project import BIN, ROOT, Project
 
 SUMMARY = "results/smoke/summary"
@@ -38,14 +38,6 @@ def kept(project: Project) -> dict[str, bytes]:
     """Return the content of what the train stage makes: records and weights."""
     made = (files(project, f"results/smoke/{kind}") for kind in ("records", "weights"))
     return {path: content for of_kind in made for path, content in of_kind.items()}
-
-
-def trained(project: Project) -> set[str]:
-    """The names of the runs that the checkout itself has trained: each leaves a log."""
-    logs = (project.path / "work/smoke").rglob("log.txt")
-    return {
-        re.sub(r"-\w{8}-\w{8}$", "", str(log.parent.relative_to(project.path / "work/smoke"))) for log in logs
-    }
 
 
 @pytest.mark.slow
@@ -210,59 +202,12 @@ def test_a_stage_finds_its_commands_without_activation(private: Path):
     assert (project.path / "data/embedded").is_dir()
 
 
-def half(project: Project, dataset: str) -> None:
-    """Train the runs on one data set, record them and push them."""
-    assert project.dmix("plan", "--tier", "smoke", "--datasets", dataset, "--save", "half").returncode == 0
-    profile = ("--profile", "workflows/profiles/local", "--quiet", "rules")
-    done = project.run("snakemake", "runs", *profile, "--config", "tier=smoke", "select=half", timeout=900)
-    assert done.returncode == 0, done.stdout + done.stderr
-    dvc(project, "commit", "--force", "train@smoke")
-    commit(project)
-    dvc(project, "push")
-
-
 @pytest.mark.slow
 def test_two_clones_train_half_each_join_and_render_the_same_bytes(private: Path):
-    first = checkout(private / "first")
-    git(first, "clone", "--quiet", ".", "../second")
-    second = Project(private / "second")
-    half(first, "cifar10")
-    half(second, "cifar100")
-    halves = trained(first), trained(second)
-    assert not halves[0] & halves[1]
-    assert all(halves)
-
-    # Both wrote dvc.lock: ours is kept, theirs are joined from the store, and both are recorded.
-    git(first, "fetch", "--quiet", "../second", "HEAD")
-    assert "dvc.lock" in first.run("git", "merge", "FETCH_HEAD").stdout
-    git(first, "checkout", "--ours", "dvc.lock")
-    done = first.dmix("join", ".", "--rev", "MERGE_HEAD", "--tier", "smoke")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert set(re.findall(r"(?m)^took (\S+)$", done.stdout)) == halves[1]
-    dvc(first, "commit", "--force", "train@smoke")
-    git(first, "add", "dvc.lock")
-    git(first, "commit", "--quiet", "--message", "both halves")
-    dvc(first, "push")
-    dvc(first, "repro")
-    commit(first)
-    dvc(first, "push")
-    assert trained(first) == halves[0]
-
-    git(second, "pull", "--quiet", "../first", "HEAD")
-    dvc(second, "pull")
-    dvc(second, "repro")
-    assert trained(second) == halves[1]
-    assert git(second, "status", "--porcelain") == ""
-    assert files(second, "paper_tables/smoke") == files(first, "paper_tables/smoke")
-
-    # A third has the records alone, from the checkout itself.
-    git(first, "clone", "--quiet", ".", "../third")
-    third = Project(private / "third")
-    dvc(third, "pull", "results/smoke/records")
-    done = third.snakemake("--quiet", "all")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert files(third, "paper_tables/smoke") == files(first, "paper_tables/smoke")
-    assert trained(third) == set()
+    first, second = clones(checkout(private / "first"), private / "second")
+    train_half(first, "smoke", ["cifar10"])
+    train_half(second, "smoke", ["cifar100"])
+    join_and_render(first, second, private / "third", "smoke")
 
 
 @pytest.mark.slow

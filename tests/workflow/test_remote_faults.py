@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from dvc_checkouts import cached, clone, commit, dvc, files, output
+from dvc_checkouts import cached, clone, commit, dvc, files, output, served
 from project import Project
 from stores import SSH, Store, wait_until
 
@@ -100,7 +100,7 @@ def test_a_damaged_object_of_the_store_is_not_delivered_and_is_repaired(
     refused(second.dmix(*CHECK, path), path, "damaged in the store; there is no whole copy here", REPAIR)
     third = clone(first, tmp_path / "third")
     run = path.split("/weights/")[1].rpartition("/")[0]
-    joined = third.dmix("join", str(first.path), "--rev", "HEAD", "--tier", "smoke")
+    joined = third.dmix("join", served(first, tmp_path / "served.git"), "--tier", "smoke")
     refused(joined, f"refused {run.rpartition('-')[0].rpartition('-')[0]}", "weights.safetensors")
 
     refused(first.dmix(*CHECK, path), f"broken  {path}  damaged in the store", REPAIR)
@@ -269,7 +269,8 @@ def test_credentials_expire(first: Project, store: Store, tmp_path: Path):
     second = clone(first, tmp_path / "second")
     refused(second.run("dvc", "pull", *RESULTS), "ERROR")
     third = clone(first, tmp_path / "third")
-    refused(third.dmix("join", str(first.path), "--rev", "HEAD", "--tier", "smoke"), "cannot read")
+    joined = third.dmix("join", served(first, tmp_path / "served.git"), "--tier", "smoke")
+    refused(joined, "cannot read", "served.git")
     store.renew()
     dvc(first, "push")
     gets_all(first, tmp_path / "fourth")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dvc_checkouts import clone, dvc, files, git, output
+from dvc_checkouts import clone, dvc, files, output, served
 from project import Project
 from stores import Store
 
@@ -45,9 +45,8 @@ def test_a_fresh_clone_renders_from_the_records_and_gets_the_weights_that_it_ask
     assert "whole" in said
     assert "broken" not in said
 
-    # And from a repository that need not be cloned.
+    # And by the address of the git repository.
     third = clone(first, tmp_path / "third")
-    git(third, "rm", "--quiet", "dvc.lock")
-    output(third.dmix("join", str(first.path), "--rev", "HEAD", "--tier", "smoke"))
+    output(third.dmix("join", served(first, tmp_path / "served.git"), "--tier", "smoke"))
     assert files(third, RECORDS) == files(first, RECORDS)
     assert files(third, WEIGHTS) == made
