@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,7 +48,6 @@ def finished(request: pytest.FixtureRequest, trained: Project, tmp_path: Path) -
 def recorded(tmp_path_factory: pytest.TempPathFactory, embedded_data: Path) -> Project:
     """A checkout whose results dvc.lock names and no store has. Tests copy it and never change it."""
     with pytest.MonkeyPatch.context() as patch:
-        return Project(Path("/tmp/rem/recorded/first"))  # XXX
         path = alone(tmp_path_factory.mktemp("recorded"), patch)
         return with_results(path / "first", embedded_data, WEIGHTS_BYTES)
 

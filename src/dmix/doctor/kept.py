@@ -61,8 +61,7 @@ def opened(targets: Iterable[str] = ()) -> Iterator[Kept]:
             f"DVC cannot open this checkout: {error}", "run dvc doctor, and correct .dvc/config"
         ) from error
     with repo:
-        with store.reached():
-            store.objects.fs.exists(store.objects.path)
+        store.connect()
         outs = (_listed(str(out), out.hash_info.value, cache, store) for out in named)
         wanted = tuple(str(Path(target)) for target in targets)
         found = (_below(out, wanted) if wanted else out for out in outs)

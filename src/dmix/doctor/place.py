@@ -55,6 +55,19 @@ class Place:
             return "absent"
         return "whole" if found == oid.removesuffix(LISTING) else "damaged"
 
+    def connect(self) -> None:
+        """Open a connection.
+
+        Raises
+        ------
+        DmixError: the place cannot be reached, or the credentials are refused or missing.
+        """
+        with self.reached():
+            try:
+                self.objects.fs.exists(self.objects.path)
+            except FileNotFoundError as error:  # of a key or another file of settings, on this machine
+                raise ConnectionError(str(error)) from error
+
     @contextmanager
     def reached(self) -> Iterator[None]:
         """Say what keeps the block from reaching the place: DVC has exceptions of every cloud's library."""
