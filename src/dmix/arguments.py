@@ -244,6 +244,15 @@ def parser() -> argparse.ArgumentParser:
 
     doctor = add("doctor", "show what is on this machine and the command for what is missing", tier=False)
     doctor.add_argument("--json", action="store_true", help="for scripts")
+    doctor.add_argument(
+        "--store",
+        nargs="*",
+        metavar="PATH",
+        help="read all that DVC keeps below PATHs (default: everything): is it whole, in cache and store?",
+    )
+    doctor.add_argument(
+        "--repair", action="store_true", help="with --store: write whole copies over damaged and lost ones"
+    )
 
     table = add(
         "table", "render a table from the records that exist, gaps as gaps; print it beside published numbers"

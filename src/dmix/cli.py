@@ -4,15 +4,34 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import NoReturn
 
 from dmix.arguments import parser
 from dmix.environment import settle
 from dmix.errors import DmixError
 from dmix.job.say import say
+
+CONNECTED = ("s3fs", "sshfs")
+"""Modules that talk to a store in a thread of their own, which never ends."""
+
+
+def command() -> NoReturn:
+    """Run one command in the process that was started for it, and end the process with its exit status."""
+    status = main()
+    if any(name in sys.modules for name in CONNECTED):
+        # Python ends such a thread wherever it is. In a native library that is with its lock held, which what
+        # is left to do may wait for: the process would never end.
+        with suppress(BrokenPipeError, ValueError):  # the reader is gone: as `main` says, no failure
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(status)
+    raise SystemExit(status)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -68,4 +87,4 @@ def _told(error: Exception, options: argparse.Namespace) -> str:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    command()

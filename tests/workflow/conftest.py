@@ -1,11 +1,16 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from dvc_checkouts import alone, with_results
 from project import Project
+from stores import KINDS, Store
+
+WEIGHTS_BYTES = 4_000_000  # of each run in `recorded`: a push takes a second or more
 
 
 @pytest.fixture(scope="session")
@@ -36,3 +41,32 @@ def finished(request: pytest.FixtureRequest, trained: Project, tmp_path: Path) -
         shutil.rmtree(project.path / "work")
         (project.path / "data").unlink()
     return project
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory, embedded_data: Path) -> Project:
+    """A checkout whose results dvc.lock names and no store has. Tests copy it and never change it."""
+    with pytest.MonkeyPatch.context() as patch:
+        path = alone(tmp_path_factory.mktemp("recorded"), patch)
+        return with_results(path / "first", embedded_data, WEIGHTS_BYTES)
+
+
+@pytest.fixture
+def first(recorded: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A copy of the recorded checkout, for this test alone."""
+    alone(tmp_path, monkeypatch)
+    shutil.copytree(recorded.path, tmp_path / "first", symlinks=True)
+    return Project(tmp_path / "first")
+
+
+@pytest.fixture(params=KINDS)
+def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    """A server of S3 or SSH, whose credentials the user has."""
+    server = KINDS[request.param](tmp_path / "server")
+    for variable in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "server/config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "server/credentials"))
+    server.start()
+    yield server
+    server.kill()

@@ -20,6 +20,11 @@ CALLED = {
     "timm": ("src", 'import_module("timm")'),
     "gco-wrapper": ("src", 'import_module("gco")'),
     "tensorboard": ("src", "from torch.utils.tensorboard import"),
+    "dvc-s3": ("docs/results.md", "s3://BUCKET"),
+    "dvc-ssh": ("docs/results.md", "ssh://USER"),
+    "moto": ("tests", "moto.server"),
+    "flask": ("tests", "moto.server"),
+    "flask-cors": ("tests", "moto.server"),
     "snakemake": ("Makefile", "snakemake --profile"),
     "snakemake-executor-plugin-slurm": ("workflows/profiles/slurm/config.yaml", "executor: dmix-slurm"),
     "snakemake-executor-plugin-kubernetes": (

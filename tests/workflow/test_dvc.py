@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import shutil
 import subprocess
 import time
@@ -16,16 +15,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from project import BIN, POLICIES, ROOT, Project
+from dvc_checkouts import alone, checkout, commit, dvc, files, git
+from halves import clones, join_and_render, train_half, trained
+from project import BIN, ROOT, Project
 
-KEPT = (
-    "dvc.yaml",
-    ".dvcignore",
-    ".gitignore",
-    ".dvc/config",
-    ".dvc/.gitignore",
-    ".dvc/plots/curves.json",
-)
 SUMMARY = "results/smoke/summary"
 DM_CE = "static: {objective.eta: 0.1, policy.alpha: 0.2}"
 
@@ -34,56 +27,6 @@ DM_CE = "static: {objective.eta: 0.1, policy.alpha: 0.2}"
 def private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder for checkouts whose commands neither read nor write the user's DVC and git settings."""
     return alone(tmp_path, monkeypatch)
-
-
-def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Keep commands from the user's settings of DVC and git; return the folder."""
-    for variable in ("DVC_GLOBAL_CONFIG_DIR", "DVC_SYSTEM_CONFIG_DIR", "DVC_SITE_CACHE_DIR"):
-        monkeypatch.setenv(variable, str(tmp_path / "private" / variable))
-    monkeypatch.setenv("DVC_NO_ANALYTICS", "1")
-    for variable in ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM"):
-        monkeypatch.setenv(variable, os.devnull)
-    for role in ("AUTHOR", "COMMITTER"):
-        monkeypatch.setenv(f"GIT_{role}_NAME", "test")
-        monkeypatch.setenv(f"GIT_{role}_EMAIL", "test@example.org")
-    return tmp_path
-
-
-def checkout(path: Path) -> Project:
-    """A git checkout of this repository whose smoke tier is kept and has few runs."""
-    project = Project.create(path)
-    for name in KEPT:
-        (path / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / name, path / name)
-    project.edit("dvc.yaml", "keep: [embedded]", "keep: [smoke]")
-    params = path / "params.yaml"
-    params.write_text(params.read_text().replace(POLICIES, "policy: cutmix"))
-    git(project, "init", "--quiet")
-    commit(project)
-    return project
-
-
-def git(project: Project, *arguments: str) -> str:
-    return output(project.run("git", *arguments))
-
-
-def dvc(project: Project, *arguments: str) -> str:
-    return output(project.run("dvc", *arguments, timeout=1200))
-
-
-def output(done: subprocess.CompletedProcess[str]) -> str:
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-def commit(project: Project) -> None:
-    git(project, "add", "--all")
-    git(project, "commit", "--quiet", "--message", "test")
-
-
-def files(project: Project, folder: str) -> dict[str, bytes]:
-    root = project.path / folder
-    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
 
 
 def ages(project: Project) -> dict[Path, int]:
@@ -95,14 +38,6 @@ def kept(project: Project) -> dict[str, bytes]:
     """Return the content of what the train stage makes: records and weights."""
     made = (files(project, f"results/smoke/{kind}") for kind in ("records", "weights"))
     return {path: content for of_kind in made for path, content in of_kind.items()}
-
-
-def trained(project: Project) -> set[str]:
-    """The names of the runs that the checkout itself has trained: each leaves a log."""
-    logs = (project.path / "work/smoke").rglob("log.txt")
-    return {
-        re.sub(r"-\w{8}-\w{8}$", "", str(log.parent.relative_to(project.path / "work/smoke"))) for log in logs
-    }
 
 
 @pytest.mark.slow
@@ -267,59 +202,12 @@ def test_a_stage_finds_its_commands_without_activation(private: Path):
     assert (project.path / "data/embedded").is_dir()
 
 
-def half(project: Project, dataset: str) -> None:
-    """Train the runs on one data set, record them and push them."""
-    assert project.dmix("plan", "--tier", "smoke", "--datasets", dataset, "--save", "half").returncode == 0
-    profile = ("--profile", "workflows/profiles/local", "--quiet", "rules")
-    done = project.run("snakemake", "runs", *profile, "--config", "tier=smoke", "select=half", timeout=900)
-    assert done.returncode == 0, done.stdout + done.stderr
-    dvc(project, "commit", "--force", "train@smoke")
-    commit(project)
-    dvc(project, "push")
-
-
 @pytest.mark.slow
 def test_two_clones_train_half_each_join_and_render_the_same_bytes(private: Path):
-    first = checkout(private / "first")
-    git(first, "clone", "--quiet", ".", "../second")
-    second = Project(private / "second")
-    half(first, "cifar10")
-    half(second, "cifar100")
-    halves = trained(first), trained(second)
-    assert not halves[0] & halves[1]
-    assert all(halves)
-
-    # Both wrote dvc.lock: ours is kept, theirs are joined from the store, and both are recorded.
-    git(first, "fetch", "--quiet", "../second", "HEAD")
-    assert "dvc.lock" in first.run("git", "merge", "FETCH_HEAD").stdout
-    git(first, "checkout", "--ours", "dvc.lock")
-    done = first.dmix("join", ".", "--rev", "MERGE_HEAD", "--tier", "smoke")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert set(re.findall(r"(?m)^took (\S+)$", done.stdout)) == halves[1]
-    dvc(first, "commit", "--force", "train@smoke")
-    git(first, "add", "dvc.lock")
-    git(first, "commit", "--quiet", "--message", "both halves")
-    dvc(first, "push")
-    dvc(first, "repro")
-    commit(first)
-    dvc(first, "push")
-    assert trained(first) == halves[0]
-
-    git(second, "pull", "--quiet", "../first", "HEAD")
-    dvc(second, "pull")
-    dvc(second, "repro")
-    assert trained(second) == halves[1]
-    assert git(second, "status", "--porcelain") == ""
-    assert files(second, "paper_tables/smoke") == files(first, "paper_tables/smoke")
-
-    # A third has the records alone, from the checkout itself.
-    git(first, "clone", "--quiet", ".", "../third")
-    third = Project(private / "third")
-    dvc(third, "pull", "results/smoke/records")
-    done = third.snakemake("--quiet", "all")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert files(third, "paper_tables/smoke") == files(first, "paper_tables/smoke")
-    assert trained(third) == set()
+    first, second = clones(checkout(private / "first"), private / "second")
+    train_half(first, "smoke", ["cifar10"])
+    train_half(second, "smoke", ["cifar100"])
+    join_and_render(first, second, private / "third", "smoke")
 
 
 @pytest.mark.slow

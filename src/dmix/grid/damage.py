@@ -117,8 +117,9 @@ def absent(weights: Path) -> bool:
 
 def way_out(paths: RunPaths, name: str) -> str:
     """Return how to get a damaged run whole: from where it is, or by training."""
+    folders = f"{paths.results} {paths.weights.parent}"
     return (
-        f"get {paths.results} and {paths.weights.parent} again from where they are whole (dvc pull), or "
+        f"get it again: dmix doctor --store --repair, then rm -rf {folders}, then dvc pull {folders}; or "
         f"train it again: rm {paths.record}, then dmix train {name} --tier {paths.tier}"
     )
 

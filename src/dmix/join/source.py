@@ -54,8 +54,15 @@ def opened(name: str, tier: str, rev: str | None = None) -> Iterator[Source]:
     with tempfile.TemporaryDirectory(prefix="join-", dir=_room(tier)) as place:
         if rev is None and path.is_file():
             path = _unpacked(path, Path(place))
-        found = _in_folder(name, path, tier) if rev is None else None
-        yield found or _in_repository(name, tier, rev, Path(place))
+        if rev is None and (found := _in_folder(name, path, tier)):
+            yield found
+            return
+        from dvc.repo.open_repo import clean_repos
+
+        try:
+            yield _in_repository(name, tier, rev, Path(place))
+        finally:
+            clean_repos()  # what DVC has cloned and fetched, in the folder for temporary files
 
 
 def _room(tier: str) -> Path:
