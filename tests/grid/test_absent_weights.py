@@ -105,4 +105,4 @@ def test_a_damaged_run_is_refused_with_both_places(grid):
     paths.weights.write_bytes(b"cut")
     with pytest.raises(DmixError, match=r"weights\.safetensors was cut or edited") as caught:
         refuse_damaged(grid)
-    assert f"get {paths.results} and {paths.weights.parent} again" in caught.value.way_out
+    assert f"dvc pull {paths.results} {paths.weights.parent}; or train it again" in caught.value.way_out
