@@ -490,7 +490,7 @@ def test_no_run_at_all(made):
 def test_gaps_are_named_by_row(made):
     data = made.table(made.methods())
     assert notes(data) == (
-        "[n=k]: k of the 3 seeds are complete.",
+        "[n=k]: k seeds in place of 3.",
         "1 cell without a record: BSS (30 %).",
     )
     grid = made.grid(list(method_specs("far")))

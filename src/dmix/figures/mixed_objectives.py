@@ -39,7 +39,7 @@ def mixed_objectives(source: Source, *, row: float = 0.2) -> Drawn:
         axis.set_title(f"mixed by {title}")
     axes[0].set_yticks(range(len(policies)), [source.title("policy", name) for name in policies])
     axes[0].set_ylim(max(len(policies), 1) - 0.5, -0.5)
-    axes[0].set_xlim(left=0)
+    axes[0].set_xlim(0, 1.04 * axes[0].get_xlim()[1])  # a mark at the end is whole
     axes[1].set_xlabel("top-1 of mixed images (%)")
     legend(figure, entries(source, data["objective"]))
     return Drawn(figure, data, alt=_alt(source, data), says=seeds_and_gaps(source, data))

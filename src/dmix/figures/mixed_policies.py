@@ -39,7 +39,7 @@ def mixed_policies(source: Source, *, row: float = 0.27) -> Drawn:
     axis.set_yticks(range(len(policies)), [source.title("policy", name) for name in policies])
     axis.set_ylim(max(len(policies), 1) - 0.5, -0.5)
     axis.grid(visible=False, axis="y")
-    axis.set_xlim(left=0)
+    axis.set_xlim(0, 1.04 * axis.get_xlim()[1])  # a mark at the end is whole
     axis.set_xlabel("accuracy on mixed images (%)")
     legend(
         figure,

@@ -74,7 +74,7 @@ def _untold(count: int, more: bool) -> Iterator[str]:
 
 def _incomplete(data: TableData) -> Iterator[str]:
     if any(cell.mean is not None and cell.n < data.expected for row in data.cells for cell in row):
-        yield f"[n=k]: k of the {data.expected} seeds are complete."
+        yield f"[n=k]: k seeds in place of {data.expected}."
     for state, what in GAPS.items():
         for _, count, which in _places(data, state):
             yield f"{_cells(count)} {what}: {which}."
