@@ -48,7 +48,8 @@ def checkout(path: Path, tier: str = "smoke", *, whole: bool = False) -> Project
         shutil.copy(ROOT / name, path / name)
     project.edit("dvc.yaml", "keep: [embedded]", f"keep: [{tier}]")
     if not whole:
-        project.edit("params.yaml", POLICIES, "policy: cutmix")
+        params = path / "params.yaml"
+        params.write_text(params.read_text().replace(POLICIES, "policy: cutmix"))
     git(project, "init", "--quiet")
     commit(project)
     return project
