@@ -31,6 +31,8 @@ UNCHECKED = 4
 ANYTHING = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
 HERE = {"aws_access_key_id": "anybody", "aws_secret_access_key": "anything", "region_name": REGION}
 
+WEIGHTS_BYTES = 4_000_000  # of each run of a recorded checkout: a push takes a second or more
+
 
 class Store(ABC):
     """A server with an empty store.

@@ -8,9 +8,7 @@ import pytest
 
 from dvc_checkouts import alone, with_results
 from project import Project
-from stores import KINDS, Store
-
-WEIGHTS_BYTES = 4_000_000  # of each run in `recorded`: a push takes a second or more
+from stores import KINDS, WEIGHTS_BYTES, Store
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from dmix.errors import DmixError
 from dmix.grid.cost import Costs
 from dmix.grid.damage import absent
 from dmix.grid.expand import Grid, load_grid
-from dmix.grid.finished import finished_runs
+from dmix.grid.finished import finished_runs, refuse_damaged
 from dmix.grid.gpus import Gpu, read_gpu
 from dmix.grid.memory import Memories
 from dmix.grid.paths import RunPaths, weights_folder
@@ -62,8 +62,9 @@ def _check(grid: Grid, names: Collection[str]) -> int:
 
     Raises
     ------
-    DmixError: some would train, or the weights of finished ones are absent.
+    DmixError: some are damaged or would train, or the weights of finished ones are absent.
     """
+    refuse_damaged(grid)
     statuses = survey(grid, names).statuses
     open_runs = [name for name, status in statuses.items() if status.state in TO_TRAIN]
     if open_runs:
