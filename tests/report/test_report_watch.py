@@ -126,6 +126,10 @@ def test_what_a_workflow_is_writing_just_now_is_rendered_at_the_next_look(here, 
     rendered.renew()
     assert drawn.times == {"first": 1, "second": 1}
     assert rendered.failed == {}
+    drawn.error = FileNotFoundError(2, "No such file", "reference/reported.csv")
+    lay(here, drawn.names[0])
+    with pytest.raises(FileNotFoundError):
+        rendered.renew()
 
 
 @pytest.fixture

@@ -180,6 +180,8 @@ class Rendered:
                 tell(f"{product.name} cannot be rendered: {error}")
                 continue
             except FileNotFoundError as error:
+                if not Path(str(error.filename)).is_relative_to(PAPER):
+                    raise
                 self.failed[product.name] = ""  # no state is that: it is tried again at the next look
                 tell(
                     f"{product.name} waits: {error.filename} is gone; a workflow deletes what it writes anew"
