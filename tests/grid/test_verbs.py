@@ -208,6 +208,8 @@ def test_an_unknown_tier_and_table_are_named(here, capsys):
     assert "no tier named 'huge'" in capsys.readouterr().err
     assert cli.main(["table", "table9"]) == 2
     assert "there is no table 'table9'" in capsys.readouterr().err
+    assert cli.main(["table", "tableS1"]) == 2  # which this tier leaves out
+    assert "there is no table 'tableS1' at tier embedded" in capsys.readouterr().err
 
 
 def test_outside_the_repository_it_says_where_to_be(tmp_path, monkeypatch, capsys):
