@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
 import yaml
@@ -50,6 +51,9 @@ EDIT = f"""\
             time.sleep(0.4)
 """
 OUTAGE_SECONDS = 35
+SAVED_AFTER = 15
+"""Seconds after which the controller's state on disk surely has a job that it started. To a controller that does not
+know of it, a job is a duplicate, and SLURM drains its node."""
 PROFILE = ("snakemake", "--profile", "workflows/profiles/slurm", "--config", f"tier={TIER}")
 PATIENCE = 900.0
 """Seconds to wait for any one event, many times what it takes on an idle machine."""
@@ -181,6 +185,18 @@ def jobs_by_run(cluster: Cluster) -> dict[str, list[str]]:
     return found
 
 
+def youngest_job() -> float:
+    """Return for how many seconds all running jobs have run."""
+    listed = subprocess.run(
+        ["squeue", "--noheader", "--states=RUNNING", "--format=%S"],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    starts = (datetime.fromisoformat(line.strip()) for line in listed.stdout.splitlines())
+    return min((datetime.now() - start).total_seconds() for start in starts)  # noqa: DTZ005 (as squeue prints)
+
+
 def roles(cluster: Cluster) -> tuple[str, list[str], list[str]]:
     """Return a node with the fewest long runs, but not none, those runs, and all others."""
     hosts = {name: cluster.host(name) for name in LONG}
@@ -206,6 +222,7 @@ def disturb(cluster: Cluster, local: threading.Thread) -> dict[str, int]:
     cluster.slurm("kill", node)
     say(f"node {node} is dead, with {len(lost)} long runs")
 
+    await_("SLURM to have saved what it started", lambda: youngest_job() > SAVED_AFTER)
     cluster.slurm("controller", "kill")
     say("the controller is dead; meanwhile, the same runs train locally with nobody in their way")
     local.start()

@@ -17,7 +17,7 @@ from dmix.page.digest import page_digest
 from dmix.page.figures import ATTEMPTS, small, together
 from dmix.page.packing import unpack
 from dmix.page.render import as_script, environment
-from dmix.page.tables import address, view
+from dmix.page.tables import Cell, Head, Line, View, address, view
 from dmix.report.numbers import GAP
 from page.conftest import FAILED, FOREIGN, INVALID, ROWS, RUNNING, STOPPED, inside, invented_history
 
@@ -178,6 +178,37 @@ def test_a_damaged_history_of_a_run_in_progress_is_told(new_site):
     assert (run["state"], run["grid"]) == ("stopped", -1)
     assert "no curve: " in run["detail"]
     assert "history.csv:2" in run["detail"]
+
+
+@pytest.mark.parametrize(
+    ("widths", "expected"),
+    [
+        ((2, 2), [(2, 2)]),
+        ((9, 9, 9), [(9, 9), (9,)]),
+        ((10, 9, 9), [(10,), (9, 9)]),
+        ((2, 40, 1), [(2,), (18,), (18,), (4, 1)]),
+        ((18,), [(18,)]),
+        ((19,), [(18,), (1,)]),
+    ],
+)
+def test_a_wide_table_is_cut_between_groups_of_columns(widths, expected):
+    """No column is lost or doubled, and each part has the titles of its own columns."""
+    columns = sum(widths)
+    heads = tuple(Head((f"group {index}",), width) for index, width in enumerate(widths))
+    cells = tuple(Cell("", "", str(index), "", "", False, (), "") for index in range(columns))
+    starts = tuple(index == 0 for width in widths for index in range(width))
+    last = tuple(Head((str(index),), 1) for index in range(columns))
+    line = Line(("row",), "", cells)
+    whole = View("t", "1", "T", (), ("Policy",), (heads, last), starts, (line,), (), (), {})
+    parts = whole.parts()
+    assert [tuple(head.width for head in part.heads[0]) for part in parts] == expected
+    assert [cell.mean for part in parts for cell in part.lines[0].cells] == [str(i) for i in range(columns)]
+    assert [head.parts[0] for part in parts for head in part.heads[1]] == [str(i) for i in range(columns)]
+    assert [start for part in parts for start in part.starts] == list(starts)
+    for part in parts:
+        over = [head.parts[0] for head in part.heads[0] for _ in range(head.width)]
+        group = [f"group {index}" for index, width in enumerate(widths) for _ in range(width)]
+        assert over == [group[int(cell.mean)] for cell in part.lines[0].cells]
 
 
 def test_what_is_under_way_is_listed(page, data):

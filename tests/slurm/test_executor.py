@@ -29,7 +29,15 @@ class Slurm:
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.file = folder / "queue"
         (folder / "bin").mkdir()
-        for name, does in (("squeue", f"exec cat {self.file}"), ("sinfo", "echo 'down*'")):
+        for name, does in (
+            ("squeue", f"exec cat {self.file}"),
+            ("sinfo", "echo 'down*'"),
+            (
+                "scontrol",
+                f'echo "$@" >>{folder}/asked; test ! -e {folder}/refuses || {{ echo no >&2; exit 1; }}',
+            ),
+            ("scancel", f'echo scancel "$@" >>{folder}/asked'),
+        ):
             program = folder / "bin" / name
             program.write_text(f"#!/bin/sh\n{does}\n")
             program.chmod(0o755)
@@ -37,6 +45,11 @@ class Slurm:
 
     def says(self, *lines: str) -> None:
         self.file.write_text("".join(f"{line}\n" for line in lines))
+
+    def asked(self) -> list[str]:
+        """Return what was asked of scontrol and scancel."""
+        file = self.file.with_name("asked")
+        return file.read_text().splitlines() if file.exists() else []
 
     def silent(self) -> None:
         self.file.unlink(missing_ok=True)
@@ -57,6 +70,7 @@ class Driver:
         made = object.__new__(Executor)
         made.following = Following()
         made.run_uuid = DRIVER
+        made._submitted_job_clusters = {}
         made.logger = logging.getLogger("test_executor")
         made.status_rate_limiter = contextlib.nullcontext()  # works with `async with`, too
         made.active_jobs, made.lock = [], contextlib.nullcontext()
@@ -198,6 +212,88 @@ def test_a_state_that_stays_is_the_end(slurm):
     assert driver.look(job) == ["1"]
     assert driver.look(job) == []
     assert driver.done == ["failed a"]
+
+
+BY_SLURM = ("launch failed requeued held", "launch_failed_requeued_held", "job requeued in held state")
+BY_SOMEBODY = ("JobHeldUser", "JobHeldAdmin")
+NEVER = ("BadConstraints", "PartitionTimeLimit", "AccountNotAllowed", "QOSMaxMemoryPerJob")
+BY_ITSELF = (
+    "Resources",
+    "Priority",
+    "BeginTime",
+    "None",
+    "ReqNodeNotAvail,_UnavailableNodes:g1",
+    "Dependency",
+)
+
+
+@pytest.mark.parametrize("reason", BY_SLURM)
+def test_a_job_that_slurm_holds_is_released_and_fails_after_three_times(slurm, caplog, reason):
+    driver = Driver()
+    job = driver.submit("1")
+    slurm.says("1|RUNNING|g1|driver-1|None")
+    assert driver.look(job) == ["1"]
+    for count in (1, 2, 3):
+        slurm.says(f"1|PENDING||driver-1|{reason}")
+        assert driver.look(job) == ["1"]
+        assert slurm.asked() == ["release 1"] * count
+        assert f"SLURM job 1: held: {reason}" in Path("work/a/failure.txt").read_text()
+        slurm.says("1|PENDING||driver-1|Resources")
+        assert driver.look(job) == ["1"]
+    assert driver.done == []
+    assert len(caplog.records) == 4  # it was also told that the running job was queued again
+    slurm.says(f"1|PENDING||driver-1|{reason}")
+    assert driver.look(job) == []
+    assert driver.done == ["failed a"]
+    assert slurm.asked()[3:] == ["scancel 1"]
+    assert "3 times in vain" in Path("work/a/failure.txt").read_text()
+
+
+def test_a_job_that_was_released_runs_on_and_its_run_is_not_taken_for_failed(slurm):
+    driver = Driver()
+    job = driver.submit("1")
+    slurm.says(f"1|PENDING||driver-1|{BY_SLURM[0]}")
+    assert driver.look(job) == ["1"]
+    slurm.says("1|RUNNING|g2|driver-1|None")
+    assert driver.look(job) == ["1"]
+    touched(Path("work/a/checkpoint.pt"))
+    slurm.says("1|TIMEOUT|g2|driver-1|TimeLimit")
+    assert driver.look(job) == []
+    assert driver.done == ["again a"]
+
+
+def test_a_refused_release_is_told_in_scontrols_words(slurm):
+    slurm.file.with_name("refuses").touch()
+    driver = Driver()
+    job = driver.submit("1")
+    slurm.says(f"1|PENDING||driver-1|{BY_SLURM[0]}")
+    assert driver.look(job) == ["1"]
+    assert "cannot be released: no" in Path("work/a/failure.txt").read_text()
+
+
+@pytest.mark.parametrize("reason", [*BY_SOMEBODY, *NEVER])
+def test_a_job_that_waits_for_somebody_is_told_once_and_left_alone(slurm, caplog, reason):
+    driver = Driver()
+    job = driver.submit("1")
+    slurm.says(f"1|PENDING||driver-1|{reason}")
+    for _ in range(3):
+        assert driver.look(job) == ["1"]
+    assert [reason in record.getMessage() for record in caplog.records] == [True]
+    assert slurm.asked() == []
+    assert reason in Path("work/a/failure.txt").read_text()
+    slurm.says("1|COMPLETED|g1|driver-1|None")
+    assert driver.look(job) == []
+    assert driver.done == ["finished a"]
+
+
+@pytest.mark.parametrize("reason", BY_ITSELF)
+def test_a_job_that_waits_for_its_turn_is_not_told(slurm, caplog, reason):
+    driver = Driver()
+    job = driver.submit("1")
+    slurm.says(f"1|PENDING||driver-1|{reason}")
+    assert driver.look(job) == ["1"]
+    assert caplog.records == []
+    assert not Path("work/a/failure.txt").exists()
 
 
 @pytest.mark.parametrize("made", [True, False])

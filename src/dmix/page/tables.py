@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import groupby
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby, pairwise
 from pathlib import Path
 
 from dmix.grid.expand import Grid
@@ -25,6 +25,9 @@ from dmix.report.reported import LETTERS
 from dmix.report.table import TableData
 
 MINUS = "\N{MINUS SIGN}"
+
+MOST_COLUMNS = 18
+"""Columns of a table side by side; a page of paper across has room for no more."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,39 @@ class View:
     sources: tuple[tuple[str, str], ...]
     notes: tuple[Note, ...]
     verdicts: Mapping[Verdict, int]
+
+    def parts(self) -> tuple[View, ...]:
+        """Return the table in parts of `MOST_COLUMNS`, cut between groups of columns that are narrower."""
+        ends: list[int] = []
+        at = start = 0
+        for group in self.heads[0]:
+            if at + group.width - start > MOST_COLUMNS and at > start:
+                ends.append(at)
+                start = at
+            while at + group.width - start > MOST_COLUMNS:
+                start += MOST_COLUMNS
+                ends.append(start)
+            at += group.width
+        return tuple(self._part(*span) for span in pairwise([0, *ends, at]))
+
+    def _part(self, start: int, end: int) -> View:
+        """Return the columns from `start` to before `end`."""
+        return replace(
+            self,
+            heads=tuple(tuple(_cut(row, start, end)) for row in self.heads),
+            starts=self.starts[start:end],
+            lines=tuple(replace(line, cells=line.cells[start:end]) for line in self.lines),
+        )
+
+
+def _cut(heads: Iterable[Head], start: int, end: int) -> Iterator[Head]:
+    """Yield the titles over the columns from `start` to before `end`."""
+    at = 0
+    for head in heads:
+        width = min(at + head.width, end) - max(at, start)
+        if width > 0:
+            yield Head(head.parts, width)
+        at += head.width
 
 
 def view(grid: Grid, name: str, runs_root: Path, reference: Path) -> View:

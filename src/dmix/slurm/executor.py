@@ -24,11 +24,14 @@ from dmix.grid.failure import Failure
 from dmix.slurm import ends, ledger
 from dmix.slurm.job_facts import asked_for, name_of, output_of, slurm_log, work_folder
 from dmix.slurm.judge import Followed, sequel, verdict
-from dmix.slurm.queue import ENDED, PASSING, QueuedJob, is_down, jobs, jobs_now
+from dmix.slurm.queue import ENDED, PASSING, QueuedJob, is_down, jobs, jobs_now, release
 from dmix.slurm.refusal import meaning, words_of
 
 LONGEST_WAIT = 60.0
 """Seconds between two questions at most; SLURM forgets an ended job after MinJobAge, by default 300."""
+
+MOST_RELEASES = 3
+"""How often the driver releases a job that SLURM could not start, before the job has failed."""
 
 WAY_OUT = (
     "set slurm_account, slurm_partition and what else your site wants in "
@@ -140,18 +143,51 @@ class Executor(PluginExecutor):
     def _ended(self, job_info: SubmittedJobInfo, queue: dict[str, QueuedJob]) -> bool:
         """Report the job if it ended, and return whether it did."""
         number = str(job_info.external_jobid)
-        known = self.following.jobs[number]
-        said = verdict(known, queue.get(number))
+        known, found = self.following.jobs[number], queue.get(number)
+        said = verdict(known, found)
         if said == "queued again":
             self._queued_again(job_info, known)
         if said in ("goes on", "queued again"):
-            return False
+            return found is not None and self._given_up(job_info, known, found)
         del self.following.jobs[number]
         if said == "done":
             self._succeeded(job_info)
         else:
             self._over(job_info, known)
         return True
+
+    def _given_up(self, job_info: SubmittedJobInfo, known: Followed, found: QueuedJob) -> bool:
+        """Say why a job does not start, and release what SLURM holds; return whether it was cancelled.
+
+        SLURM holds a job that it could not start, and nobody would release it: after three times it has failed.
+        What somebody holds, or what waits for a change of the site, may go on at any time.
+        """
+        if not found.hold:
+            known.told = ""
+            return False
+        reason = f"held: {found.reason}"
+        if found.hold == "by SLURM" and known.releases >= MOST_RELEASES:
+            self.cancel_jobs([job_info])
+            del self.following.jobs[found.number]
+            after = f"released {known.releases} times in vain, and cancelled; see the log of slurmctld"
+            self._say(job_info, ends.reason(found.number, reason, "", after))
+            super().report_job_error(job_info, msg=None)
+            return True
+        if found.hold == "by SLURM":
+            refused = release(found.number)
+            known.releases += 1
+            after = (
+                f"cannot be released: {refused}" if refused else "released, so it waits for its start again"
+            )
+        elif found.hold == "by somebody":
+            after = f"it waits for `scontrol release {found.number}`"
+        else:
+            reason = f"cannot start: {found.reason}"
+            after = f"it waits until that changes, or until you cancel it: `scancel {found.number}`"
+        if found.hold == "by SLURM" or known.told != found.reason:
+            self._say(job_info, ends.reason(found.number, reason, "", after))
+            known.told, known.marks = found.reason, ends.marks(work_folder(job_info))
+        return False
 
     def _succeeded(self, job_info: SubmittedJobInfo) -> None:
         self.report_job_success(job_info)

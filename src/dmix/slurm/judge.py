@@ -16,12 +16,15 @@ Sequel = Literal["done", "failed itself", "next job", "failed"]
 class Followed:
     """What is known of a submitted job: marks of its run at submission, and what squeue said last.
 
-    `state` and `node` are "" before the first answer.
+    `state` and `node` are "" before the first answer. `told` is the reason of a hold that was told last, and
+    `releases` counts how often the driver released the job.
     """
 
     marks: Marks
     state: str = ""
     node: str = ""
+    told: str = ""
+    releases: int = 0
 
 
 def verdict(known: Followed, found: QueuedJob | None) -> Verdict:

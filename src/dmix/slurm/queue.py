@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import subprocess
 from dataclasses import dataclass
+from typing import Literal
 
 SECONDS = 60.0
 """How long one call may take; a controller under load answers late."""
@@ -15,6 +17,18 @@ ENDED = ("BOOT_FAIL", "CANCELLED", "DEADLINE", "FAILED", "OUT_OF_MEMORY", "TIMEO
 
 PASSING = ("NODE_FAIL", "PREEMPTED")
 """States that SLURM leaves at once where it queues the job again, and else never."""
+
+Hold = Literal["", "by SLURM", "by somebody", "never starts"]
+
+# Reasons of `squeue --format=%r`; newer versions write "_" for " ". SLURM holds a job that it could not start
+# (launch failed requeued held), or that it has queued again too often.
+_BY_SLURM = re.compile(r"requeued.*held|JobHoldMaxRequeue", re.IGNORECASE)
+_BY_SOMEBODY = re.compile(r"JobHeld(User|Admin)|\bheld\b", re.IGNORECASE)
+_NEVER = re.compile(
+    r"BadConstraints|DependencyNeverSatisfied|NotAllowed|InvalidAccount|InvalidQOS|PartitionTimeLimit"
+    r"|PartitionNodeLimit|PartitionDown|PartitionInactive|PerJob",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -30,6 +44,17 @@ class QueuedJob:
     node: str
     name: str
     reason: str
+
+    @property
+    def hold(self) -> Hold:
+        """Who holds a waiting job, "never starts" where nothing but a change lets it run, and else ""."""
+        if self.state != "PENDING":
+            return ""
+        if _BY_SLURM.search(self.reason):
+            return "by SLURM"
+        if _BY_SOMEBODY.search(self.reason):
+            return "by somebody"
+        return "never starts" if _NEVER.search(self.reason) else ""
 
 
 def command() -> list[str]:
@@ -63,6 +88,17 @@ async def jobs() -> dict[str, QueuedJob] | None:
 def jobs_now() -> dict[str, QueuedJob] | None:
     """Return what `jobs` returns, outside of an event loop."""
     return asyncio.run(jobs())
+
+
+def release(number: str) -> str:
+    """Let a held job wait for its start again; return scontrol's words where it refuses, and else ""."""
+    try:
+        done = subprocess.run(
+            ["scontrol", "release", number], capture_output=True, text=True, timeout=SECONDS, check=False
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        return str(error)
+    return "" if done.returncode == 0 else done.stderr.strip() or f"scontrol ended with {done.returncode}"
 
 
 def is_down(node: str) -> bool:
