@@ -52,7 +52,7 @@ EDIT = f"""\
 """
 OUTAGE_SECONDS = 35
 SAVED_AFTER = 15
-"""Seconds after which the controller's state on disk surely has a job that it started. To a controller that does not
+"""Seconds after which the controller's state on disk has a job that it started. To a controller that does not
 know of it, a job is a duplicate, and SLURM drains its node."""
 PROFILE = ("snakemake", "--profile", "workflows/profiles/slurm", "--config", f"tier={TIER}")
 PATIENCE = 900.0
@@ -194,7 +194,7 @@ def youngest_job() -> float:
         text=True,
     )
     starts = (datetime.fromisoformat(line.strip()) for line in listed.stdout.splitlines())
-    return min((datetime.now() - start).total_seconds() for start in starts)  # noqa: DTZ005 (as squeue prints)
+    return min((datetime.now() - start).total_seconds() for start in starts)
 
 
 def roles(cluster: Cluster) -> tuple[str, list[str], list[str]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dvc_checkouts import clone, dvc, files, output, served
+from dvc_checkouts import clone, commit, dvc, files, output, served
 from project import Project
 from stores import Store
 
@@ -21,6 +21,11 @@ def test_a_fresh_clone_renders_from_the_records_and_gets_the_weights_that_it_ask
     first: Project, store: Store, tmp_path: Path
 ):
     store.joined_by(first)
+    archive = first.path / "archives/images.tar"
+    archive.parent.mkdir()
+    archive.write_bytes(bytes(range(256)) * 4096)
+    dvc(first, "add", "archives/images.tar")
+    commit(first)
     dvc(first, "push")
     output(first.dmix(*TABLE))
     second = clone(first, tmp_path / "second")
@@ -32,6 +37,9 @@ def test_a_fresh_clone_renders_from_the_records_and_gets_the_weights_that_it_ask
     output(second.dmix(*TABLE))
     assert files(second, "rendered") == files(first, "rendered")
     assert second.planned() == set()  # trains nothing
+
+    dvc(second, "pull", "archives/images.tar.dvc")
+    assert files(second, "archives") == files(first, "archives")
 
     made = files(first, WEIGHTS)
     dvc(second, "pull", f"{WEIGHTS}/{CELL}")

@@ -159,7 +159,7 @@ class Executor(PluginExecutor):
     def _given_up(self, job_info: SubmittedJobInfo, known: Followed, found: QueuedJob) -> bool:
         """Say why a job does not start, and release what SLURM holds; return whether it was cancelled.
 
-        SLURM holds a job that it could not start, and nobody would release it: after three times it has failed.
+        SLURM holds a job that it could not start, and nobody releases it: after three times it has failed.
         What somebody holds, or what waits for a change of the site, may go on at any time.
         """
         if not found.hold:
