@@ -15,10 +15,10 @@ Key = tuple[bool, int, float, int]
 def ranks(grid: Grid) -> Mapping[str, int]:
     """Return the place, from 0, of each run and class relation in the order in which they are to start.
 
-    The table that costs least comes first. Then the first seed of every cell comes before the second of any, of
-    one seed the cheap runs before the dear ones (by images, passes and operations), and equal ones in the order
-    of the grids. What a run is made from (the run whose weights it starts from, its class relation) comes
-    before it, wherever it stands itself.
+    The table that costs least comes first. Then the first seed of every cell comes before the second of any,
+    of one seed the cheap runs before the dear ones (by images, passes and operations), and equal ones in the
+    order of the grids. What a run is made from (the run whose weights it starts from, its class relation)
+    comes before it, wherever it stands itself.
     """
     costs = {name: tflop(grid, spec) for name, spec in grid.runs.items()}
     first = _cheapest_table(grid, costs)
