@@ -159,3 +159,4 @@ if MAIN:
     include: "workflows/rules/claims.smk"
     include: "workflows/rules/page.smk"
     include: "workflows/rules/paper.smk"
+    include: "workflows/rules/store.smk"

@@ -15,12 +15,13 @@ import pytest
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 
 from dmix.grid.failure import read_failure
-from dmix.slurm import ledger
 from dmix.slurm.executor import Executor, Following
-from dmix.slurm.queue import ENDED, parse
+from dmix.slurm.job_facts import comment_of
+from dmix.slurm.queue import ENDED, SEPARATOR, parse
 
 NAME = "supervised/cifar10/resnet18/cutmix/mce/s0"
 DRIVER = "driver-1"
+COMMENT = "rule_train_wildcards_"
 
 
 class Slurm:
@@ -44,7 +45,12 @@ class Slurm:
         monkeypatch.setenv("PATH", f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}")
 
     def says(self, *lines: str) -> None:
-        self.file.write_text("".join(f"{line}\n" for line in lines))
+        """Make squeue print lines of number|state|node|reason, as jobs of run "a" that were started here."""
+        self.prints(*(f"{line}|{Path.cwd()}|{COMMENT}a" for line in lines))
+
+    def prints(self, *lines: str) -> None:
+        """Make squeue print lines of all that is asked for."""
+        self.file.write_text("".join(f"{line.replace('|', SEPARATOR)}\n" for line in lines))
 
     def asked(self) -> list[str]:
         """Return what was asked of scontrol and scancel."""
@@ -71,21 +77,23 @@ class Driver:
         made.following = Following()
         made.run_uuid = DRIVER
         made._submitted_job_clusters = {}
+        made.slurm_logdir = Path("logs")
         made.logger = logging.getLogger("test_executor")
         made.status_rate_limiter = contextlib.nullcontext()  # works with `async with`, too
         made.active_jobs, made.lock = [], contextlib.nullcontext()
         made._next_seconds_between_status_checks = 20
         made._job_submission_executor = SimpleNamespace(
-            submit=lambda call, job: self.done.append(f"again {job.name}")
+            submit=lambda call, job: self.done.append(f"again {job.params.name}")
         )
         scheduler = SimpleNamespace(
             submit_callback=lambda job: None,
-            finish_callback=lambda job: self.done.append(f"finished {job.name}"),
-            error_callback=lambda job: self.done.append(f"failed {job.name}"),
+            finish_callback=lambda job: self.done.append(f"finished {job.params.name}"),
+            error_callback=lambda job: self.done.append(f"failed {job.params.name}"),
             executor_error_callback=lambda error: self.stopped.append(str(error)),
         )
         made.workflow = SimpleNamespace(
             scheduler=scheduler,
+            workdir_init=str(Path.cwd()),
             executor_settings=SimpleNamespace(
                 init_seconds_before_status_checks=20, keep_successful_logs=False
             ),
@@ -96,7 +104,8 @@ class Driver:
         work = Path("work") / name
         work.mkdir(parents=True, exist_ok=True)
         job = SimpleNamespace(
-            name=name,
+            name="train",
+            wildcards=[name],
             output=[f"results/{name}/record.json"],
             log=[str(work / "log.txt")],
             params=SimpleNamespace(name=name),
@@ -128,9 +137,10 @@ def touched(path: Path) -> None:
 
 
 def test_squeue_lines_are_read_with_separators_in_the_reason():
-    found = parse("12|RUNNING|g1|name|None\n13|PENDING||name|(a|b)\nnonsense\n")
-    assert (found["12"].state, found["12"].node) == ("RUNNING", "g1")
-    assert found["13"].reason == "(a|b)"
+    text = "12#RUNNING#g1#None#/a b#\n13#PENDING##(a|b)#/#c|d # e\nnonsense\n"
+    found = parse(text.replace("#", SEPARATOR))
+    assert (found["12"].state, found["12"].node, found["12"].folder) == ("RUNNING", "g1", "/a b")
+    assert (found["13"].reason, found["13"].comment) == ("(a|b)", f"c|d {SEPARATOR} e")
     assert len(found) == 2
 
 
@@ -140,7 +150,7 @@ def test_no_job_is_lost_while_the_controller_is_silent(slurm):
     slurm.silent()
     assert driver.look(first, second) == ["1", "2"]
     assert driver.look(first, second) == ["1", "2"]
-    slurm.says("1|COMPLETED|g1|driver-1|None", "2|RUNNING|g1|driver-1|None")
+    slurm.says("1|COMPLETED|g1|None", "2|RUNNING|g1|None")
     assert driver.look(first, second) == ["2"]
     assert driver.done == ["finished a"]
 
@@ -150,7 +160,7 @@ def test_a_run_that_saved_goes_on_in_another_job_and_keeps_the_reason(slurm, sta
     driver = Driver()
     job = driver.submit("1")
     touched(Path("work/a/checkpoint.pt"))
-    slurm.says(f"1|{state}|g2|driver-1|None")
+    slurm.says(f"1|{state}|g2|None")
     assert driver.look(job) == []
     assert driver.done == ["again a"]
     failure = read_failure(Path("work/a/failure.txt"))
@@ -164,7 +174,7 @@ def test_a_run_that_saved_nothing_new_failed(slurm):
     touched(Path("work/a/checkpoint.pt"))
     driver = Driver()
     job = driver.submit("1")
-    slurm.says("1|TIMEOUT|g2|driver-1|TimeLimit")
+    slurm.says("1|TIMEOUT|g2|TimeLimit")
     assert driver.look(job) == []
     assert driver.done == ["failed a"]
     assert "TIMEOUT" in Path("work/a/failure.txt").read_text()
@@ -174,7 +184,7 @@ def test_a_run_out_of_memory_is_an_attempt_of_the_workflow_which_asks_for_more(s
     driver = Driver()
     job = driver.submit("1")
     touched(Path("work/a/checkpoint.pt"))
-    slurm.says("1|OUT_OF_MEMORY|g2|driver-1|OutOfMemory")
+    slurm.says("1|OUT_OF_MEMORY|g2|OutOfMemory")
     driver.look(job)
     assert driver.done == ["failed a"]
     assert "OUT_OF_MEMORY" in Path("work/a/failure.txt").read_text()
@@ -185,21 +195,21 @@ def test_a_run_that_gave_its_own_reason_keeps_it(slurm):
     job = driver.submit("1")
     touched(Path("work/a/checkpoint.pt"))
     Path("work/a/failure.txt").write_text("the loss is not finite\n")
-    slurm.says("1|FAILED|g2|driver-1|NonZeroExitCode")
+    slurm.says("1|FAILED|g2|NonZeroExitCode")
     driver.look(job)
     assert driver.done == ["failed a"]
     assert Path("work/a/failure.txt").read_text() == "the loss is not finite\n"
 
 
-@pytest.mark.parametrize("line", ["1|NODE_FAIL|g2|driver-1|None", "1|PREEMPTED|g2|driver-1|None"])
+@pytest.mark.parametrize("line", ["1|NODE_FAIL|g2|None", "1|PREEMPTED|g2|None"])
 def test_slurm_has_time_to_queue_a_job_again(slurm, line):
     driver = Driver()
     job = driver.submit("1")
-    slurm.says("1|RUNNING|g2|driver-1|None")
+    slurm.says("1|RUNNING|g2|None")
     driver.look(job)
     slurm.says(line)
     assert driver.look(job) == ["1"]
-    slurm.says("1|PENDING||driver-1|BeginTime")
+    slurm.says("1|PENDING||BeginTime")
     assert driver.look(job) == ["1"]
     assert driver.done == []
     assert "SLURM job 1 on g2: NODE_FAIL" in Path("work/a/failure.txt").read_text()
@@ -208,7 +218,7 @@ def test_slurm_has_time_to_queue_a_job_again(slurm, line):
 def test_a_state_that_stays_is_the_end(slurm):
     driver = Driver()
     job = driver.submit("1")
-    slurm.says("1|NODE_FAIL|g2|driver-1|None")
+    slurm.says("1|NODE_FAIL|g2|None")
     assert driver.look(job) == ["1"]
     assert driver.look(job) == []
     assert driver.done == ["failed a"]
@@ -231,18 +241,18 @@ BY_ITSELF = (
 def test_a_job_that_slurm_holds_is_released_and_fails_after_three_times(slurm, caplog, reason):
     driver = Driver()
     job = driver.submit("1")
-    slurm.says("1|RUNNING|g1|driver-1|None")
+    slurm.says("1|RUNNING|g1|None")
     assert driver.look(job) == ["1"]
     for count in (1, 2, 3):
-        slurm.says(f"1|PENDING||driver-1|{reason}")
+        slurm.says(f"1|PENDING||{reason}")
         assert driver.look(job) == ["1"]
         assert slurm.asked() == ["release 1"] * count
         assert f"SLURM job 1: held: {reason}" in Path("work/a/failure.txt").read_text()
-        slurm.says("1|PENDING||driver-1|Resources")
+        slurm.says("1|PENDING||Resources")
         assert driver.look(job) == ["1"]
     assert driver.done == []
     assert len(caplog.records) == 4  # it was also told that the running job was queued again
-    slurm.says(f"1|PENDING||driver-1|{reason}")
+    slurm.says(f"1|PENDING||{reason}")
     assert driver.look(job) == []
     assert driver.done == ["failed a"]
     assert slurm.asked()[3:] == ["scancel 1"]
@@ -252,12 +262,12 @@ def test_a_job_that_slurm_holds_is_released_and_fails_after_three_times(slurm, c
 def test_a_job_that_was_released_runs_on_and_its_run_is_not_taken_for_failed(slurm):
     driver = Driver()
     job = driver.submit("1")
-    slurm.says(f"1|PENDING||driver-1|{BY_SLURM[0]}")
+    slurm.says(f"1|PENDING||{BY_SLURM[0]}")
     assert driver.look(job) == ["1"]
-    slurm.says("1|RUNNING|g2|driver-1|None")
+    slurm.says("1|RUNNING|g2|None")
     assert driver.look(job) == ["1"]
     touched(Path("work/a/checkpoint.pt"))
-    slurm.says("1|TIMEOUT|g2|driver-1|TimeLimit")
+    slurm.says("1|TIMEOUT|g2|TimeLimit")
     assert driver.look(job) == []
     assert driver.done == ["again a"]
 
@@ -266,7 +276,7 @@ def test_a_refused_release_is_told_in_scontrols_words(slurm):
     slurm.file.with_name("refuses").touch()
     driver = Driver()
     job = driver.submit("1")
-    slurm.says(f"1|PENDING||driver-1|{BY_SLURM[0]}")
+    slurm.says(f"1|PENDING||{BY_SLURM[0]}")
     assert driver.look(job) == ["1"]
     assert "cannot be released: no" in Path("work/a/failure.txt").read_text()
 
@@ -275,13 +285,13 @@ def test_a_refused_release_is_told_in_scontrols_words(slurm):
 def test_a_job_that_waits_for_somebody_is_told_once_and_left_alone(slurm, caplog, reason):
     driver = Driver()
     job = driver.submit("1")
-    slurm.says(f"1|PENDING||driver-1|{reason}")
+    slurm.says(f"1|PENDING||{reason}")
     for _ in range(3):
         assert driver.look(job) == ["1"]
     assert [reason in record.getMessage() for record in caplog.records] == [True]
     assert slurm.asked() == []
     assert reason in Path("work/a/failure.txt").read_text()
-    slurm.says("1|COMPLETED|g1|driver-1|None")
+    slurm.says("1|COMPLETED|g1|None")
     assert driver.look(job) == []
     assert driver.done == ["finished a"]
 
@@ -290,7 +300,7 @@ def test_a_job_that_waits_for_somebody_is_told_once_and_left_alone(slurm, caplog
 def test_a_job_that_waits_for_its_turn_is_not_told(slurm, caplog, reason):
     driver = Driver()
     job = driver.submit("1")
-    slurm.says(f"1|PENDING||driver-1|{reason}")
+    slurm.says(f"1|PENDING||{reason}")
     assert driver.look(job) == ["1"]
     assert caplog.records == []
     assert not Path("work/a/failure.txt").exists()
@@ -351,28 +361,45 @@ def test_a_job_that_met_a_silent_controller_is_submitted_when_it_answers(slurm):
 
 
 def test_a_new_driver_follows_the_jobs_of_a_killed_one(slurm):
-    old = Driver()
-    job, ended = old.submit("1"), old.submit("2", "b")
-    slurm.says("1|RUNNING|g1|driver-1|None", "2|FAILED|g1|driver-1|None")
+    job, ended = Driver().submit("1"), Driver().submit("2", "b")
+    slurm.prints(
+        f"1|RUNNING|g1|None|{Path.cwd()}|{COMMENT}a",
+        f"2|FAILED|g1|None|{Path.cwd()}|{COMMENT}b",
+        f"3|PENDING||None|{Path.cwd()}|{COMMENT}a",  # submitted twice: the one that runs is followed
+    )
     new = Driver()
-    new.executor.run_uuid = "driver-2"
     new.executor.run_job(job.job)
-    assert [info.external_jobid for info in new.executor.active_jobs] == ["1"]
+    (followed,) = new.executor.active_jobs
+    assert followed.external_jobid == "1"
+    assert followed.aux == {"slurm_logfile": Path("logs/rule_train/a/1.log")}
     assert not new.executor._follow_earlier(ended.job)
-    slurm.says("1|COMPLETED|g1|driver-1|None")
+    slurm.says("1|COMPLETED|g1|None")
     assert new.look(*new.executor.active_jobs) == []
     assert new.done == ["finished a"]
 
 
-def test_a_number_that_slurm_gave_to_another_job_is_not_followed(slurm):
-    entry = ledger.Entry("out", "1", "driver-1", "log")
-    assert ledger.in_queue([entry], parse("1|RUNNING|g1|other|None\n"), ENDED) == {}
-    assert ledger.in_queue([entry], parse("1|RUNNING|g1|driver-1|None\n"), ENDED) == {"out": entry}
+@pytest.mark.parametrize("folder", ["elsewhere", ""])
+def test_a_job_of_the_same_run_in_another_checkout_is_not_followed(slurm, folder):
+    job = Driver().submit("1")
+    slurm.prints(f"1|RUNNING|g1|None|{folder and Path.cwd() / folder}|{COMMENT}a")
+    assert not Driver().executor._follow_earlier(job.job)
 
 
-def test_a_torn_line_of_the_ledger_is_passed_over(slurm):
-    entry = ledger.Entry("out", "1", "driver-1", "log")
-    ledger.add(entry)
-    with open(ledger.LEDGER, "a") as stream:
-        stream.write('{"output": "o')
-    assert ledger.read() == [entry]
+def test_a_new_driver_submits_nothing_before_it_could_ask_what_is_in_the_queue(slurm):
+    job = Driver().submit("1")
+    slurm.silent()
+    new = Driver()
+    new.executor.run_job(job.job)
+    assert new.executor.active_jobs == []
+    slurm.says("1|RUNNING|g1|None")
+    new.look()
+    assert new.done == ["again a"]
+    new.executor.run_job(job.job)
+    assert [info.external_jobid for info in new.executor.active_jobs] == ["1"]
+
+
+def test_the_comment_is_the_rule_and_its_wildcards_without_slashes(slurm):
+    job = Driver().submit("1", "supervised/cifar10/x-1").job
+    assert comment_of(job) == f"{COMMENT}supervised_cifar10_x-1"
+    job.wildcards = []
+    assert comment_of(job) == "rule_train"

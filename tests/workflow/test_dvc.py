@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dvc_checkouts import alone, checkout, commit, dvc, files, git
+from dvc_checkouts import alone, checkout, commit, dvc, files, git, output
 from halves import clones, join_and_render, train_half, trained
 from project import BIN, ROOT, Project
 
@@ -235,6 +235,20 @@ def test_finished_runs_are_recorded_while_others_are_trained(private: Path):
     store = files(project, "../dmix-store")
     assert some < set(store)
     assert set(kept(project).values()) <= set(store.values())
+
+
+@pytest.mark.slow
+def test_the_workflow_stores_what_is_finished_after_each_table(private: Path):
+    project = checkout(private / "project")
+    workflow = ("snakemake", "stored", "--profile", "workflows/profiles/local", "--config", "tier=smoke")
+    output(project.run(*workflow, timeout=900))
+    lock = yaml.safe_load((project.path / "dvc.lock").read_text())
+    assert {out["path"] for out in lock["stages"]["train@smoke"]["outs"]} == {
+        f"results/smoke/{kind}" for kind in ("records", "weights")
+    }
+    store = files(project, "../dmix-store")
+    assert set(kept(project).values()) <= set(store.values())
+    assert "Nothing to be done" in project.run(*workflow).stderr
 
 
 def outs() -> Iterator[tuple[str, str, dict[str, bool]]]:

@@ -21,10 +21,10 @@ from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 
 from dmix.errors import DmixError
 from dmix.grid.failure import Failure
-from dmix.slurm import ends, ledger
-from dmix.slurm.job_facts import asked_for, name_of, output_of, slurm_log, work_folder
+from dmix.slurm import ends
+from dmix.slurm.job_facts import asked_for, comment_of, log_of, name_of, slurm_log, work_folder
 from dmix.slurm.judge import Followed, sequel, verdict
-from dmix.slurm.queue import ENDED, PASSING, QueuedJob, is_down, jobs, jobs_now, release
+from dmix.slurm.queue import QueuedJob, is_down, jobs, jobs_now, left_behind, release
 from dmix.slurm.refusal import meaning, words_of
 
 LONGEST_WAIT = 60.0
@@ -44,14 +44,15 @@ class Following:
     """What an executor knows of SLURM and of its jobs, for all threads.
 
     `accepted`: SLURM took a job. `refused`: it takes none. `silent_since`: the controller stopped to answer
-    then, by time.monotonic(). `later`: jobs to submit when it answers. `earlier`: those of an earlier driver.
+    then, by time.monotonic(). `later`: jobs to submit when it answers. `earlier`: those of an earlier driver,
+    by their comments, None until the controller was asked for them.
     """
 
     accepted: bool = False
     refused: bool = False
     silent_since: float | None = None
     later: list[Any] = field(default_factory=list)
-    earlier: dict[str, ledger.Entry] | None = None
+    earlier: dict[str, QueuedJob] | None = None
     jobs: dict[str, Followed] = field(default_factory=dict)
     one_at_a_time: threading.Lock = field(default_factory=threading.Lock)
 
@@ -81,17 +82,11 @@ class Executor(PluginExecutor):
             yield from super().get_account_arg(job)
 
     def report_job_submission(self, job_info: SubmittedJobInfo, register_job: bool = True) -> None:
-        """Note the job for this driver and, on disk, for later ones."""
+        """Note the job, and where its run is."""
         number = job_info.external_jobid
         if number is not None:
             self.following.accepted = True
             self.following.jobs[number] = Followed(ends.marks(work_folder(job_info)))
-            if output := output_of(job_info.job):
-                entry = ledger.Entry(output, number, self._name_of(job_info), slurm_log(job_info))
-                try:
-                    ledger.add(entry)
-                except OSError as error:
-                    self.logger.warning(f"cannot note SLURM job {number} in {ledger.LEDGER}: {error}")
         super().report_job_submission(job_info, register_job=register_job)
 
     def report_job_error(self, job_info: SubmittedJobInfo, msg: str | None = None, **more: Any) -> None:
@@ -123,21 +118,28 @@ class Executor(PluginExecutor):
             yield job_info
 
     def _follow_earlier(self, job: Any) -> bool:
-        """Follow the job that an earlier driver left in the queue for the same output; say whether."""
+        """Follow the job that an earlier driver left in the queue for the same run; say whether.
+
+        The queue itself is asked, by working directory and comment: a driver that is killed between sbatch and
+        a note of its own would leave a job that nobody knows. Without an answer the job waits for one.
+        """
         if self.following.earlier is None:
-            entries = ledger.read()
-            queue = jobs_now() if entries else {}
-            self.following.earlier = ledger.in_queue(entries, queue or {}, (*ENDED, *PASSING, "COMPLETED"))
+            queue = jobs_now()
+            if queue is None:
+                self.following.later.append(job)
+                self._silent()
+                return True
+            self.following.earlier = left_behind(queue, Path(self.workflow.workdir_init))
             if self.following.earlier:
                 self.logger.warning(
                     f"dmix: {len(self.following.earlier)} jobs of an earlier driver are still in the queue: "
                     "they are followed, and not submitted again"
                 )
-        entry = self.following.earlier.pop(output_of(job), None)
-        if entry is None:
+        found = self.following.earlier.pop(comment_of(job), None)
+        if found is None:
             return False
-        aux = {"slurm_logfile": Path(entry.log), "name": entry.name}
-        self.report_job_submission(SubmittedJobInfo(job, external_jobid=entry.number, aux=aux))
+        aux = {"slurm_logfile": log_of(job, self.slurm_logdir, found.number)}
+        self.report_job_submission(SubmittedJobInfo(job, external_jobid=found.number, aux=aux))
         return True
 
     def _ended(self, job_info: SubmittedJobInfo, queue: dict[str, QueuedJob]) -> bool:
@@ -268,6 +270,3 @@ class Executor(PluginExecutor):
             self.following.silent_since = None
         while self.following.later:
             self._job_submission_executor.submit(self.run_job, self.following.later.pop(0))
-
-    def _name_of(self, job_info: SubmittedJobInfo) -> str:
-        return str((job_info.aux or {}).get("name", self.run_uuid))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from snakemake_executor_plugin_slurm.utils import get_job_wildcards
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 
 from dmix.slurm.ends import work_of
@@ -15,9 +16,15 @@ def name_of(job: Any) -> str:
     return str(getattr(getattr(job, "params", None), "name", job.name))
 
 
-def output_of(job: Any) -> str:
-    """Return the first output of a job, which no other job makes; "" for a job without one."""
-    return next((str(output) for output in getattr(job, "output", ())), "")
+def comment_of(job: Any) -> str:
+    """Return the comment that the plugin gives to a job, which names its rule and run."""
+    wildcards = get_job_wildcards(job)
+    return f"rule_{job.name}_wildcards_{wildcards}" if wildcards else f"rule_{job.name}"
+
+
+def log_of(job: Any, folder: Path, number: str) -> Path:
+    """Return the file into which SLURM writes what a job prints; `folder` is the plugin's for such files."""
+    return Path(folder, f"rule_{job.name}", get_job_wildcards(job), f"{number}.log")
 
 
 def work_folder(job_info: SubmittedJobInfo) -> Path | None:

@@ -6,7 +6,9 @@ import asyncio
 import os
 import re
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 SECONDS = 60.0
@@ -17,6 +19,9 @@ ENDED = ("BOOT_FAIL", "CANCELLED", "DEADLINE", "FAILED", "OUT_OF_MEMORY", "TIMEO
 
 PASSING = ("NODE_FAIL", "PREEMPTED")
 """States that SLURM leaves at once where it queues the job again, and else never."""
+
+SEPARATOR = "\x1f"
+"""Between the fields of a line; reasons and comments may have any printable character."""
 
 Hold = Literal["", "by SLURM", "by somebody", "never starts"]
 
@@ -35,15 +40,16 @@ _NEVER = re.compile(
 class QueuedJob:
     """One job as squeue shows it.
 
-    `state` is SLURM's word in capitals, `node` where it runs or ran ("" before), `name` its name, which the
-    plugin makes from the driver's run ID, and `reason` why it waits or ended.
+    `state` is SLURM's word in capitals, `node` where it runs or ran ("" before), `reason` why it waits or
+    ended, `folder` its working directory, and `comment` what the plugin makes of a rule's name and wildcards.
     """
 
     number: str
     state: str
     node: str
-    name: str
     reason: str
+    folder: str
+    comment: str
 
     @property
     def hold(self) -> Hold:
@@ -59,13 +65,24 @@ class QueuedJob:
 
 def command() -> list[str]:
     """Return the call of squeue for all of this user's jobs, with those that ended in the last minutes."""
-    return ["squeue", "--noheader", "--states=all", f"--user={os.getuid()}", "--format=%i|%T|%N|%j|%r"]
+    form = SEPARATOR.join(("%i", "%T", "%N", "%r", "%Z", "%k"))
+    return ["squeue", "--noheader", "--states=all", f"--user={os.getuid()}", f"--format={form}"]
 
 
 def parse(text: str) -> dict[str, QueuedJob]:
     """Return job number -> job, of the lines that `command` prints."""
-    rows = [line.strip().split("|", 4) for line in text.splitlines()]
-    return {row[0]: QueuedJob(*row) for row in rows if len(row) == 5}
+    rows = [line.strip(" \n").split(SEPARATOR, 5) for line in text.split("\n")]
+    return {row[0]: QueuedJob(*row) for row in rows if len(row) == 6}
+
+
+def left_behind(queue: Mapping[str, QueuedJob], folder: Path) -> dict[str, QueuedJob]:
+    """Return comment -> job, of the jobs that an earlier driver in `folder` left waiting or running.
+
+    Of two with the same comment it is the one that runs.
+    """
+    over = {*ENDED, *PASSING, "COMPLETED"}
+    ours = [job for job in queue.values() if job.state not in over and Path(job.folder) == folder]
+    return {job.comment: job for job in sorted(ours, key=lambda job: job.state == "RUNNING")}
 
 
 async def jobs() -> dict[str, QueuedJob] | None:
