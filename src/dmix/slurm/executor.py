@@ -120,8 +120,8 @@ class Executor(PluginExecutor):
     def _follow_earlier(self, job: Any) -> bool:
         """Follow the job that an earlier driver left in the queue for the same run; say whether.
 
-        The queue itself is asked, by working directory and comment: a driver that is killed between sbatch and
-        a note of its own would leave a job that nobody knows. Without an answer the job waits for one.
+        The queue itself is asked, by working directory and comment: a driver that is killed between sbatch
+        and a note of its own would leave a job that nobody knows. Without an answer the job waits for one.
         """
         if self.following.earlier is None:
             queue = jobs_now()
