@@ -11,6 +11,7 @@ from project import Project
 
 PROFILE = ("--profile", "workflows/profiles/local", "--quiet", "rules")
 HOURS = 3600.0
+TASKS = ("supervised", "transfer", "semi")
 
 
 def clones(first: Project, path: Path) -> tuple[Project, Project]:
@@ -19,9 +20,10 @@ def clones(first: Project, path: Path) -> tuple[Project, Project]:
 
 
 def trained(project: Project, tier: str = "smoke") -> set[str]:
-    """The names of the runs that the checkout itself has trained: each leaves a log."""
+    """The names of the runs that the checkout itself has trained: each leaves a log. Others are of evaluations."""
     work = project.path / "work" / tier
-    return {re.sub(r"-\w{8}-\w{8}$", "", str(log.parent.relative_to(work))) for log in work.rglob("log.txt")}
+    logs = [log for task in TASKS for log in (work / task).rglob("log.txt")]
+    return {re.sub(r"-\w{8}-\w{8}$", "", str(log.parent.relative_to(work))) for log in logs}
 
 
 def train_half(project: Project, tier: str, datasets: Iterable[str]) -> None:
