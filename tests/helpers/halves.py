@@ -20,7 +20,7 @@ def clones(first: Project, path: Path) -> tuple[Project, Project]:
 
 
 def trained(project: Project, tier: str = "smoke") -> set[str]:
-    """The names of the runs that the checkout itself has trained: each leaves a log. Others are of evaluations."""
+    """The names of the runs that the checkout itself has trained: each leaves a log, as evaluations do."""
     work = project.path / "work" / tier
     logs = [log for task in TASKS for log in (work / task).rglob("log.txt")]
     return {re.sub(r"-\w{8}-\w{8}$", "", str(log.parent.relative_to(work))) for log in logs}
