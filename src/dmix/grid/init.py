@@ -55,19 +55,19 @@ def with_sources(
         if wanted is None or (wanted not in runs and (left_out is None or wanted in left_out)):
             found[name] = spec
             continue
-        where = partial(document.where, *cells[name].origin)
+        place = partial(document.where, *cells[name].origin)
         if wanted not in runs:
             raise DmixError(
-                f"{where()}: {name} starts from the run {wanted}, which is in no grid",
+                f"{place()}: {name} starts from the run {wanted}, which is in no grid",
                 "correct recipe.init, or add the run to a grid",
             )
         source = runs[wanted]
         if "/" in source.settings["recipe"]["init"]:
             raise DmixError(
-                f"{where()}: {name} starts from {wanted}, which is not trained from scratch itself"
+                f"{place()}: {name} starts from {wanted}, which is not trained from scratch itself"
             )
         if _network(source) != _network(spec):
-            raise DmixError(f"{where()}: {name} starts from {wanted}, which has another network")
+            raise DmixError(f"{place()}: {name} starts from {wanted}, which has another network")
         found[name] = replace(spec, source=source)
     return found
 
