@@ -14,6 +14,7 @@ import pytest
 from dmix import cli
 from dmix.grid.expand import Grid, load_grid
 from dmix.grid.paths import RunPaths
+from dmix.grid.plan import make_plan
 from dmix.grid.status import run_status
 from dmix.grid.survey import survey
 from dmix.holder import me
@@ -141,6 +142,18 @@ def test_a_damaged_memory_costs_time_alone(here, text):
     finish(grid, name, seconds=5.0)
     lay(Path("results/embedded/finished.json"), text)
     assert survey(grid).finished[name].seconds == 5.0
+
+
+def test_a_plan_takes_what_was_looked_up_and_looks_at_damaged_runs_again(here, monkeypatch):
+    grid = grid_of(3)
+    every_state(grid)
+    whole, done = make_plan(grid), survey(grid).finished
+    slow = SlowFiles(monkeypatch, 0.0)
+    found = make_plan(grid, done=done)
+    operations = slow.operations
+    assert found == whole
+    make_plan(grid)
+    assert operations < slow.operations - operations
 
 
 def test_later_looks_leave_finished_runs_alone(here, monkeypatch):

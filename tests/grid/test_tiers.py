@@ -164,7 +164,7 @@ def test_a_job_expands_what_its_tier_has_and_nothing_else(name, monkeypatch):
     resolved = []
     sections = Resolver.sections
     monkeypatch.setattr(
-        Resolver, "sections", lambda self, cell: resolved.append(cell) or sections(self, cell)
+        Resolver, "sections", lambda self, cell, *table: resolved.append(cell) or sections(self, cell, *table)
     )
     found = load_grid(name, ROOT / "params.yaml", thorough=False)
     assert found.runs == whole.runs

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from dmix.errors import DmixError
@@ -27,6 +28,11 @@ class Cell:
     recipe: str
     variation: tuple[tuple[str, Any], ...]
     origin: KeyPath
+
+    @cached_property
+    def choices(self) -> tuple[Any, ...]:
+        """The choices of all axes and the recipe: what cells share that differ in extra axes alone."""
+        return (*self.axes.items(), self.recipe)
 
 
 Table = dict[tuple[str, str], Setting]

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -15,7 +15,7 @@ from dmix.errors import DmixError
 from dmix.grid.cell import Cell, Table
 from dmix.grid.entry_settings import NO_VIEW
 from dmix.grid.identity import Sections, clash
-from dmix.grid.parts import ROOMS, read_part
+from dmix.grid.parts import ROOMS, Part, read_part
 from dmix.grid.schema import MODULE, Recipe
 from dmix.grid.spec import SECTIONS
 from dmix.grid.yaml_lines import Document
@@ -26,10 +26,13 @@ RECIPE_NEUTRAL = {
     if not field.is_required()
     for default in (field.get_default(),)
 }
+NEUTRAL: Mapping[str, Mapping[str, Any]] = {"recipe": RECIPE_NEUTRAL, "view": NO_VIEW}
+"""Section -> neutral values that no part states."""
+MODULE_NAME = re.compile(MODULE)
 NEEDED = ("optimizer", "schedule", "augment")
 """Sections that every recipe must set."""
 
-Checked = tuple[dict[str, dict[str, Any]], dict[str, Mapping[str, Any]]]
+Checked = tuple[Sections, dict[str, Mapping[str, Any]]]
 """Validated settings and neutral values, by section."""
 
 
@@ -56,13 +59,14 @@ class Check:
         DmixError: a setting is unknown to its part, missing, of the wrong type or out of range; or settings
             of different sections contradict each other.
         """
-        settings: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
+        given: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
         for (section, key), setting in self.table.items():
-            settings[section][key] = setting.value
-        neutral: dict[str, Mapping[str, Any]] = {"recipe": RECIPE_NEUTRAL, "view": NO_VIEW}
-        for section, values in settings.items():
+            given[section][key] = setting.value
+        settings: dict[str, Mapping[str, Any]] = dict(given)
+        neutral: dict[str, Mapping[str, Any]] = dict(NEUTRAL)
+        for section, values in given.items():
             if section == "recipe":
-                settings[section] = self._values(Recipe, "the recipe", section, values)
+                settings[section] = self._values(Recipe, None, section, values)
             elif values:  # else a part that this cell does not have
                 settings[section] = self._part(section, values, neutral)
         self._together(settings)
@@ -70,7 +74,7 @@ class Check:
 
     def _part(
         self, section: str, values: dict[str, Any], neutral: dict[str, Mapping[str, Any]]
-    ) -> dict[str, Any]:
+    ) -> Mapping[str, Any]:
         """Return the settings of a section of parts; add the part's neutral values to `neutral`."""
         if "use" not in values:
             key = next(iter(values))
@@ -80,24 +84,30 @@ class Check:
                 f"set {section}.use too, or restrict the rule to cells that have one",
             )
         use = values.pop("use")
-        if not isinstance(use, str) or not re.fullmatch(MODULE, use):
+        if not isinstance(use, str) or not MODULE_NAME.fullmatch(use):
             raise DmixError(
                 f"{self._where(section, 'use')}: {use!r} is no name of a module",
                 f"write the name of a file in src/dmix/{ROOMS[section]}, without .py",
             )
         part = read_part(section, use)
-        if part is not None:
-            values = self._values(part.model, part.source, section, values)
-            neutral[section] = {**neutral.get(section, {}), **part.neutral}
-        return {"use": use, **values}
+        if part is None:
+            return {"use": use, **values}
+        neutral[section] = _neutral(section, use)
+        return self._values(part.model, part, section, values, use)
 
     def _values(
-        self, model: type[BaseModel], source: str, section: str, values: dict[str, Any]
-    ) -> dict[str, Any]:
-        """Return the settings of a section as `model`, which `source` describes, has them."""
+        self,
+        model: type[BaseModel],
+        part: Part | None,
+        section: str,
+        values: dict[str, Any],
+        use: str | None = None,
+    ) -> Mapping[str, Any]:
+        """Return the settings of a section as `model`, of a part or of the recipe, has them."""
         try:
-            return dict(_validated(model, json.dumps(values)))
+            return _validated(model, json.dumps(values), use)
         except ValidationError as error:
+            source = "the recipe" if part is None else part.source
             # A misspelt key is also a missing one: report the misspelling.
             found = error.errors()
             first = next((e for e in found if e["type"] == "extra_forbidden"), found[0])
@@ -157,7 +167,20 @@ class Check:
 
 
 @lru_cache(maxsize=10_000)
-def _validated(model: type[BaseModel], values: str) -> Mapping[str, Any]:
-    """Check settings, given as JSON, strictly: neither true nor "1" is a number. Cells share most."""
+def _validated(model: type[BaseModel], values: str, use: str | None) -> Mapping[str, Any]:
+    """Check settings, given as JSON, strictly: neither true nor "1" is a number. Cells share most.
+
+    Parameters
+    ----------
+    use: of settings of a part, its name, which comes first among them.
+    """
     found: Mapping[str, Any] = model.model_validate_json(values, strict=True).model_dump(mode="json")
-    return found
+    return found if use is None else {"use": use, **found}
+
+
+@cache
+def _neutral(section: str, use: str) -> Mapping[str, Any]:
+    """Return the neutral values of a section with a part that exists; one object for all cells."""
+    part = read_part(section, use)
+    assert part is not None
+    return {**NEUTRAL.get(section, {}), **part.neutral}

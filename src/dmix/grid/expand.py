@@ -4,23 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
 from dmix.data_items import Item, read_sources
 from dmix.errors import DmixError
+from dmix.grid.by_id import KEPT, ById
 from dmix.grid.cell import Cell, Setting, as_list
 from dmix.grid.cells import cells_of
 from dmix.grid.code import code_digest
 from dmix.grid.damage import absent, way_to_weights
 from dmix.grid.figure import FigureEntry
+from dmix.grid.identity import Sections
 from dmix.grid.images import check_images
 from dmix.grid.includes import read_params
 from dmix.grid.init import source_name, with_class_relations, with_sources
 from dmix.grid.lazy import Lazy
 from dmix.grid.parts import ROOMS, read_part
 from dmix.grid.paths import RunPaths
+from dmix.grid.paused_collection import paused_collection
 from dmix.grid.presence import Needs, needs, own_sets, way_to_get, with_edition
 from dmix.grid.references import check_possible, check_references
 from dmix.grid.resolve import Resolver
@@ -154,13 +157,9 @@ class Grid:
     def missing(self, name: str) -> tuple[str, ...]:
         """Return the missing source files of parts that the run, or the run it starts from, uses."""
         spec = self.runs[name]
-        own = (
-            f"dmix/{ROOMS[section]}/{values['use']}.py"
-            for section, values in spec.settings.items()
-            if "use" in values and read_part(section, values["use"]) is None
-        )
+        own = _missing_parts(ById(spec.settings))
         source = self.missing(spec.source.name) if spec.source else ()
-        return tuple(dict.fromkeys((*own, *source)))
+        return tuple(dict.fromkeys((*own, *source))) if source else own
 
     def blocked(self, name: str, looked: dict[Needs, str | None] | None = None) -> str | None:
         """Return how to unblock a run that lacks data or weights ("run dmix data fetch cub"), or None.
@@ -215,6 +214,16 @@ class Grid:
         return self.resolver.settle(self.cells[name])
 
 
+@lru_cache(maxsize=KEPT)
+def _missing_parts(settings: ById[Sections]) -> tuple[str, ...]:
+    """Return the missing source files of the parts that all seeds of a cell use."""
+    return tuple(
+        f"dmix/{ROOMS[section]}/{values['use']}.py"
+        for section, values in settings.value.items()
+        if "use" in values and read_part(section, values["use"]) is None
+    )
+
+
 def folder(spec: RunSpec) -> str:
     """Return the folder of a run: its name, its spec digest and its code digest.
 
@@ -223,6 +232,7 @@ def folder(spec: RunSpec) -> str:
     return f"{spec.name}-{spec.digest()}-{code_digest(spec)}"
 
 
+@paused_collection()
 def load_grid(tier: str, path: Path = Path("params.yaml"), *, thorough: bool = True) -> Grid:
     """Read, check and expand `params.yaml` and the files that it includes, for one tier.
 
@@ -282,8 +292,9 @@ def expand(params: Params, document: Document, tier: str, *, thorough: bool = Tr
             if not here and not thorough:
                 continue
             check_possible(params, document, cell)
-            check_images(document, cell, resolver.settle(cell))
-            settings, neutral = resolver.sections(cell)
+            table = resolver.settle(cell)
+            check_images(document, cell, table)
+            settings, neutral = resolver.sections(cell, table)
             task = params.methods[cell.axes["method"]].task
             variation = _told_apart(resolver, cell, settings, neutral)
             for seed in seeds:
@@ -322,7 +333,7 @@ def _told_apart(
     """
     if not cell.variation:
         return ()
-    usual = resolver.settle(replace(cell, variation=()))
+    usual = resolver.usual(cell)
     found = []
     for key, _ in cell.variation:
         section, name = key.split(".", 1)

@@ -12,6 +12,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
+from dmix.grid.by_id import KEPT, ById
 from dmix.grid.equivalent import Equivalences, equivalences, use_key
 
 Sections = Mapping[str, Mapping[str, Any]]
@@ -35,39 +36,57 @@ def first_name(section: str, use: str, known: Equivalences) -> str:
     return known.oldest(use_key(section, use)).partition("=")[2]
 
 
+NO_NEUTRAL: Mapping[str, Any] = MappingProxyType({})
+
+
 def recorded(
     settings: Sections, neutral: Sections, known: Equivalences | None = None
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, Mapping[str, Any]]:
     """Return the settings in the recorded form, without those at their neutral value.
+
+    Calls share what they return of equal sections: change nothing in place.
 
     Parameters
     ----------
     known: the equivalences by which parts have their first names; by default those of this folder.
     """
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, Mapping[str, Any]] = {}
     known = equivalences() if known is None else known
     for section, values in settings.items():
-        if "use" in values:
-            values = {**values, "use": first_name(section, values["use"], known)}
-        usual = neutral.get(section, {})
-        for key, value in values.items():
-            if key not in usual or value != usual[key]:
-                home, name = place(section, key)
-                found.setdefault(home, {})[name] = value
+        own = _recorded_section(section, ById(values), ById(neutral.get(section, NO_NEUTRAL)), known)
+        for home, named in own.items():
+            found[home] = {**found[home], **named} if home in found else named
+    return found
+
+
+@lru_cache(maxsize=KEPT)
+def _recorded_section(
+    section: str, settings: ById[Mapping[str, Any]], neutral: ById[Mapping[str, Any]], known: Equivalences
+) -> Mapping[str, Mapping[str, Any]]:
+    """As `recorded`, of one section, which most cells share with others."""
+    found: dict[str, dict[str, Any]] = {}
+    values, usual = settings.value, neutral.value
+    if "use" in values:
+        values = {**values, "use": first_name(section, values["use"], known)}
+    for key, value in values.items():
+        if key not in usual or value != usual[key]:
+            home, name = place(section, key)
+            found.setdefault(home, {})[name] = value
     return found
 
 
 def clash(settings: Sections) -> tuple[tuple[str, str], tuple[str, str]] | None:
     """Return the first two settings, as (section, key), that would be recorded under one name, or None."""
-    return _clash(tuple((section, key) for section, values in settings.items() for key in values))
+    return _clash(tuple((section, tuple(values)) for section, values in settings.items()))
 
 
 @lru_cache(maxsize=1000)
-def _clash(named: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], tuple[str, str]] | None:
+def _clash(named: tuple[tuple[str, tuple[str, ...]], ...]) -> tuple[tuple[str, str], tuple[str, str]] | None:
     """As `clash`, of names alone: most cells have the same ones."""
     first: dict[tuple[str, str], tuple[str, str]] = {}
-    for one in named:
-        other = first.setdefault(place(*one), one)
-        if other != one:
-            return other, one
+    for section, keys in named:
+        for one in ((section, key) for key in keys):
+            other = first.setdefault(place(*one), one)
+            if other != one:
+                return other, one
     return None

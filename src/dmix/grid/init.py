@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from dmix.errors import DmixError
@@ -43,11 +44,10 @@ def with_sources(
     """
     found: dict[str, RunSpec] = {}
     for name, spec in runs.items():
-        init = spec.settings["recipe"]["init"]
-        where = document.where(*cells[name].origin)
         try:
             wanted = source_name(spec)
         except (KeyError, ValueError, IndexError, AttributeError) as error:
+            init, where = spec.settings["recipe"]["init"], document.where(*cells[name].origin)
             raise DmixError(
                 f"{where}: cannot read recipe.init {init!r}: {error}",
                 f"write braces around an axis alone: {', '.join(f'{{{axis}}}' for axis in spec.axes)}",
@@ -55,16 +55,19 @@ def with_sources(
         if wanted is None or (wanted not in runs and (left_out is None or wanted in left_out)):
             found[name] = spec
             continue
+        place = partial(document.where, *cells[name].origin)
         if wanted not in runs:
             raise DmixError(
-                f"{where}: {name} starts from the run {wanted}, which is in no grid",
+                f"{place()}: {name} starts from the run {wanted}, which is in no grid",
                 "correct recipe.init, or add the run to a grid",
             )
         source = runs[wanted]
         if "/" in source.settings["recipe"]["init"]:
-            raise DmixError(f"{where}: {name} starts from {wanted}, which is not trained from scratch itself")
+            raise DmixError(
+                f"{place()}: {name} starts from {wanted}, which is not trained from scratch itself"
+            )
         if _network(source) != _network(spec):
-            raise DmixError(f"{where}: {name} starts from {wanted}, which has another network")
+            raise DmixError(f"{place()}: {name} starts from {wanted}, which has another network")
         found[name] = replace(spec, source=source)
     return found
 

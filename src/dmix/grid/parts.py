@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import annotated_types
 from pydantic import BaseModel, ConfigDict, create_model
@@ -119,9 +119,7 @@ def read_part(section: str, use: str) -> Part | None:
     family = list(_family(marked[0].name, tree))
     return Part(
         *(section, module, marked[0].name, model, neutral),
-        methods=frozenset(
-            item.name for base in family for item in base.body if isinstance(item, ast.FunctionDef)
-        ),
+        methods=frozenset(method for base in family for method in base.methods),
         classes=frozenset(base.name for base in family),
         folders=_folders(tree, path) if section == "dataset" else None,
         functions=frozenset(node.name for node in beside if isinstance(node, ast.FunctionDef)),
@@ -150,18 +148,29 @@ def _folders(tree: ast.Module, path: Path) -> Any:
         ) from error
 
 
-def _family(name: str, tree: ast.Module) -> Iterator[ast.ClassDef]:
+class _Class(NamedTuple):
+    name: str
+    methods: tuple[str, ...]
+
+
+def _family(name: str, tree: ast.Module) -> Iterator[_Class]:
     """Yield the class `name` of a module and all its bases that dmix defines."""
     for node in tree.body:
         if isinstance(node, ast.ClassDef) and node.name == name:
-            yield node
+            yield _Class(name, tuple(item.name for item in node.body if isinstance(item, ast.FunctionDef)))
             for base in node.bases:
                 if isinstance(base, ast.Name):
                     yield from _family(base.id, tree)
         elif isinstance(node, ast.ImportFrom) and any(alias.name == name for alias in node.names):
             path = PACKAGE.parent.joinpath(*(node.module or "").split(".")).with_suffix(".py")
             if path.is_file():
-                yield from _family(name, ast.parse(path.read_text(encoding="utf-8")))
+                yield from _family_in(path, name)
+
+
+@cache
+def _family_in(path: Path, name: str) -> tuple[_Class, ...]:
+    """As `_family`, of a module by its file, whose classes many parts inherit from."""
+    return tuple(_family(name, ast.parse(path.read_text(encoding="utf-8"), str(path))))
 
 
 def _constants(tree: ast.Module) -> dict[str, str]:

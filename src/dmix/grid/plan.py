@@ -10,11 +10,13 @@ from dmix.grid.code import accepted
 from dmix.grid.cost import Basis, Cost, Costs
 from dmix.grid.disk import Disk, disk_of
 from dmix.grid.expand import Grid
+from dmix.grid.finished import Outcome
 from dmix.grid.order import ranks
+from dmix.grid.paused_collection import paused_collection
 from dmix.grid.schedule import Schedule, list_schedule
 from dmix.grid.sharing import Sharing
 from dmix.grid.status import TO_TRAIN, RunStatus, State, why_stale
-from dmix.grid.survey import survey
+from dmix.grid.survey import Survey, survey
 from dmix.overlap import overlapped
 
 UNIMPLEMENTED: State = "not yet implemented"
@@ -89,6 +91,7 @@ class Plan:
         return {name: own.get(name, s.state) for name, s in found.items()}
 
 
+@paused_collection()
 def make_plan(
     grid: Grid,
     costs: Costs | None = None,
@@ -96,6 +99,7 @@ def make_plan(
     gpus: int = 1,
     tables: Collection[str] = (),
     share: Callable[[str, int], Sharing] | None = None,
+    done: Mapping[str, Outcome] | None = None,
 ) -> Plan:
     """Return the plan of the runs `names`, by default all of the grid, from files alone.
 
@@ -105,9 +109,10 @@ def make_plan(
     gpus: how many devices there are, each of which trains one run at a time, or its part of one.
     share: run, `gpus` -> how many devices share it; by default each run has one.
     tables: those that get a line; by default all with a chosen run.
+    done: what is known of the finished runs, where it was just looked up.
     """
     chosen = tuple(grid.runs) if names is None else tuple(names)
-    found = survey(grid, chosen)
+    found = survey(grid, chosen, None if done is None else Survey({}, done))
     statuses = found.statuses
     if costs is None:
         costs = Costs(grid, done=found.finished if names is None else None)

@@ -35,7 +35,8 @@ class Resolver:
         self.tier = tier
         self._rules = Rules(params, document, tier)
         self._entries: dict[tuple[str, str], Table] = {}
-        self._settled: dict[tuple[Any, ...], Table] = {}
+        self._unvaried: dict[tuple[Any, ...], Table] = {}
+        self._usual: dict[tuple[Any, ...], Table] = {}
         self._accepted: dict[tuple[Any, ...], Checked] = {}
 
     def tags(self, cell: Cell) -> Mapping[str, str]:
@@ -52,7 +53,7 @@ class Resolver:
         }
 
     def settle(self, cell: Cell) -> Table:
-        """Return (section, key) -> Setting of a cell, unchecked.
+        """Return (section, key) -> Setting of a cell, unchecked; cells share it: change nothing in place.
 
         Later sources win: the entries, the method's changes of its add-on, the recipe, the objective's
         `by_kind` and `by_family`, the overrides in order, the `at` of recipe and entries, the tier's
@@ -63,24 +64,39 @@ class Resolver:
         ------
         DmixError: an override sets an unknown setting; or the backbone has no pretrained weights.
         """
-        table = dict(self._unvaried(cell))
+        usual = self.usual(cell)
+        if not cell.variation:
+            return usual
+        table = dict(self._unvaried[cell.choices])
         for key, value in cell.variation:
             put(table, self.document, key, self._as_with(cell, key, value), (*cell.origin, key))
-        embedded_sizes(table, self.params, cell.axes["dataset"])
-        pretrained_weights(table, self.params, self.document, cell.axes["backbone"])
+        self._fit(table, cell)
         return table
 
-    def sections(self, cell: Cell) -> Checked:
+    def usual(self, cell: Cell) -> Table:
+        """Return what `settle` returns of the cell without its extra axes, as other cells share it."""
+        known = cell.choices
+        if known not in self._usual:
+            self._unvaried[known] = self._settle_unvaried(cell)
+            self._usual[known] = dict(self._unvaried[known])
+            self._fit(self._usual[known], cell)
+        return self._usual[known]
+
+    def sections(self, cell: Cell, table: Table | None = None) -> Checked:
         """Return the validated settings and the neutral values of a cell, by section.
 
         Cells with equal settings share them: change nothing in place.
+
+        Parameters
+        ----------
+        table: what `settle` returned of the cell, where that is known.
 
         Raises
         ------
         DmixError: a setting is unknown to its part, missing, of the wrong type or out of range.
         """
-        table = self.settle(cell)
-        key = (*cell.axes.items(), cell.recipe, *self._varied(cell, table))
+        table = self.settle(cell) if table is None else table
+        key = (*cell.choices, *self._varied(cell, table))
         if key not in self._accepted:
             task = self.params.methods[cell.axes["method"]].task
             self._accepted[key] = Check(self.document, cell, table, task).sections()
@@ -96,12 +112,10 @@ class Resolver:
         own = self.params.tiers[self.tier].seeds
         return self.params.seeds if own is None else own
 
-    def _unvaried(self, cell: Cell) -> Table:
-        """Return the settings of a cell without its extra axes, which it shares with cells of other grids."""
-        known = (*cell.axes.items(), cell.recipe)
-        if known not in self._settled:
-            self._settled[known] = self._settle_unvaried(cell)
-        return self._settled[known]
+    def _fit(self, table: Table, cell: Cell) -> None:
+        """Put the sizes of the edition and the file of pretrained weights, which depend on all else."""
+        embedded_sizes(table, self.params, cell.axes["dataset"])
+        pretrained_weights(table, self.params, self.document, cell.axes["backbone"])
 
     def _settle_unvaried(self, cell: Cell) -> Table:
         rules, tags = self._rules, self.tags(cell)
@@ -117,11 +131,12 @@ class Resolver:
         """Yield the place and the value, as JSON, of what a cell's extra axes change in its settings."""
         if not cell.variation:
             return
-        usual = self.settle(replace(cell, variation=()))
+        usual = self.usual(cell)
         for place, setting in table.items():
-            if setting is not usual.get(place):
+            own = usual.get(place)
+            if own is None or setting.value is not own.value:
                 value = json.dumps(setting.value)  # tells 1, 1.0 and true apart
-                if place not in usual or value != json.dumps(usual[place].value):
+                if own is None or value != json.dumps(own.value):
                     yield place, value
 
     def _as_with(self, cell: Cell, key: str, value: Any) -> Any:

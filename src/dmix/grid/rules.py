@@ -39,6 +39,10 @@ class Rules:
             COMMON: params.overrides,
             self.own: params.tiers[tier].overrides,
         }
+        self._conditions = {
+            path: [[(key, as_list(wanted)) for key, wanted in rule.when.items()] for rule in rules]
+            for path, rules in self._overrides.items()
+        }
         self._matched: set[KeyPath] = set()
         self._effective: set[KeyPath] = set()
         for path, rules in self._overrides.items():
@@ -56,8 +60,9 @@ class Rules:
         DmixError: one sets an unknown setting.
         """
         winners: dict[str, KeyPath] = {}
-        for index, rule in enumerate(self._overrides[path]):
-            if all(tags[key] in as_list(wanted) for key, wanted in rule.when.items()):
+        rules = zip(self._overrides[path], self._conditions[path], strict=True)
+        for index, (rule, conditions) in enumerate(rules):
+            if all(tags[key] in wanted for key, wanted in conditions):
                 self._matched.add((*path, index))
                 for key, value in rule.set.items():
                     put(table, self.document, key, value, (*path, index, "set", key))

@@ -82,5 +82,5 @@ def selected(grid: Grid, name: str) -> tuple[str, ...]:
 def with_sources(grid: Grid, names: Iterable[str]) -> tuple[str, ...]:
     """Return the runs and those from whose weights they start, in the order of the grids."""
     wanted = set(names)
-    sources = {source.name for name in wanted if (source := grid.runs[name].source) is not None}
-    return tuple(name for name in grid.runs if name in wanted | sources)
+    wanted |= {source.name for name in wanted if (source := grid.runs[name].source) is not None}
+    return tuple(name for name in grid.runs if name in wanted)

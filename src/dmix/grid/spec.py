@@ -106,8 +106,12 @@ def _record(
     """Return the recorded form, which all seeds of a cell share, but for the sections `apart`."""
     own = {section: values for section, values in settings.value.items() if section not in apart}
     found = recorded(own, neutral.value, known)
-    members = {key: f"{canonical_json(key)}:{canonical_json(values)}" for key, values in found.items()}
-    return _Recorded(found, members)
+    return _Recorded(found, {key: _member(key, ById(values)) for key, values in found.items()})
+
+
+@lru_cache(maxsize=KEPT)
+def _member(key: str, values: ById[Mapping[str, Any]]) -> str:
+    return f"{canonical_json(key)}:{canonical_json(values.value)}"
 
 
 def canonical_json(value: object) -> str:

@@ -13,6 +13,7 @@ from dmix.grid.damage import way_out
 from dmix.grid.expand import Grid
 from dmix.grid.finished import Outcome, finished_runs
 from dmix.grid.paths import RunPaths
+from dmix.grid.paused_collection import paused_collection
 from dmix.grid.presence import Needs
 from dmix.grid.status import RunStatus, relation_status, unfinished_status
 from dmix.overlap import overlapped, stats
@@ -33,6 +34,7 @@ class Survey:
     relations: Mapping[str, RunStatus] = field(default_factory=dict)
 
 
+@paused_collection()
 def survey(grid: Grid, names: Iterable[str] | None = None, before: Survey | None = None) -> Survey:
     """Return the state of `names`, by default of all runs of the tier and its class relations.
 

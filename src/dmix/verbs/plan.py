@@ -41,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
     if options.budget is not None:
         return _budget(grid, costs, names, options)
     share = None if gpu is None else partial(_share, grid, Memories(grid, gpu, done=done), gpu)
-    found = make_plan(grid, costs, names, options.gpus, options.tables or (), share)
+    found = make_plan(grid, costs, names, options.gpus, options.tables or (), share, done)
     claims = list(_claims(grid, found))
     if options.json:
         print(json.dumps(_as_json(grid, gpu, found, claims, options.gpus)))
