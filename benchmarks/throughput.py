@@ -30,6 +30,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import chain, count, repeat
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import PIL.Image
@@ -70,6 +71,7 @@ COLUMNS = (
 Times = dict[str, list[float]]
 """Of each of `TIMED` (data alone, step alone, both, test data alone): seconds of one image in every round."""
 Row = dict[str, str | int | float]
+Measured = TypeVar("Measured")
 
 
 def main() -> None:
@@ -96,7 +98,9 @@ def main() -> None:
         for recipe in given.recipe or runs:
             spec = fitted(grid, runs[recipe], device)
             title = grid.params.backbones[spec.axes["backbone"]].title
-            spec, times = timed_where_it_fits(spec, files, read_options, device, rounds)
+            spec, times = where_it_fits(
+                spec, files, read_options, device, lambda trainer: timed(trainer, rounds)
+            )
             row = described(recipe, spec, title) | summary(times)
             rows.append(row | {"n": rounds, "workers": given.workers, "device": device.type})
             print_row(rows[-1])
@@ -189,13 +193,17 @@ class Feed:
         return self.source()
 
 
-def timed_where_it_fits(
-    spec: RunSpec, files: LooseFiles, read_options: ReadOptions, device: torch.device, rounds: int
-) -> tuple[RunSpec, Times]:
-    """Return the run, its batch halved until the memory of a GPU holds a step, and its times."""
+def where_it_fits(
+    spec: RunSpec,
+    files: LooseFiles,
+    read_options: ReadOptions,
+    device: torch.device,
+    measure: Callable[[Trainer], Measured],
+) -> tuple[RunSpec, Measured]:
+    """Return the run, its batch halved until the memory of a GPU holds a step, and what is measured of it."""
     while True:
         try:
-            return spec, timed(assemble(spec, synthetic(spec, files), device, read_options), rounds)
+            return spec, measure(assemble(spec, synthetic(spec, files), device, read_options))
         except torch.OutOfMemoryError:
             spec = changed(spec, batch_size=spec.settings["recipe"]["batch_size"] // 2)
         gc.collect()  # a trainer is a cycle, and holds the memory that the next one needs

@@ -1,28 +1,31 @@
-"""Everything that is to be known of one GPU, in nine minutes: `make gpu`.
+"""Measures the speed of this machine, part by part, and prints all of it as one table.
 
-The most valuable part comes first: (tests) losses of the CPU, no wait for the device, stopped runs; (steps)
-every policy and objective in float32, TF32 and bfloat16, beside a plain loop; (packed) several small runs at
-a time; (rates) images/s and memory of the kinds of steps of tier day, which `dmix plan` then uses; (feeds)
-FixMatch's images from the device and from Pillow; (methods) transfer learning; (recipes) whole recipes with
-their data.
+    make gpu      python benchmarks/measure.py --device cuda
+    make bench    python benchmarks/measure.py --device cpu
 
-Each part is a command of its own and writes its CSV, with device, versions, n and spread, into
-benchmarks/measured/<device>/ before the next one starts. A part whose CSV is there is left out, so that the
-same command goes on where it was stopped; a part that fails is told, and the others go on. Exit code 1 if one
-failed or there was no time for it.
+The most valuable part comes first. (tests) losses of the CPU, no wait for the device, stopped runs; (steps)
+every policy and objective, on a GPU in float32, TF32 and bfloat16, beside a plain loop; (packed) several
+small runs at a time; (rates) images/s and memory of the kinds of steps of tier day, which `dmix plan` then
+uses; (recipes) whole recipes with their data; (feeds) FixMatch's images from the device and from Pillow;
+(methods) transfer learning; (roofline) steps beside what the device could do; (overhead) Python in a step;
+(strong) the strong augmentation; (grid) dry runs, status and plan; (activations) memory that a step keeps.
 
-    python benchmarks/gpu.py [--minutes 9] [--parts NAME...] [--again] [--out FOLDER]
+Each part is a command of its own and writes its CSV, with n and spread, into benchmarks/measured/<device>/
+before the next one starts. A part whose CSV is there is left out, so that the same command goes on where it
+was stopped; a part that fails is told, and the others go on. Exit code 1 if one failed or there was no time
+for it.
 
-Where there is no GPU, `--rehearse` takes every part on the CPU with the smallest sizes: its numbers mean
-nothing.
+    python benchmarks/measure.py [--device cpu|cuda] [--minutes N] [--parts NAME...] [--again] [--out FOLDER]
+
+`--rehearse` takes every part on the CPU with the smallest sizes: its numbers mean nothing.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import datetime as dt
 import os
-import platform
 import re
 import shutil
 import signal
@@ -34,14 +37,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import table
 import torch
+
+from dmix.cores import job_cores
+from dmix.job import facts
 
 ROOT = Path(__file__).resolve().parents[1]
 MEASURED = ROOT / "benchmarks/measured"
+REHEARSED = ROOT / "work/rehearsal"
 DMIX = (sys.executable, "-m", "dmix.cli")
 SPEED = "results/speed.csv"
 PARAMETERS = ("params.yaml", "params", "reference", "src")
 GRACE_SECONDS = 10
+MINUTES = {"cuda": 9.0, "cpu": 60.0}
 
 
 @dataclass(frozen=True)
@@ -61,54 +70,91 @@ class Part:
 
 def benchmark(name: str, *arguments: str) -> tuple[str, ...]:
     """Return the command of a script in this folder."""
-    return (sys.executable, f"benchmarks/{name}.py", "--device", "{device}", "--csv", "{csv}", *arguments)
+    return (sys.executable, f"benchmarks/{name}.py", "--csv", "{csv}", *arguments)
 
 
-MEASURE = (*DMIX, "measure", "--tier", "day", "--device", "{device}")
+ON = ("--device", "{device}")
+MEASURE = (*DMIX, "measure", "--tier", "day", *ON)
 PACKED = ("--policies", "mixup", "--datasets", "cifar100", "cifar10", "--together", "1", "2", "4", "8")
 FEW = ("--tier", "day_smoke", "--policies", "mixup", "--datasets", "cifar100", "--seconds", "0.1")
 TESTED = ("tests/cuda", "tests/data/test_strong.py", "tests/data/test_paired.py")
 TESTS = (sys.executable, "-m", "pytest", "-q", "-n", "4", "-m", "gpu", "--junitxml", "{xml}", *TESTED)
-PARTS = (
-    Part("tests", TESTS, ("-n", "2", "-k", "flexmatch or puzzlemix-mce or automix-dm_ce or test_strong")),
-    Part(
-        "steps",
-        benchmark("step_time", "--precision", "fp32", "tf32", "bf16"),
-        ("--precision", "fp32", "bf16", "--rounds", "1", "--rehearse"),
+STEPS = ("--rounds", "1", "--rehearse")
+RECIPES = Part("recipes", benchmark("throughput", *ON), ("--rounds", "1", "--recipe", "cifar"))
+FEEDS = Part("feeds", benchmark("fixmatch_throughput", *ON), ("--rounds", "1", "--workers", "1"))
+METHODS = Part("methods", benchmark("method_step_time", *ON), ("--rounds", "1"))
+ROOFLINE = Part("roofline", benchmark("roofline", *ON), ("--rounds", "1", "--recipe", "cifar"))
+PARTS = {
+    "cuda": (
+        Part("tests", TESTS, ("-n", "2", "-k", "flexmatch or puzzlemix-mce or automix-dm_ce or test_strong")),
+        Part(
+            "steps",
+            benchmark("step_time", *ON, "--precision", "fp32", "tf32", "bf16"),
+            ("--precision", "fp32", "bf16", *STEPS),
+        ),
+        Part("packed", (*MEASURE, *PACKED, "--seconds", "3"), (*FEW, "--together", "1", "2")),
+        Part("rates", (*MEASURE, "--seconds", "2"), FEW),
+        FEEDS,
+        METHODS,
+        RECIPES,
+        ROOFLINE,
     ),
-    Part("packed", (*MEASURE, *PACKED, "--seconds", "3"), (*FEW, "--together", "1", "2")),
-    Part("rates", (*MEASURE, "--seconds", "2"), FEW),
-    Part("feeds", benchmark("fixmatch_throughput"), ("--rounds", "1", "--workers", "1")),
-    Part("methods", benchmark("method_step_time"), ("--rounds", "1")),
-    Part("recipes", benchmark("throughput"), ("--rounds", "1", "--recipe", "cifar")),
-)
+    "cpu": (
+        Part("steps", benchmark("step_time", *ON), STEPS),
+        RECIPES,
+        ROOFLINE,
+        Part("overhead", benchmark("overhead"), ("--rounds", "1", "--policies", "mixup", "automix")),
+        FEEDS,
+        Part(
+            "strong",
+            benchmark("strong_augmentation", *ON),
+            ("--batch", "20", "--rounds", "1", "--seconds", "0"),
+        ),
+        METHODS,
+        Part("grid", benchmark("grid_scale"), ("--seeds", "1", "--repeats", "1")),
+        Part("activations", benchmark("activations"), ("--backbones", "resnet18")),
+    ),
+}
 
 
 def main() -> int:
-    """Run what is not yet measured, as long as there is time."""
+    """Run what is not yet measured, as long as there is time, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--minutes", type=float, default=9.0, help="for all parts together (default: 9)")
-    parser.add_argument("--parts", nargs="+", choices=[part.name for part in PARTS], help="only these")
+    parser.add_argument("--device", choices=PARTS, default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--minutes", type=float, help="for all parts together (default: 9 on a GPU, else 60)")
+    parser.add_argument("--parts", nargs="+", metavar="NAME", help="only these")
     parser.add_argument("--again", action="store_true", help="also what is measured already")
     parser.add_argument("--out", type=Path, help="folder (default: benchmarks/measured/<device>)")
     parser.add_argument("--rehearse", action="store_true", help="on the CPU, with the smallest sizes")
     given = parser.parse_args()
-    if not given.rehearse and not torch.cuda.is_available():
-        sys.exit("torch sees no GPU: python benchmarks/gpu.py --rehearse tries every part on the CPU")
-    device = "cpu" if given.rehearse else "cuda"
-    about = facts(device)
-    folder = (given.out or MEASURED / slug(about["device"])).resolve()
+    parts = {part.name: part for part in PARTS[given.device]}
+    chosen = given.parts or list(parts)
+    if unknown := [name for name in chosen if name not in parts]:
+        parser.error(f"there is no part {unknown[0]} on this device; choose of {', '.join(parts)}")
+    device = "cpu" if given.rehearse else given.device
+    if device == "cuda" and not torch.cuda.is_available():
+        sys.exit("torch sees no GPU: python benchmarks/measure.py --rehearse tries every part on the CPU")
+    about = machine(device)
+    usual = REHEARSED / given.device if given.rehearse else MEASURED / slug(about["device"])
+    folder = (given.out or usual).resolve()
     folder.mkdir(parents=True, exist_ok=True)
+    whole = {name for name in parts if (folder / f"{name}.csv").exists()}
+    kept = whole.difference(chosen) if given.again else whole
+    if kept and about not in table.read(folder / "machine.csv"):
+        sys.exit(
+            f"{folder} has parts of another machine or other versions: name another by --out, or add --again"
+        )
     write_rows(folder / "machine.csv", [about])
-    deadline = time.monotonic() + 60 * given.minutes
-    open_ = [part for part in PARTS if not given.parts or part.name in given.parts]
+    deadline = time.monotonic() + 60 * (given.minutes or MINUTES[given.device])
     failed = [
-        part.name
-        for part in open_
-        if (given.again or not (folder / f"{part.name}.csv").exists())
-        and not run(part, folder, device, given.rehearse, deadline - time.monotonic())
+        name
+        for name in parts
+        if name in chosen
+        and (given.again or name not in whole)
+        and not run(parts[name], folder, device, given.rehearse, deadline - time.monotonic())
     ]
-    print(f"{folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
+    print(f"{folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}\n")
+    print(table.write(folder))
     if failed:
         print(f"not measured: {', '.join(failed)}; the same command goes on", file=sys.stderr)
     return int(bool(failed))
@@ -127,7 +173,7 @@ def run(part: Part, folder: Path, device: str, rehearse: bool, seconds: float) -
     command = [names.get(word, word) for word in (*part.command, *(part.rehearsed if rehearse else ()))]
     measures = command[: len(DMIX)] == list(DMIX)
     where = mirror(folder) if measures and rehearse else ROOT
-    started = time.monotonic()
+    started, load = time.monotonic(), os.getloadavg()[0]
     code = call(command, where, log, seconds)
     took = f"{time.monotonic() - started:.0f} s"
     if part.name == "tests" and xml.exists():
@@ -138,9 +184,22 @@ def run(part: Part, folder: Path, device: str, rehearse: bool, seconds: float) -
     whole = code == 0 and partial.exists()
     if whole:
         partial.replace(folder / f"{part.name}.csv")
+        note(folder / "parts.csv", part.name, load)
     last = log.read_text(encoding="utf-8", errors="replace").strip().rpartition("\n")[2]
     print(f"{part.name}: {'done' if code == 0 else f'failed ({code})'} in {took}: {last}", flush=True)
     return whole
+
+
+def note(path: Path, part: str, load: float) -> None:
+    """Note when a part was measured, with which code, and how busy the machine was when it started."""
+    commit, changed = facts.git_state()
+    row = {
+        "part": part,
+        "date": dt.datetime.now(dt.UTC).date().isoformat(),
+        "commit": f"{(commit or 'unknown')[:10]}{' with changes' if changed else ''}",
+        "load": f"{load:.1f}",
+    }
+    write_rows(path, [*(old for old in table.read(path) if old["part"] != part), row])
 
 
 def mirror(folder: Path) -> Path:
@@ -188,12 +247,13 @@ def outcomes(path: Path) -> list[dict[str, object]]:
     return rows
 
 
-def facts(device: str) -> dict[str, str]:
-    """Return what one must know of the machine: device, memory, driver and versions."""
-    name, memory, driver = platform.processor() or "cpu", "", ""
+def machine(device: str) -> dict[str, str]:
+    """Return what one must know of the machine: device, host, memory, driver and versions."""
+    hardware = facts.hardware(torch.device(device))
+    name, memory, driver = hardware.host_cpu, "", ""
     if device == "cuda":
-        properties = torch.cuda.get_device_properties(0)
-        name, memory = properties.name, f"{properties.total_memory / 2**20:.0f}"
+        name = hardware.device
+        memory = f"{torch.cuda.get_device_properties(0).total_memory / 2**20:.0f}"
         asked = subprocess.run(
             ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"],
             capture_output=True,
@@ -203,13 +263,13 @@ def facts(device: str) -> dict[str, str]:
         driver = asked.stdout.strip().partition("\n")[0]
     return {
         "device": name,
+        "host": hardware.host_cpu,
+        "cores": str(job_cores()),
+        "threads": str(hardware.threads),
         "memory_mb": memory,
         "driver": driver,
-        "torch": torch.__version__,
-        "cuda": torch.version.cuda or "",
         "cudnn": str(torch.backends.cudnn.version() or ""),
-        "python": platform.python_version(),
-        "cores": str(os.cpu_count()),
+        **facts.versions(),
     }
 
 
