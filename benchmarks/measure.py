@@ -41,6 +41,7 @@ import table
 import torch
 
 from dmix.cores import job_cores
+from dmix.engine.device import choose_device
 from dmix.job import facts
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -59,7 +60,7 @@ class Part:
 
     Attributes
     ----------
-    command: {csv} and {xml} stand for the file that it writes, {device} for "cuda" or "cpu".
+    command: {csv}, {xml} and {profile} stand for files that it writes, {device} for "cuda" or "cpu".
     rehearsed: further arguments with which it takes seconds on a CPU.
     """
 
@@ -103,7 +104,11 @@ PARTS = {
         Part("steps", benchmark("step_time", *ON), STEPS),
         RECIPES,
         ROOFLINE,
-        Part("overhead", benchmark("overhead"), ("--rounds", "1", "--policies", "mixup", "automix")),
+        Part(
+            "overhead",
+            benchmark("overhead", "--profile", "{profile}"),
+            ("--rounds", "1", "--policies", "mixup", "automix"),
+        ),
         FEEDS,
         Part(
             "strong",
@@ -169,7 +174,8 @@ def run(part: Part, folder: Path, device: str, rehearse: bool, seconds: float) -
     if seconds <= 0:
         print(f"{part.name}: no time is left")
         return False
-    names = {"{device}": device, "{xml}": str(xml), "{csv}": str(partial)}
+    profile = folder / f"{part.name}_profile.txt"
+    names = {"{device}": device, "{xml}": str(xml), "{csv}": str(partial), "{profile}": str(profile)}
     command = [names.get(word, word) for word in (*part.command, *(part.rehearsed if rehearse else ()))]
     measures = command[: len(DMIX)] == list(DMIX)
     where = mirror(folder) if measures and rehearse else ROOT
@@ -249,7 +255,7 @@ def outcomes(path: Path) -> list[dict[str, object]]:
 
 def machine(device: str) -> dict[str, str]:
     """Return what one must know of the machine: device, host, memory, driver and versions."""
-    hardware = facts.hardware(torch.device(device))
+    hardware = facts.hardware(choose_device(device))
     name, memory, driver = hardware.host_cpu, "", ""
     if device == "cuda":
         name = hardware.device

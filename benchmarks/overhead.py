@@ -5,10 +5,11 @@ step is the share. The profiler takes time itself, mostly between operations, so
 The network is small (ResNet-18 of width 8), because Python takes as long in a large one, of a longer step.
 
 Printed and written as CSV: median step time without the profiler, median share (10 % to 90 %) and n. Printed
-below: the Python functions that take most time themselves, by cProfile, which slows them down: their order
-counts more than their times.
+below and written as a profile: the Python functions that take most time themselves, by cProfile. It slows
+them down, so that their order counts more than their times, and it sees no operation that is written as a
+symbol, `a + b`: its time is in that of the function.
 
-    python benchmarks/overhead.py [--rounds N] [--policies NAME...] [--csv FILE]
+    python benchmarks/overhead.py [--rounds N] [--policies NAME...] [--csv FILE] [--profile FILE]
 """
 
 from __future__ import annotations
@@ -26,11 +27,11 @@ import torch
 from step_time import RESNET18, specs, step, trainer
 from torch.profiler import ProfilerActivity, profile, record_function
 
+from dmix.engine.device import choose_device
 from dmix.engine.trainer import Trainer
 from dmix.grid.expand import load_grid
 from dmix.job import facts
 
-CPU = torch.device("cpu")
 SETUP = "ResNet-18 of width 8, 32 px, batch 100"
 BACKBONE, SIZE, BATCH = RESNET18 | {"width": 8}, 32, 100
 OBJECTIVE = "dm_ce"  # no other does more in Python
@@ -48,8 +49,10 @@ def main() -> None:
     options.add_argument("--rounds", type=int, default=20)
     options.add_argument("--policies", nargs="+", metavar="NAME", help="only these")
     options.add_argument("--csv", type=Path)
+    options.add_argument("--profile", type=Path)
     given = options.parse_args()
-    hardware = facts.hardware(CPU)
+    device = choose_device("cpu")
+    hardware = facts.hardware(device)
     print(f"device: {hardware.device}, {hardware.host_cpu}, {torch.get_num_threads()} thread(s)")
     print("versions: " + ", ".join(f"{name} {version}" for name, version in facts.versions().items()))
     print(f"\n{SETUP}; n = {given.rounds} steps; share without an operation: median (10 % to 90 %)")
@@ -58,10 +61,10 @@ def main() -> None:
     for (policy, objective), spec in specs(load_grid("full")).items():
         if objective != OBJECTIVE or (given.policies and policy not in given.policies):
             continue
-        one = trainer(spec, BACKBONE, SIZE, BATCH, CPU)
+        one = trainer(spec, BACKBONE, SIZE, BATCH, device)
         for _ in range(3):  # caches, autotuning
             one.train_step()
-        milliseconds = 1e3 * statistics.median(step(one, CPU) for _ in range(given.rounds))
+        milliseconds = 1e3 * statistics.median(step(one, device) for _ in range(given.rounds))
         shares = [idle_share(one) for _ in range(given.rounds)]
         share, (low, high) = statistics.median(shares), np.quantile(shares, [0.1, 0.9])
         print(
@@ -71,10 +74,11 @@ def main() -> None:
         numbers = (f"{value:.4f}" for value in (milliseconds, share, low, high))
         values = (SETUP, policy, objective, *numbers, given.rounds, torch.__version__)
         rows.append(dict(zip(COLUMNS, values, strict=True)))
-        profiles.append((policy, functions(one, given.rounds)))
-    for policy, lines in profiles:
-        print(f"\n{policy}: Python functions by their own time, ms of a step (calls)")
-        print("\n".join(lines))
+        profiles += ["", policy, *functions(one, given.rounds)]
+    text = "\n".join(["Python functions by their own time: ms of a step (calls)", *profiles, ""])
+    print(f"\n{text}")
+    if given.profile:
+        given.profile.write_text(text)
     if given.csv:
         with given.csv.open("w", newline="") as stream:
             writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")

@@ -2,7 +2,8 @@
 
 All combinations live in one process and take turns, one step each in a shuffled order per round, so that
 drift of the machine hits all alike. With them goes a plain loop on the same network: timm's Mixup,
-cross-entropy with its soft labels, images in channels_last, nothing of dmix around it. Printed and written as
+cross-entropy with its soft labels, images in channels_last, torch's own choice of algorithms (dmix asks for
+deterministic ones on a CPU), nothing of dmix around it. Printed and written as
 CSV: median step time, the median over rounds of the ratio to Mixup + MCE (each to its own round), the
 algorithmic floor (passes of the policy over the three of Mixup), of DM(CE) the ratio to the same policy with
 MCE, and n. Data are noise: a step's time does not
@@ -189,6 +190,13 @@ class PlainLoop:
         self.mean = torch.tensor([0.5, 0.5, 0.5], device=device)[:, None, None] * 255
 
     def train_step(self) -> None:
+        """Take a step with torch's own choice of algorithms, which is the process's."""
+        deterministic = torch.are_deterministic_algorithms_enabled()
+        torch.use_deterministic_algorithms(False)
+        self._step()
+        torch.use_deterministic_algorithms(deterministic)
+
+    def _step(self) -> None:
         """Take a batch in random order, mix it, and take a step."""
         index = torch.randint(len(self.labels), (self.batch,), device=self.device)
         images = ((self.images[index] - self.mean) / 64).contiguous(memory_format=torch.channels_last)

@@ -80,17 +80,24 @@ class Figure:
         return (
             *(self.name, self.ours, self.other),
             "—" if self.ratio is None else f"{self.ratio:.3f}",
-            f"{short(self.low)} to {short(self.high)}{self.unit}",
+            self.spread(),
             self.n,
             "—" if wanted is None else f"≤ {wanted:g}{self.unit}",
             "—" if wanted is None else "yes" if judged <= wanted else "no",
         )
 
+    def spread(self) -> str:
+        """Return the range of the number that the target is about."""
+        if self.value is None:
+            return f"{self.low:.3f} to {self.high:.3f}"
+        return f"{short(self.low)} to {short(self.high)}{self.unit}"
+
 
 def steps(rows: Sequence[Row]) -> Iterator[Figure]:
     """Give the steps of every policy beside Mixup's, the floor, and a plain loop."""
     found = {(row["setup"], row["precision"], row["policy"], row["objective"]): row for row in rows}
-    for (setup, precision, policy, objective), row in found.items():
+    plain_first = sorted(found.items(), key=lambda item: item[0][2] != "timm")
+    for (setup, precision, policy, objective), row in plain_first:
         place, ratio, floor = f"{setup}, {precision}", float(row["ratio"]), float(row["floor"])
         low, high = float(row["ratio_low"]), float(row["ratio_high"])
         mixup = found[setup, precision, "mixup", "mce"]
