@@ -1,13 +1,15 @@
 """Time of a training step of every recipe over its roofline: what its operations or its bytes take at best.
 
-The runs, their batches and data are those of throughput.py; a step trains on one batch again and again.
-Operations are those of convolutions, matrix products and attention, a multiplication and an addition counting
-two, by the formulas of torch's counter. Bytes are those of the tensors that each operation reads and writes;
-views move none. The floor is the greater of operations over the device's peak and bytes over its bandwidth,
-where the peak is the best rate of large matrix products and convolutions in the precision of the step, and
-the bandwidth that of a large copy, both measured in this process. Beside it stands the time of the operations
-*in turn*: the sum of each one's own floor, which only fused operations can beat. What stays in a cache
-between two operations is not read from memory, so bytes are an upper bound where tensors are small.
+The runs, their batches and data are those of throughput.py, in one shard; a step trains on one batch again
+and again. Operations are those of convolutions, matrix products and attention, a multiplication and an
+addition counting two, by the formulas of torch's counter. Bytes are those of the tensors that each operation
+reads and writes; views move none.
+
+The floor is the greater of operations over the device's peak and bytes over its bandwidth, where the peak
+is the best rate of large matrix products and convolutions in the precision of the step, and the bandwidth
+that of a large copy, both measured in this process. Beside it stands the time of the operations *in turn*:
+the sum of each one's own floor, which only fused operations can beat. What stays in a cache between two
+operations is not read from memory, so bytes are an upper bound where tensors are small.
 
 Printed and written as CSV: these, the median step time and its ratio to the floor (lowest to highest), and n.
 
@@ -28,7 +30,17 @@ from typing import Any
 
 import torch
 from step_time import step
-from throughput import WARM_UP, Feed, chosen, described, fitted, synchronise, where_it_fits, write_jpegs
+from throughput import (
+    WARM_UP,
+    Feed,
+    changed,
+    chosen,
+    described,
+    fitted,
+    synchronise,
+    where_it_fits,
+    write_jpegs,
+)
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -156,7 +168,8 @@ def main() -> None:
     hardware = facts.hardware(device)
     print(f"device: {hardware.device}, {hardware.host_cpu}, {torch.get_num_threads()} thread(s)")
     print("versions: " + ", ".join(f"{name} {version}" for name, version in facts.versions().items()))
-    specs = {recipe: fitted(grid, runs[recipe], device) for recipe in given.recipe or runs}
+    # Shards with common batch statistics run in threads, and a counter sees its own thread only.
+    specs = {recipe: changed(fitted(grid, runs[recipe], device), shards=1) for recipe in given.recipe or runs}
     precisions = dict.fromkeys(spec.settings["recipe"]["precision"] for spec in specs.values())
     bandwidth = best_copy(device)
     rates = {precision: Rates(best_product(precision, device), bandwidth) for precision in precisions}

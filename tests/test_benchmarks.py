@@ -75,7 +75,12 @@ def test_a_batch_is_the_recipes_on_a_gpu_and_what_fits_on_a_cpu(throughput):
     }
     for recipe, settings in found.items():
         whole = grid.runs[runs[recipe]].settings["recipe"]
-        assert settings == {**whole, "batch_size": settings["batch_size"], "precision": "fp32"}
+        assert settings == {
+            **whole,
+            "batch_size": settings["batch_size"],
+            "shards": 1,
+            "precision": "fp32",
+        }
 
 
 def test_data_take_the_form_of_the_runs(throughput, tmp_path):
