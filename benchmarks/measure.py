@@ -85,6 +85,11 @@ RECIPES = Part("recipes", benchmark("throughput", *ON), ("--rounds", "1", "--rec
 FEEDS = Part("feeds", benchmark("fixmatch_throughput", *ON), ("--rounds", "1", "--workers", "1"))
 METHODS = Part("methods", benchmark("method_step_time", *ON), ("--rounds", "1"))
 ROOFLINE = Part("roofline", benchmark("roofline", *ON), ("--rounds", "1", "--recipe", "cifar"))
+STRONG = Part(
+    "strong",
+    benchmark("strong_augmentation", *ON),
+    ("--batch", "20", "--rounds", "1", "--seconds", "0"),
+)
 PARTS = {
     "cuda": (
         Part("tests", TESTS, ("-n", "2", "-k", "flexmatch or puzzlemix-mce or automix-dm_ce or test_strong")),
@@ -99,6 +104,7 @@ PARTS = {
         METHODS,
         RECIPES,
         ROOFLINE,
+        STRONG,
     ),
     "cpu": (
         Part("steps", benchmark("step_time", *ON), STEPS),
@@ -110,11 +116,7 @@ PARTS = {
             ("--rounds", "1", "--policies", "mixup", "automix"),
         ),
         FEEDS,
-        Part(
-            "strong",
-            benchmark("strong_augmentation", *ON),
-            ("--batch", "20", "--rounds", "1", "--seconds", "0"),
-        ),
+        STRONG,
         METHODS,
         Part("grid", benchmark("grid_scale"), ("--seeds", "1", "--repeats", "1")),
         Part("activations", benchmark("activations"), ("--backbones", "resnet18")),
@@ -128,7 +130,7 @@ def main() -> int:
     parser.add_argument("--device", choices=PARTS, default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--minutes", type=float, help="for all parts together (default: 9 on a GPU, else 60)")
     parser.add_argument("--parts", nargs="+", metavar="NAME", help="only these")
-    parser.add_argument("--again", action="store_true", help="also what is measured already")
+    parser.add_argument("--again", action="store_true", help="in place of what is measured already")
     parser.add_argument("--out", type=Path, help="folder (default: benchmarks/measured/<device>)")
     parser.add_argument("--rehearse", action="store_true", help="on the CPU, with the smallest sizes")
     given = parser.parse_args()
@@ -143,19 +145,21 @@ def main() -> int:
     usual = REHEARSED / given.device if given.rehearse else MEASURED / slug(about["device"])
     folder = (given.out or usual).resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    whole = {name for name in parts if (folder / f"{name}.csv").exists()}
-    kept = whole.difference(chosen) if given.again else whole
-    if kept and about not in table.read(folder / "machine.csv"):
+    replaced = set(chosen) if given.again else set()
+    whole = {name for name in parts if (folder / f"{name}.csv").exists()} - replaced
+    if whole and about not in table.read(folder / "machine.csv"):
         sys.exit(
             f"{folder} has parts of another machine or other versions: name another by --out, or add --again"
         )
+    for name in replaced:
+        (folder / f"{name}.csv").unlink(missing_ok=True)
     write_rows(folder / "machine.csv", [about])
     deadline = time.monotonic() + 60 * (given.minutes or MINUTES[given.device])
     failed = [
         name
         for name in parts
         if name in chosen
-        and (given.again or name not in whole)
+        and name not in whole
         and not run(parts[name], folder, device, given.rehearse, deadline - time.monotonic())
     ]
     print(f"{folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}\n")

@@ -13,7 +13,7 @@ import pytest
 from project import ROOT
 
 PARTS = {
-    "cuda": ("tests", "steps", "packed", "rates", "feeds", "methods", "recipes", "roofline"),
+    "cuda": ("tests", "steps", "packed", "rates", "feeds", "methods", "recipes", "roofline", "strong"),
     "cpu": (
         *("steps", "recipes", "roofline", "overhead", "feeds", "strong", "methods", "grid", "activations"),
     ),
@@ -90,3 +90,6 @@ def test_parts_of_other_versions_are_not_mixed_with_new_ones(tmp_path):
     assert done.returncode == 1
     assert "has parts of another machine or other versions" in done.stderr
     assert not (tmp_path / "strong.csv").exists()
+    done = rehearse("cpu", "--parts", "steps", "--again", "--minutes", "0.01", "--out", tmp_path)
+    assert "steps: failed (no time)" in done.stdout
+    assert not (tmp_path / "steps.csv").exists()
