@@ -132,7 +132,7 @@ def test_a_step_of_a_transfer_method_stands_beside_its_floor(scripts):
     (found,) = scripts("table").methods(rows)
     name = "bss step with Mixup and DM(CE) (tiny)"
     other = "floor, 2.00 x fine_tuning: 100 ms"
-    assert found.cells() == (name, "150 ms", other, "1.500", "1 to 2", "20", "—", "—")
+    assert found.cells() == (name, "150 ms", other, "1.500", "1.000 to 2.000", "20", "—", "—")
 
 
 def test_every_target_is_that_of_a_figure(scripts, tmp_path, monkeypatch):
