@@ -89,19 +89,11 @@ docs: .venv/ready ## write the counts in docs/grid.md, and draw the pictures ane
 	python docs/counts.py
 	python docs/pictures.py
 
-# On 2 CPU cores about 210, 180, 65, 50, 20, 500 and 60 seconds.
-bench: .venv/ready ## speed and scale, printed with hardware and versions (20 minutes)
-	python benchmarks/throughput.py
-	python benchmarks/step_time.py
-	python benchmarks/activations.py
-	python benchmarks/method_step_time.py
-	python benchmarks/fixmatch_throughput.py
-	python benchmarks/strong_augmentation.py
-	python benchmarks/grid_scale.py
-	python benchmarks/scale.py
+bench: .venv/ready ## speed of this machine's CPU, one table beside peers, floors and targets (half an hour)
+	python benchmarks/measure.py --device cpu
 
 gpu: .venv/ready ## tests, step times and rates of this machine's GPU, into benchmarks/measured (9 minutes)
-	python benchmarks/gpu.py
+	python benchmarks/measure.py --device cuda
 
 cluster-test: .venv/ready ## kill nodes, jobs, controller and driver of a private SLURM (root, Debian's SLURM; 8 minutes)
 	bash tests/cluster/run.sh

@@ -8,8 +8,8 @@ run, status and plan with these.
 
 Beside each dry run stands its floor: Snakemake's own time for a Snakefile of one rule without a function,
 with as many jobs, outputs and logs, whose outputs as many others read as tables and figures read records.
-Both are CPU seconds beyond those of `snakemake --version`. CPU seconds are those of a command and of what it
-starts: on a machine that does other work at the same time, they are the ones to compare.
+Both are CPU seconds beyond the median of those of `snakemake --version`. CPU seconds are those of a command
+and of what it starts: on a machine that does other work at the same time, they are the ones to compare.
 """
 
 from __future__ import annotations
@@ -88,8 +88,9 @@ class Row:
     Attributes
     ----------
     seconds, lowest, highest: by the clock, the median of `n` calls and its range.
-    cpu: median of the CPU seconds. beyond: of these, what `snakemake --version` does not take; None for other
-        commands. floor: the same of a Snakefile without functions.
+    cpu, cpu_lowest, cpu_highest: of the CPU seconds. beyond, beyond_lowest, beyond_highest: of these, what
+        `snakemake --version` does not take; None for other commands. floor: the median of the same of a
+        Snakefile without functions.
     """
 
     runs: int
@@ -99,7 +100,11 @@ class Row:
     lowest: float
     highest: float
     cpu: float
+    cpu_lowest: float
+    cpu_highest: float
     beyond: float | None = None
+    beyond_lowest: float | None = None
+    beyond_highest: float | None = None
     floor: float | None = None
 
 
@@ -161,7 +166,7 @@ def measure(folder: Path, seeds: int, repeats: int) -> list[Row]:
     time.sleep(SETTLED_SECONDS)  # files that have just changed are not remembered
     first = timed(lambda: call("dmix", "status", "--tier", TIER))
     print(f"dmix status, which reads and hashes all for the first time: {first[0]:.2f}")
-    note("... all runs finished", lambda: call("snakemake", *DRY_RUNS["counts"], *OWN), start)
+    note("dry run, all finished", lambda: call("snakemake", *DRY_RUNS["counts"], *OWN), start)
     note("dmix status", lambda: call("dmix", "status", "--tier", TIER))
     note("dmix plan", lambda: call("dmix", "plan", "--tier", TIER))
     return rows
@@ -177,9 +182,11 @@ def timed_row(
 ) -> Row:
     """Return the time of an action; `start`: CPU seconds of Snakemake's own start, 0 for other commands."""
     clock, cpu_time = zip(*(timed(action) for _ in range(repeats)), strict=True)
-    used = statistics.median(cpu_time)
-    beyond = used - start if start else None
-    return Row(runs, what, repeats, statistics.median(clock), min(clock), max(clock), used, beyond, floor)
+    used = (statistics.median(cpu_time), min(cpu_time), max(cpu_time))
+    beyond = [seconds - start for seconds in used] if start else [None] * len(used)
+    return Row(
+        runs, what, repeats, statistics.median(clock), min(clock), max(clock), *used, *beyond, floor=floor
+    )
 
 
 def told(row: Row) -> str:

@@ -2,18 +2,20 @@
 
 Both make the same bits of the same draws; before anything is timed, that is checked. Images are noise of
 CIFAR's size; a batch is what FixMatch augments in a step. Pillow is timed as the worker of a loader would use
-it, from an array to an array, on one core, and the batched version on one core too, and on a GPU if there is
-one. The ways take turns, so that drift of the machine hits all alike.
+it, from an array to an array, on one core, and the batched version on one core too, and on the GPU if that is
+the device. The ways take turns, so that drift of the machine hits all alike.
 
-Printed: medians over rounds, and the slowest and fastest; the ratio to Pillow of the same round; n, hardware
-and versions.
+Printed and written as CSV: medians over rounds, and the slowest and fastest; the ratio to Pillow of the same
+round; n, hardware and versions.
 
-    python benchmarks/strong_augmentation.py [--batch N] [--rounds N] [--seconds S]
+    python benchmarks/strong_augmentation.py [--batch N] [--rounds N] [--seconds S] [--device cpu|cuda]
+        [--csv FILE]
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import os
 import statistics
 import sys
@@ -26,6 +28,7 @@ import torch
 
 from dmix.cores import job_cores
 from dmix.data.augment.strong import StrongCrop
+from dmix.engine.device import choose_device
 from dmix.job import facts
 
 # what is timed is what tests/data/test_strong.py holds the batched version against
@@ -35,6 +38,10 @@ import strong_reference as reference
 SIDE = 32
 SETTINGS = {"operations": 3, "cutout": 0.5, "padding": 4, "flip": 0.5}
 PILLOW, BATCHED = "pillow", "batched"
+COLUMNS = (
+    *("way", "side", "batch", "images_per_second", "slowest", "fastest"),
+    *("ratio", "ratio_lowest", "ratio_highest", "n"),
+)
 
 
 def main() -> None:
@@ -43,11 +50,12 @@ def main() -> None:
     options.add_argument("--batch", type=int, default=448, help="images in a batch")
     options.add_argument("--rounds", type=int, default=15)
     options.add_argument("--seconds", type=float, default=0.5, help="of a way in a round, at least")
+    options.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
+    options.add_argument("--csv", type=Path)
     given = options.parse_args()
     torch.set_num_threads(1)
-    devices = [torch.device("cpu")]
-    if torch.cuda.is_available():
-        devices.append(torch.device("cuda"))
+    chosen = choose_device(given.device)
+    devices = [torch.device("cpu"), *([chosen] if chosen.type == "cuda" else [])]
     for device in devices:
         hardware = facts.hardware(device)
         print(f"device: {hardware.device}, {hardware.host_cpu}, {hardware.threads} thread(s)")
@@ -57,11 +65,30 @@ def main() -> None:
     print(f"images per second, batches of {given.batch}, {SIDE} px; n = {given.rounds} rounds\n")
     print(f"{'way':<14}{'median':>9}  {'slowest to fastest':<21}{'ratio to Pillow'}")
     rates = timed(ways(given.batch, devices), given.batch, given.rounds, given.seconds)
+    rows = summary(rates)
+    for row in rows:
+        spread = "{slowest:.0f} to {fastest:.0f}".format(**row)
+        ratio = "{ratio:.2f} ({ratio_lowest:.2f} to {ratio_highest:.2f})".format(**row)
+        print("{way:<14}{images_per_second:>9.0f}".format(**row) + f"  {spread:<21}{ratio}")
+    if given.csv:
+        with given.csv.open("w", newline="") as stream:
+            writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
+            writer.writeheader()
+            for row in rows:
+                rounded = {k: f"{v:.4g}" if isinstance(v, float) else v for k, v in row.items()}
+                writer.writerow(rounded | {"side": SIDE, "batch": given.batch, "n": given.rounds})
+        print(f"written: {given.csv}")
+
+
+def summary(rates: dict[str, list[float]]) -> list[dict[str, str | float]]:
+    """Return a row of numbers for each way, Pillow's first."""
+    rows: list[dict[str, str | float]] = []
     for name, rate in rates.items():
         ratios = [mine / pillow for mine, pillow in zip(rate, rates[PILLOW], strict=True)]
-        spread = f"{min(rate):.0f} to {max(rate):.0f}"
-        ratio = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
-        print(f"{name:<14}{statistics.median(rate):>9.0f}  {spread:<21}{ratio}")
+        row: dict[str, str | float] = {"way": name, "images_per_second": statistics.median(rate)}
+        row |= {"slowest": min(rate), "fastest": max(rate), "ratio": statistics.median(ratios)}
+        rows.append(row | {"ratio_lowest": min(ratios), "ratio_highest": max(ratios)})
+    return rows
 
 
 def ways(n: int, devices: list[torch.device]) -> dict[str, Callable[[], None]]:

@@ -4,7 +4,7 @@ Settings are those of params.yaml at tier full, with Mixup as the policy; data a
 are JPEGs of ImageNet's usual shape and size in bytes, and those of the cache were JPEGs before the recipe's
 first resize; images in memory are noise. A step alone trains on one batch again and again. On a GPU the batch
 is the recipe's, or half of it and so on until its memory holds the step; on a CPU, where such steps take
-minutes, it is as many images as a step of a few seconds can take, and the step is in float32.
+minutes, it is as many images as a step of a few seconds can take, in one shard, and the step is in float32.
 
 Steps alone and steps with data take turns in one process, so that drift of the machine hits both alike.
 Printed and written as CSV: medians over rounds (and the slowest and fastest); both/step, the time of a step
@@ -30,6 +30,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import chain, count, repeat
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import PIL.Image
@@ -70,6 +71,7 @@ COLUMNS = (
 Times = dict[str, list[float]]
 """Of each of `TIMED` (data alone, step alone, both, test data alone): seconds of one image in every round."""
 Row = dict[str, str | int | float]
+Measured = TypeVar("Measured")
 
 
 def main() -> None:
@@ -96,7 +98,9 @@ def main() -> None:
         for recipe in given.recipe or runs:
             spec = fitted(grid, runs[recipe], device)
             title = grid.params.backbones[spec.axes["backbone"]].title
-            spec, times = timed_where_it_fits(spec, files, read_options, device, rounds)
+            spec, times = where_it_fits(
+                spec, files, read_options, device, lambda trainer: timed(trainer, rounds)
+            )
             row = described(recipe, spec, title) | summary(times)
             rows.append(row | {"n": rounds, "workers": given.workers, "device": device.type})
             print_row(rows[-1])
@@ -123,13 +127,14 @@ def chosen(grid: Grid) -> dict[str, str]:
 
 
 def fitted(grid: Grid, name: str, device: torch.device) -> RunSpec:
-    """Return a run as it is or, on a CPU, with a batch that this can train on, in float32."""
+    """Return a run as it is or, on a CPU, in one shard of images that this can train on, in float32."""
     spec = grid.runs[name]
     if device.type == "cuda":
         return spec
     known = grid.params.backbones[spec.axes["backbone"]].forward_gflop
     fits = int(GFLOP / forward_gflop(known, image_side(spec)))
-    return changed(spec, batch_size=min(spec.settings["recipe"]["batch_size"], fits), precision="fp32")
+    batch = min(spec.settings["recipe"]["batch_size"], fits)
+    return changed(spec, batch_size=batch, shards=1, precision="fp32")
 
 
 def changed(spec: RunSpec, **recipe: object) -> RunSpec:
@@ -189,13 +194,17 @@ class Feed:
         return self.source()
 
 
-def timed_where_it_fits(
-    spec: RunSpec, files: LooseFiles, read_options: ReadOptions, device: torch.device, rounds: int
-) -> tuple[RunSpec, Times]:
-    """Return the run, its batch halved until the memory of a GPU holds a step, and its times."""
+def where_it_fits(
+    spec: RunSpec,
+    files: LooseFiles,
+    read_options: ReadOptions,
+    device: torch.device,
+    measure: Callable[[Trainer], Measured],
+) -> tuple[RunSpec, Measured]:
+    """Return the run, its batch halved until the memory of a GPU holds a step, and what is measured of it."""
     while True:
         try:
-            return spec, timed(assemble(spec, synthetic(spec, files), device, read_options), rounds)
+            return spec, measure(assemble(spec, synthetic(spec, files), device, read_options))
         except torch.OutOfMemoryError:
             spec = changed(spec, batch_size=spec.settings["recipe"]["batch_size"] // 2)
         gc.collect()  # a trainer is a cycle, and holds the memory that the next one needs
@@ -284,7 +293,7 @@ def print_heading(files: LooseFiles, device: torch.device, rounds: int, workers:
     size = files.sizes().mean() / 1000
     print(f"on disk: {FILES} JPEGs of 375 x 500 or 500 x 375 pixels, {size:.0f} kB each; {workers} workers")
     if device.type == "cpu":
-        print("CPU: the batch is what fits into a step of a few seconds, and the step is in float32")
+        print("CPU: the batch is what fits into a step of a few seconds, in one shard and in float32")
     print(f"images per second, median; both/step: median (lowest to highest); n = {rounds} rounds\n")
     print(
         f"{'recipe':<13}{'network':<11}{'images':<8}{'px':>4}{'batch':>6}{'data':>10}{'step':>9}{'both':>9}"

@@ -75,7 +75,12 @@ def test_a_batch_is_the_recipes_on_a_gpu_and_what_fits_on_a_cpu(throughput):
     }
     for recipe, settings in found.items():
         whole = grid.runs[runs[recipe]].settings["recipe"]
-        assert settings == {**whole, "batch_size": settings["batch_size"], "precision": "fp32"}
+        assert settings == {
+            **whole,
+            "batch_size": settings["batch_size"],
+            "shards": 1,
+            "precision": "fp32",
+        }
 
 
 def test_data_take_the_form_of_the_runs(throughput, tmp_path):
@@ -98,18 +103,17 @@ def test_data_take_the_form_of_the_runs(throughput, tmp_path):
 def test_a_batch_is_halved_until_the_memory_holds_it(throughput, tmp_path, monkeypatch):
     tried = []
 
-    def timed(spec, rounds):
+    def measure(spec):
         tried.append(spec.settings["recipe"]["batch_size"])
         if tried[-1] > 30:
             raise torch.OutOfMemoryError
-        return rounds
+        return 3
 
     monkeypatch.setattr(throughput, "assemble", lambda spec, *_: spec)
-    monkeypatch.setattr(throughput, "timed", timed)
     spec = load_grid("full").runs["supervised/cifar100/resnet18/mixup/mce/s0"]
     files = throughput.LooseFiles(tmp_path, ())
-    found, times = throughput.timed_where_it_fits(spec, files, throughput.ReadOptions(), CPU, 3)
-    assert (tried, times, found.settings["recipe"]["batch_size"]) == ([100, 50, 25], 3, 25)
+    found, measured = throughput.where_it_fits(spec, files, throughput.ReadOptions(), CPU, measure)
+    assert (tried, measured, found.settings["recipe"]["batch_size"]) == ([100, 50, 25], 3, 25)
 
 
 class Clockwork:
