@@ -55,10 +55,6 @@ def join_and_render(first: Project, second: Project, place: Path, tier: str) -> 
     took = set(re.findall(r"(?m)^took (\S+)$", said))
     assert halves[1] - halves[0] <= took
     assert not halves[0] & took
-    dvc(first, "commit", "--force", f"train@{tier}")
-    git(first, "add", "dvc.lock")
-    git(first, "commit", "--quiet", "--message", "both halves")
-    dvc(first, "push")
     dvc(first, "repro")
     commit(first)
     dvc(first, "push")
