@@ -25,6 +25,8 @@ def choose_device(wanted: str, local_rank: int = 0) -> torch.device:
         # The thread count changes results, so it is fixed; parallelism comes from running several runs.
         torch.set_num_threads(1)
         torch.use_deterministic_algorithms(True)
+        # torch would also fill each new tensor before it is written, for one twentieth of a step.
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         return torch.device(kind)
     seen = torch.cuda.device_count()
     if local_rank >= seen:
