@@ -54,6 +54,12 @@ def test_a_greedy_choice_would_be_worse():
     assert found.left_out == {"cheap": 3.0}
 
 
+def test_hours_are_the_exact_sum_in_whatever_order_a_set_has():
+    runs = {f"run {number}": 0.1 for number in range(10)}  # added one after the other: 0.9999999999999999
+    assert choose({"it": runs.keys()}, runs, 5.0).steps[0].hours == 1.0
+    assert choose({"it": runs.keys()}, runs, 0.5).left_out == {"it": 1.0}
+
+
 def test_nothing_to_decide():
     assert choose({}, {}, 10.0).steps == ()
 

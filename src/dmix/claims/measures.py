@@ -178,4 +178,5 @@ class Results:
 
     def hours(self, names: Iterable[str]) -> float:
         """Return the hours that devices spent on those of the runs that are finished, each counted once."""
-        return sum(float(self.rows[name]["seconds"]) for name in set(names) if name in self.rows) / 3600
+        seconds = (float(self.rows[name]["seconds"]) for name in set(names) if name in self.rows)
+        return math.fsum(seconds) / 3600  # exact in any order: that of a set differs between processes

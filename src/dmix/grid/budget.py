@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
@@ -53,9 +54,7 @@ def choose(needs: Mapping[str, Set[str]], hours: Mapping[str, float], budget: fl
     chosen = _largest(claims, needs, hours, budget) if claims else set()
     steps = _ordered([claim for claim in claims if claim in chosen], needs, hours)
     bought = {name for step in steps for name in step.runs}
-    left_out = {
-        claim: sum(hours[name] for name in needs[claim] - bought) for claim in claims if claim not in chosen
-    }
+    left_out = {claim: _total(needs[claim] - bought, hours) for claim in claims if claim not in chosen}
     return Choice(steps, left_out)
 
 
@@ -106,10 +105,15 @@ def _ordered(
     left, bought = list(chosen), set[str]()
     steps: list[Step] = []
     while left:
-        more = {claim: sum(hours[name] for name in needs[claim] - bought) for claim in left}
+        more = {claim: _total(needs[claim] - bought, hours) for claim in left}
         claim = min(left, key=more.__getitem__)
         runs = tuple(name for name in hours if name in needs[claim] and name not in bought)
         steps.append(Step(claim, runs, more[claim]))
         bought |= set(runs)
         left.remove(claim)
     return tuple(steps)
+
+
+def _total(names: Set[str], hours: Mapping[str, float]) -> float:
+    """Return the hours of some runs, exact in any order: that of a set differs between processes."""
+    return math.fsum(hours[name] for name in names)
