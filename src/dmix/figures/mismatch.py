@@ -57,7 +57,7 @@ def mismatch(
             built = build(source.grid, spec.name, found.dataset, source.runs_root)
             of_pairs = mismatches(built, spec, found.dataset, source.data_root, batches=batches, pairs=pairs)
         except DmixError as error:
-            left_out.append(f"{source.title('policy', policy)} is left out: {error}.")
+            left_out.append(f"{source.title('policy', policy)} is left out: {error.message}.")
             continue
         trained = built.trained or source.params.policies[policy].kind != "dynamic"
         alpha = spec.settings["policy"]["alpha"]

@@ -46,7 +46,7 @@ def mixups(
         try:
             galleries[name] = gallery(source.grid, name, lam, source.runs_root, source.data_root, pairs=pairs)
         except DmixError as error:
-            notes.append(f"{source.title('dataset', name)} is left out: {error}.")
+            notes.append(f"{source.title('dataset', name)} is left out: {error.message}.")
     data = numbers(galleries)
     titles = _titles(galleries.values())
     rows = sum(len(each.batch.labels) // 2 for each in galleries.values())
