@@ -47,6 +47,7 @@ def mixups(
             galleries[name] = gallery(source.grid, name, lam, source.runs_root, source.data_root, pairs=pairs)
         except DmixError as error:
             notes.append(f"{source.title('dataset', name)} is left out: {error.message}.")
+    notes += dict.fromkeys(line for found in galleries.values() for line in found.lacking)
     data = numbers(galleries)
     titles = _titles(galleries.values())
     rows = sum(len(each.batch.labels) // 2 for each in galleries.values())

@@ -61,7 +61,8 @@ class Gallery:
     """One column of pictures for each policy that can be shown, of the same pairs.
 
     `batch` has the images of all pairs: own image, its partner, the next own image, and so on; no class
-    twice. `left_out` has the title of each other policy and the reason. `subject` names the data set, its
+    twice. `left_out` has the title of each other policy and the reason, and `lacking` a sentence for those
+    that this checkout cannot draw, as without the weights of their runs. `subject` names the data set, its
     edition and the tier.
     """
 
@@ -69,6 +70,7 @@ class Gallery:
     batch: Rows
     columns: tuple[Column, ...]
     left_out: tuple[str, ...]
+    lacking: tuple[str, ...] = ()
 
 
 def gallery(
@@ -111,6 +113,7 @@ def gallery(
     batch = choose_pairs(dataset, data_root, view, pairs)
     columns: list[Column] = []
     left_out: list[str] = []
+    lacking: list[str] = []
     for key, name in runs.items():
         title = grid.params.policies[key].title
         if name is None:
@@ -120,8 +123,9 @@ def gallery(
             columns.append(_column(grid, name, dataset, batch, lam, runs_root))
         except DmixError as error:
             left_out.append(f"{title}: {error}")
+            lacking.append(f"{title} is left out: {error.message}.")
     subject = f"{grid.params.datasets[dataset_name].title} ({dataset.edition} edition), tier {grid.tier}"
-    return Gallery(subject, batch, tuple(columns), tuple(left_out))
+    return Gallery(subject, batch, tuple(columns), tuple(left_out), tuple(lacking))
 
 
 def _column(grid: Grid, name: str, dataset: Dataset, batch: Rows, lam: float, runs_root: Path) -> Column:
