@@ -8,12 +8,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from dmix.errors import DmixError
 from dmix.figures.mismatch import mismatch
 from dmix.figures.mixups import mixups
 from dmix.grid.expand import load_grid
 from dmix.grid.figure import FigureEntry
 from dmix.plot.source import Source
 from dmix.plot.style import styled
+from dmix.show import mixups as show
 from dmix.show.mixups import gallery
 
 RUNS, DATA = Path("results/smoke/records"), Path("data")
@@ -73,6 +75,21 @@ def test_a_data_set_that_is_not_here_is_left_out_and_said(source):
     assert nothing.alt
     (link / "embedded/cifar-100-python").unlink()
     assert mismatch(source, batches=1, pairs=2).data.empty
+
+
+def test_a_policy_that_cannot_be_drawn_is_left_out_and_said(source, monkeypatch):
+    own = show._column
+
+    def column(grid, name, *rest):
+        if "/cutmix/" in name:
+            raise DmixError("its weights are not here", "get them")
+        return own(grid, name, *rest)
+
+    monkeypatch.setattr(show, "_column", column)
+    drawn = mixups(source, datasets=("cifar100",), pairs=1, lam=0.5)
+    assert "CutMix" not in set(drawn.data["policy"])
+    assert "CutMix is left out: its weights are not here." in drawn.says
+    assert "get them" not in drawn.says
 
 
 def test_mismatch_is_sorted_and_drawn_as_in_the_data(source):
