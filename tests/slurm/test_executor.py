@@ -20,7 +20,6 @@ from dmix.slurm.job_facts import comment_of
 from dmix.slurm.queue import ENDED, SEPARATOR, parse
 
 NAME = "supervised/cifar10/resnet18/cutmix/mce/s0"
-DRIVER = "driver-1"
 COMMENT = "rule_train_wildcards_"
 
 
@@ -75,7 +74,6 @@ class Driver:
         self.stopped: list[str] = []
         made = object.__new__(Executor)
         made.following = Following()
-        made.run_uuid = DRIVER
         made._submitted_job_clusters = {}
         made.slurm_logdir = Path("logs")
         made.logger = logging.getLogger("test_executor")
