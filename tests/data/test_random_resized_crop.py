@@ -14,7 +14,7 @@ from scipy import stats
 
 from dmix import vision
 from dmix.data.augment.contract import Augment, ImageAugment
-from dmix.data.augment.crop_box import draw_boxes
+from dmix.data.augment.crop_box import draw_box, draw_boxes
 from dmix.data.augment.random_resized_crop import RandomResizedCrop
 from dmix.data.augment.resample import weights
 from dmix.data.augment.resize import ShorterSide, resize
@@ -105,6 +105,15 @@ def test_where_nothing_fits_the_box_is_torchvisions_central_one(shape):
     scale = (5.0, 5.0)  # larger than the image: no attempt fits
     expected = torchvision_boxes(1, shape, scale)
     np.testing.assert_array_equal(draw_boxes(2, shape, scale, np.random.default_rng(0)), [*expected] * 2)
+
+
+@pytest.mark.parametrize("shape", [*SHAPES, (1, 1), (1, 9), (40, 57), (3, 30)])
+@pytest.mark.parametrize("scale", [(0.08, 1.0), (0.5, 1.0), (1.0, 1.0), (0.001, 0.01), (5.0, 5.0)])
+def test_one_box_is_that_of_many_and_leaves_the_generator_where_it_does(shape, scale):
+    for seed in range(100):
+        alone, together = np.random.default_rng(seed), np.random.default_rng(seed)
+        assert [*draw_box(shape, scale, alone)] == draw_boxes(1, shape, scale, together)[0].tolist()
+        assert alone.random() == together.random()
 
 
 def test_every_place_of_a_box_occurs_evenly():

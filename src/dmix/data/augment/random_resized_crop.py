@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from annotated_types import Ge, Gt, Interval
 
-from dmix.data.augment.crop_box import draw_boxes
+from dmix.data.augment.crop_box import draw_box, draw_boxes
 from dmix.data.augment.resample import resized_crop
 from dmix.data.augment.resize import Image, ShorterSide, resize
 from dmix.errors import DmixError
@@ -79,6 +79,6 @@ class RandomResizedCrop:
         if self.first_resize is not None:
             image = self.first_resize(image)
         height, width = image.shape[:2]
-        top, left, tall, wide, flip = self.draw(1, (height, width), rng)[0].tolist()
+        top, left, tall, wide = draw_box((height, width), self.scale, rng)
         crop = resize(image[top : top + tall, left : left + wide], self.size, self.size, self.interpolation)
-        return crop[:, ::-1] if flip else crop
+        return crop[:, ::-1] if rng.random() < self.flip else crop

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
@@ -12,8 +12,10 @@ import torch
 from torch import Tensor
 
 from dmix.data.augment.contract import ImageAugment
+from dmix.data.augment.resize import Image
 from dmix.data.loading import epochs
 from dmix.data.loading.chunks import Images, StepImages, chunk_slices
+from dmix.data.loading.kept import Kept
 from dmix.data.loading.loader import Normaliser
 from dmix.data.loading.sampling import Ints, Sampler
 from dmix.data.loading.two_streams import Views
@@ -48,7 +50,7 @@ class DiskViews:
     ) -> None:
         self.images_per_step = batch_size
         self._sampler = sampler
-        work = _Chunk(split, tuple(augments), seed)
+        work = _Chunk(Kept(split.image), tuple(augments), seed)
         self._images = StepImages(work, partial(_tasks, sampler), workers, device)
         self._labels = torch.from_numpy(split.labels).to(device)
         self._normalise = Normaliser(mean, std, device)
@@ -70,7 +72,7 @@ class DiskViews:
 class _Chunk:
     """The work of a worker process: all views of a chunk, uint8 (n, views, S, S, 3)."""
 
-    split: Images
+    image: Callable[[int], Image]
     augments: tuple[ImageAugment, ...]
     seed: int
 
@@ -83,7 +85,7 @@ class _Chunk:
         return torch.from_numpy(np.stack(made))
 
     def _views(self, index: int, key: tuple[int, int]) -> np.ndarray:
-        image = self.split.image(index)
+        image = self.image(index)
         return np.stack(
             [
                 augment(image, epochs.view_rng(self.seed, key, view))

@@ -12,8 +12,10 @@ import torch
 from torch import Tensor
 
 from dmix.data.augment.contract import ImageAugment
+from dmix.data.augment.resize import Image
 from dmix.data.loading import chunks, epochs
 from dmix.data.loading.chunks import Images, StepImages
+from dmix.data.loading.kept import Kept
 from dmix.data.loading.loader import Batch, Normaliser
 from dmix.data.views.contract import View
 
@@ -59,7 +61,8 @@ class StreamLoader:
         # two epochs: that of the batch, and that of the batches made ahead
         order = lru_cache(maxsize=2)(partial(epochs.order, len(split), seed))
         self._plan = _Plan(order, self.steps_per_epoch, batch_size, rows)
-        self._images = StepImages(_Augmented(split, augment, seed), self._plan.tasks, workers, device)
+        work = _Augmented(Kept(split.image), augment, seed)
+        self._images = StepImages(work, self._plan.tasks, workers, device)
         self._labels = torch.from_numpy(split.labels).to(device)
         self._normalise = Normaliser(mean, std, device)
 
@@ -104,7 +107,7 @@ class StreamEvaluation:
         share: slice = slice(None),
     ) -> None:
         self.view = view
-        self._work = _Viewed(split, view)
+        self._work = _Viewed(Kept(_View(split, view)))
         self._labels = torch.from_numpy(split.labels).to(device)
         self._batch_size = batch_size
         self._batches = [
@@ -155,28 +158,38 @@ class _Plan:
 class _Augmented:
     """The work of a worker process in training: a chunk of augmented images, uint8 (n, S, S, 3)."""
 
-    split: Images
+    image: Callable[[int], Image]
     augment: ImageAugment
     seed: int
 
     def __call__(self, task: tuple[int, Indices]) -> Tensor:
         epoch, indices = task
         made = [
-            self.augment(self.split.image(index), epochs.sample_rng(self.seed, epoch, index))
+            self.augment(self.image(index), epochs.sample_rng(self.seed, epoch, index))
             for index in indices.tolist()
         ]
         return torch.from_numpy(np.stack(made))
 
 
 @dataclass(frozen=True)
-class _Viewed:
-    """The work of a worker process in evaluation: a chunk of test images, uint8 (n, S, S, 3)."""
+class _View:
+    """Returns one test image as it is evaluated, uint8 (S, S, 3)."""
 
     split: Images
     view: View
 
+    def __call__(self, index: int) -> Image:
+        return self.view(self.split.image(index))
+
+
+@dataclass(frozen=True)
+class _Viewed:
+    """The work of a worker process in evaluation: a chunk of test images, uint8 (n, S, S, 3)."""
+
+    image: Callable[[int], Image]
+
     def __call__(self, indices: Indices) -> Tensor:
-        return torch.from_numpy(np.stack([self.view(self.split.image(i)) for i in indices.tolist()]))
+        return torch.from_numpy(np.stack([self.image(index) for index in indices.tolist()]))
 
 
 def _chunks(indices: Indices) -> Iterator[Indices]:
