@@ -152,7 +152,7 @@ include: "workflows/rules/evaluate.smk"
 
 if MAIN:
 
-    include: "workflows/rules/data.smk"
+    include: "workflows/rules/start.smk"
     include: "workflows/rules/collect.smk"
     include: "workflows/rules/tables.smk"
     include: "workflows/rules/figures.smk"

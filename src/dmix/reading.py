@@ -12,11 +12,12 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
-
-from pydantic import BaseModel, ValidationError
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from dmix.errors import DmixError
+
+if TYPE_CHECKING:  # it takes as long to import as a client of the preloaded helper takes for all else
+    from pydantic import BaseModel, ValidationError
 
 MOST_BYTES = 16 * 2**20
 """Largest file that is read. The largest that dmix writes, a list of labels, has about 10 MiB."""
@@ -25,7 +26,7 @@ CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x80-\x84\x86-\x9f\ud800-\u
 
 SEAL = "record_sha256"
 
-Model = TypeVar("Model", bound=BaseModel)
+Model = TypeVar("Model", bound="BaseModel")
 
 
 def read_text(path: Path, way_out: str = "", most: int = MOST_BYTES) -> str:

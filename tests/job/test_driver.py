@@ -105,3 +105,24 @@ def test_the_same_command_goes_on_after_a_kill(project: Project):
     assert (project.path / record).exists()
     assert not list((project.path / ".snakemake/drivers").iterdir())
     first.communicate()
+
+
+TIMERS = """
+import sys, threading
+from snakemake import cli
+class Counted(threading.Timer):
+    def start(self):
+        print("a timer of", self.interval, "s")
+        super().start()
+threading.Timer = Counted
+sys.argv = ["snakemake", *sys.argv[1:]]
+cli.main()
+"""
+
+
+def test_no_timer_outlives_the_last_job(project: Project):
+    profile = ("--profile", "workflows/profiles/local", "--config", "tier=smoke")
+    done = project.run(sys.executable, "-c", TIMERS, "ledger", *profile)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (project.path / "paper_tables/smoke/ledger.tex").exists()
+    assert "a timer" not in done.stdout

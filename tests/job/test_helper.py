@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import resource
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -223,3 +224,12 @@ def test_the_number_of_threads_of_a_job_needs_no_helper_of_its_own(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     monkeypatch.setenv("MKL_NUM_THREADS", "3")
     assert preload.helper_address() == before
+
+
+def test_a_client_imports_nothing_that_takes_long():
+    script = (
+        "import sys, dmix.cli, dmix.job.preload, dmix.job.recorded\n"
+        "print({'numpy', 'pandas', 'pydantic', 'snakemake', 'torch', 'yaml'} & {*sys.modules})"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout == "set()\n", done.stderr
