@@ -110,7 +110,7 @@ class Fixed(Policy):
 def dataset(monkeypatch, cover):
     images = np.random.default_rng(0).integers(0, 256, (len(cover), 3, 4, 4), np.uint8)
     labels = np.arange(len(cover)) % 4
-    monkeypatch.setattr("dmix.show.rows.object_cover", lambda *_: cover)
+    monkeypatch.setattr("dmix.show.rows.object_cover", lambda *given: cover[given[-1]])
     return Dataset("cifar100", "embedded", 4, {"test": Split(images, labels)})
 
 

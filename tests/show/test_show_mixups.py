@@ -307,6 +307,8 @@ def test_cover_is_known_for_the_procedural_set_alone(here):
     assert cover.shape == (400, 16, 16)
     assert cover[5, 7, 9] == drawn[5, 14:16, 18:20].mean()
     assert 0.1 < cover.mean() < 0.25
+    some = np.array([7, 5, 7])
+    assert np.array_equal(object_cover(dataset, "test", 16, DATA, some), cover[some])
     assert object_cover(load_dataset(grid, CUTMIX.replace("cifar100", "cifar10")), "test", 16, DATA) is None
     real = Dataset(dataset.name, "real", dataset.classes, dataset.splits)
     assert object_cover(real, "test", 16, DATA) is None

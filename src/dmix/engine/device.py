@@ -24,7 +24,8 @@ def choose_device(wanted: str, local_rank: int = 0) -> torch.device:
     if kind == "cpu":
         # The thread count changes results, so it is fixed; parallelism comes from running several runs.
         torch.set_num_threads(1)
-        torch.use_deterministic_algorithms(True)
+        # The same as use_deterministic_algorithms(True), which imports torch's compiler: a second and more.
+        torch.set_deterministic_debug_mode("error")
         # torch would also fill each new tensor before it is written, for one twentieth of a step.
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         return torch.device(kind)

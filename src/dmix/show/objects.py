@@ -30,11 +30,17 @@ from dmix.data.sets import marker
 from dmix.data.sets.dataset import Dataset
 
 Floats = npt.NDArray[np.float32]
+Indices = npt.NDArray[np.int64]
+EVERY = slice(None)
 INEXACT = 1e-3  # of the sum of the weighted pixels' magnitudes, by which a linear picture may seem to be off
 
 
-def object_cover(dataset: Dataset, split: str, size: int, data_root: Path) -> Floats | None:
+def object_cover(
+    dataset: Dataset, split: str, size: int, data_root: Path, index: Indices | slice = EVERY
+) -> Floats | None:
     """Return the share of every pixel that the object covers, (N, size, size); None where it is not known.
+
+    It is that of the images `index`, by default of all.
 
     Masks lie beside the images at the images' own size, and are reduced by block means like them.
 
@@ -47,7 +53,7 @@ def object_cover(dataset: Dataset, split: str, size: int, data_root: Path) -> Fl
     folder = data_root / "embedded" / EDITIONS[dataset.name].folder
     if f"masks_{split}.npy" not in marker.read(folder).files:
         return None
-    found = masks.read(folder, split)
+    found = masks.read(folder, split)[index]
     block = found.shape[-1] // size
     blocks = found.reshape(len(found), size, block, size, block)
     cover: Floats = blocks.mean(axis=(2, 4), dtype=np.float32)

@@ -46,17 +46,15 @@ def read_rows(dataset: Dataset, index: npt.NDArray[np.int64], view: View, data_r
     split = dataset.splits[SPLIT]
     if isinstance(split, Split):
         images = split.images[index]
-        of_all = object_cover(dataset, SPLIT, images.shape[-1], data_root)
-        known = "" if of_all is None else "mask"
-        return Rows(images, split.labels[index], None if of_all is None else of_all[index], known)
+        cover = object_cover(dataset, SPLIT, images.shape[-1], data_root, index)
+        return Rows(images, split.labels[index], cover, "" if cover is None else "mask")
     pictures = [split.image(int(row)) for row in index]
     shown = _through(view, pictures)
     masks = _masks(dataset, split, index, pictures)
     if masks is None:
         return Rows(shown, split.labels[index], None, "")
     seen = _through(view, [np.repeat(mask[:, :, None], 3, axis=2) for mask in masks])
-    cover = np.divide(seen[:, 0], 255, dtype=np.float32)
-    return Rows(shown, split.labels[index], cover, "box")
+    return Rows(shown, split.labels[index], np.divide(seen[:, 0], 255, dtype=np.float32), "box")
 
 
 def knows_objects(dataset: Dataset, data_root: Path) -> bool:
