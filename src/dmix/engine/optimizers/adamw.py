@@ -28,4 +28,6 @@ def adamw(
     Settings: `momentum` and `beta2`, decay of the running means of the gradient and of its square; `eps`,
     added to the root of the latter.
     """
-    return torch.optim.AdamW(adam_groups(groups, weight_decay, momentum, beta2, eps), lr=lr)
+    own = adam_groups(groups, weight_decay, momentum, beta2, eps)
+    # By default torch has a loop over the parameters on a CPU, with the same results.
+    return torch.optim.AdamW(own, lr=lr, foreach=True)
