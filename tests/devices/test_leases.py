@@ -46,10 +46,14 @@ from fractions import Fraction
 from dmix.devices.leases import Ticket, leased
 ticket = Ticket("held", tuple(sys.argv[1].split(",")), Fraction(1), os.getpid(), group="own")
 with leased(ticket, print) as given:
-    if sys.argv[2:] and os.fork() == 0:  # one that lives on, as readers of images may
-        sys.stdin.read()
-        print("the child was alive", flush=True)
-        os._exit(0)
+    if sys.argv[2:]:
+        there, here = os.pipe()
+        if os.fork() == 0:  # one that lives on, as readers of images may
+            os.write(here, b".")
+            sys.stdin.read()
+            print("the child was alive", flush=True)
+            os._exit(0)
+        os.read(there, 1)  # until it has started, a fork holds all that its parent does
     print(given[0], flush=True)
     sys.stdin.read()
 """
