@@ -31,7 +31,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from dmix.grid.expand import Grid, load_grid
-from dmix.grid.paths import HISTORY, RECORD, WEIGHTS, records_folder, weights_folder
+from dmix.grid.paths import HISTORY, RECORD, WEIGHTS, WORK, records_folder, weights_folder
 from dmix.job import facts
 from dmix.reading import seal
 
@@ -136,6 +136,7 @@ def measure(folder: Path, seeds: int, repeats: int) -> list[Row]:
     for item in COPIED:
         copy = shutil.copytree if (ROOT / item).is_dir() else shutil.copy
         copy(ROOT / item, folder / item)
+    (folder / WORK).mkdir()  # as wherever a job has run; what is known of the code is kept there
     enlarge(folder, seeds)
     params = folder / "params.yaml"
     os.chdir(folder)
