@@ -153,6 +153,7 @@ def main() -> int:
         )
     for name in replaced:
         (folder / f"{name}.csv").unlink(missing_ok=True)
+    facts.git_state()  # before the files written here change the work tree
     write_rows(folder / "machine.csv", [about])
     deadline = time.monotonic() + 60 * (given.minutes or MINUTES[given.device])
     failed = [
