@@ -1,7 +1,7 @@
 """Train half of a tier in each of two clones, share the halves through S3 and through SSH, and render.
 
     python tests/two_halves.py                             # a few runs of the smoke tier: a minute or two
-    python tests/two_halves.py --tier embedded --whole     # all of the embedded tier: an hour on 2 cores
+    python tests/two_halves.py --tier embedded --whole     # all of the embedded tier: 15 minutes on 2 cores
 
 Each half is trained once and shared through either server, by `dmix join`. Both clones must render the same
 bytes, and so must a third that pulls the records alone and trains nothing. An assertion tells what is not so.
