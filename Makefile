@@ -69,7 +69,7 @@ smoke: .venv/ready ## a few steps of every cell of the grid, and its tables
 	    || { echo "The failed runs again: dmix status --tier smoke" >&2; exit 1; }
 	@dmix status --tier smoke
 
-test: .venv/ready ## run the tests (5 minutes on 2 cores), all but the slow ones
+test: .venv/ready ## run the tests (5 to 7 minutes on 2 cores), all but the slow ones
 	pytest -q -n 2 --dist worksteal -m "not slow"
 
 test-slow: .venv/ready ## run the tests of whole workflows, kills and extensions
