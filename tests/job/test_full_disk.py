@@ -175,5 +175,5 @@ def test_a_run_outlives_disks_that_are_full_for_three_seconds(long_project: Proj
     assert "No space left on device" in log
     assert "top-1" in log
     assert set(done.stdout.split()) == {
-        "history.csv", "record.json", "spec.json", "weights.safetensors"
+        "history.csv", "meanings.json", "record.json", "spec.json", "weights.safetensors"
     }, done.stdout  # fmt: skip
